@@ -1,0 +1,18 @@
+# Compiler flags that every target shares; ccache and mold where they are present.
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 ${CCACHE})
+endif()
+find_program(MOLD mold)
+if(MOLD AND NOT SUNDOG_SANITIZE)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  add_compile_options(-Wthread-safety -Werror=thread-safety)
+endif()
+if(SUNDOG_SANITIZE)
+  add_compile_options(-fsanitize=${SUNDOG_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${SUNDOG_SANITIZE})
+endif()

@@ -1,0 +1,214 @@
+// Runtime: what drivers and workers embed. One face for every language (DESIGN section 2).
+//
+// Any thread may call; calls block only where they say so. The caller of a blocking call has given
+// up the GIL (the Python binding does so through `Yielder`). Errors are values.
+//
+// Reference counts: the Runtime keeps one Entry for each object that this process knows. Language
+// bindings hold RefHandle (an intrusive pointer to the Entry); its copy and destruction never take
+// a lock or touch a ring: a count that falls to zero puts the entry on a lock-free list, which the
+// next ring operation flushes as DropRefs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "base/time.h"
+#include "model/messages.h"
+
+namespace sundog::client {
+
+struct Entry;  // src/client/entry.h
+
+// A counted reference to an object of this process's table. Cheap to copy and to drop.
+class RefHandle {
+ public:
+  RefHandle() = default;
+  explicit RefHandle(Entry* adopted) : entry_(adopted) {}  // takes one count over
+  RefHandle(const RefHandle& other);
+  RefHandle(RefHandle&& other) noexcept : entry_(other.entry_) { other.entry_ = nullptr; }
+  RefHandle& operator=(RefHandle other) noexcept {
+    std::swap(entry_, other.entry_);
+    return *this;
+  }
+  ~RefHandle();
+  explicit operator bool() const { return entry_ != nullptr; }
+  const ObjectId& id() const;
+  Entry* get() const { return entry_; }
+  Entry* release() { return std::exchange(entry_, nullptr); }
+
+ private:
+  Entry* entry_ = nullptr;
+};
+
+// Bytes of an object that are pinned for this process while any Pinned of it lives.
+class Pinned {
+ public:
+  virtual ~Pinned() = default;
+  virtual Bytes bytes() const = 0;          // MAP_PRIVATE view, or inline bytes
+  virtual std::byte* writable_bytes() = 0;  // same memory; a write makes a private page
+};
+
+// A value that is here: inline bytes or a pinned extent.
+struct Fetched {
+  model::Format format = model::Format::kInvalid;
+  std::shared_ptr<Pinned> data;  // never null when format is valid
+};
+
+enum class CallStatus : uint8_t {
+  kOk, kTimeout, kInterrupted, kNodeDied, kNotConnected, kForkedChild, kStoreFull, kBadArgument
+};
+// What went wrong, with the sentence for a person.
+struct CallError {
+  CallStatus status = CallStatus::kOk;
+  std::string text;
+};
+template <typename T>
+using CallResult = Result<T, CallError>;
+
+// How a blocking call gives up and takes back the caller's interpreter, and asks for interrupts.
+class Yielder {
+ public:
+  virtual ~Yielder() = default;
+  virtual void release() = 0;
+  virtual void acquire() = 0;
+  // Called without having acquired, some times a second while waiting and after EINTR; true:
+  // stop waiting with kInterrupted.
+  virtual bool interrupted() = 0;
+};
+
+struct Argument {
+  model::Format format = model::Format::kInvalid;  // kRef: `ref`, else `bytes`
+  Bytes bytes;
+  Entry* ref = nullptr;
+};
+
+struct TaskOptions {
+  std::string name;
+  std::string source;
+  model::Language language = model::Language::kPython;
+  std::vector<std::pair<std::string, int64_t>> resources;  // 1/10000
+  int32_t max_retries = 3;
+  bool retry_exceptions = false;
+  int32_t priority = 0;
+  uint64_t runtime_env = 0;
+};
+
+// One task for a worker to run; views live until finish().
+struct TaskCall {
+  TaskId task;
+  uint32_t attempt = 0;
+  uint32_t slot = 0;
+  uint32_t num_results = 1;
+  ObjectId function;
+  std::string_view name;
+  bool retry_exceptions = false;
+  Bytes arguments;                  // wire/arguments.h
+  std::vector<Fetched> refs;        // values of top-level references, in order
+};
+
+// A result being written by a task, or a value being put.
+struct OutValue {
+  model::Format format = model::Format::kInvalid;
+  Bytes bytes;                             // used when `room` is null
+  std::span<const ObjectId> contained;
+};
+
+// Room in shared memory that the caller fills and then seals by put or finish; given back on drop.
+class Room {
+ public:
+  virtual ~Room() = default;
+  virtual std::byte* data() = 0;
+  virtual uint64_t size() const = 0;
+};
+
+struct DriverConfig {
+  std::string daemon_path;
+  std::vector<std::string> daemon_arguments;
+  uint32_t prestart = 0;
+  std::string entry_point;
+  std::string address;        // empty: start a daemon; else the socket of a running one
+};
+
+struct SessionInfo {
+  std::string session, session_dir;
+  NodeId node;
+  JobId job;
+  uint32_t daemon_pid = 0;
+  uint64_t store_bytes = 0, total_memory_bytes = 0;
+  int64_t num_cpus = 0, num_gpus = 0;
+};
+
+class Runtime {
+ public:
+  // Starts a daemon or joins one; returns when it welcomed us.
+  static CallResult<std::unique_ptr<Runtime>> connect_driver(const DriverConfig& config);
+  // `control` is the already connected control socket.
+  static CallResult<std::unique_ptr<Runtime>> connect_worker(int control, JobId job,
+                                                             model::Language language,
+                                                             uint64_t runtime_env,
+                                                             uint64_t spawn_token);
+  virtual ~Runtime() = default;
+
+  virtual const SessionInfo& info() const = 0;
+  // Driver: ends its job and, if it started the daemon, the daemon; waits for its exit. Entries
+  // and pinned bytes stay readable.
+  virtual void shutdown() = 0;
+  virtual bool connected() const = 0;
+
+  // ---- submitting
+  virtual CallResult<uint32_t> define_template(const TaskOptions& options, ObjectId function) = 0;
+  // New handles for the results are appended to *results.
+  virtual CallResult<Unit> submit(uint32_t template_id, uint32_t num_results,
+                                  std::span<const Argument> positional,
+                                  std::span<const std::pair<std::string_view, Argument>> keyword,
+                                  std::span<const ObjectId> contained,
+                                  std::vector<RefHandle>* results) = 0;
+
+  // ---- objects
+  // Makes an id, writes the value (inline or through an arena) and returns a handle.
+  virtual CallResult<RefHandle> put(const OutValue& value, Yielder* yielder) = 0;
+  // Room for `size` bytes in an arena; waits while the store is full.
+  virtual CallResult<std::unique_ptr<Room>> allocate(uint64_t size, Yielder* yielder) = 0;
+  virtual CallResult<RefHandle> put_room(std::unique_ptr<Room> room, model::Format format,
+                                         std::span<const ObjectId> contained) = 0;
+  // Content-addressed and held by the job: a pickled function.
+  virtual CallResult<ObjectId> put_function(Bytes pickled, std::span<const ObjectId> contained,
+                                            Yielder* yielder) = 0;
+
+  // Waits until all are here. `deadline` kNever: no limit. Errors are values in Fetched.
+  virtual CallResult<Unit> get(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
+                               std::vector<Fetched>* values) = 0;
+  // Waits until `num_ready` are ready or the deadline passed; ready[i] tells for each. When more
+  // are ready, the earliest completed are chosen.
+  virtual CallResult<Unit> wait(std::span<Entry* const> entries, size_t num_ready, TimeNs deadline,
+                                Yielder* yielder, std::vector<bool>* ready) = 0;
+  // A handle for an id that came from outside (inside a value, or typed by a person).
+  virtual RefHandle ref_from_id(const ObjectId& id) = 0;
+
+  // ---- worker side
+  // The next claimed task; nullopt when the worker is to end. Blocks.
+  virtual std::optional<TaskCall> next_task(Yielder* yielder) = 0;
+  virtual CallResult<Unit> add_result(const TaskCall& call, uint32_t index, const OutValue& value,
+                                      std::unique_ptr<Room> room) = 0;
+  virtual CallResult<Unit> finish(const TaskCall& call, bool failed, bool retry, TimeNs started,
+                                  TimeNs finished) = 0;
+
+  // ---- questions
+  virtual CallResult<std::string> query(model::Question question, std::string_view argument,
+                                        Yielder* yielder) = 0;
+  // Output and notices for this driver arrive here, on the runtime thread or a waiting thread.
+  virtual void on_output(std::function<void(const model::Output&)> handler) = 0;
+  virtual void on_notice(std::function<void(const model::Notice&)> handler) = 0;
+  // Called by the atfork hook in the child: this process is no client from now on.
+  virtual void after_fork_in_child() = 0;
+};
+
+}  // namespace sundog::client

@@ -1,0 +1,110 @@
+// What happens to a NodeCore and what it asks its shell to do (DESIGN section 3).
+//
+// A shell (the daemon, or the simulator) turns each ring record, process death, lost or won claim
+// and timer into an Event, calls NodeCore::step, and performs the Effects in their order before
+// the next step: views inside effects point into the core and die with the next step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+#include "model/events.h"
+#include "model/messages.h"
+
+namespace sundog::core {
+
+// ---------------------------------------------------------------- events
+
+struct FromClient {
+  ClientId client;
+  model::ClientMessage message;
+};
+// A process attached. Drivers open a job; workers serve one (job, runtime environment, language).
+struct ClientConnected {
+  ClientId client;
+  model::Role role = model::Role::kDriver;
+  model::Language language = model::Language::kPython;
+  JobId job;                   // workers started for a job; 0: any job (C++ workers that joined)
+  uint64_t runtime_env = 0;
+  uint32_t pid = 0;
+  uint64_t spawn_token = 0;    // of SpawnWorker, 0 if it came by itself
+};
+// The process is gone and its ring is drained.
+struct ClientGone {
+  ClientId client;
+  model::DeathCause cause;
+};
+// Answer to RevokeClaim: won means that the worker will not run the task.
+struct ClaimRevoked {
+  ClientId worker;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  bool won = false;
+};
+struct SpawnFailed {
+  uint64_t spawn_token = 0;
+  std::string_view reason;
+};
+// Time passed; at or after the moment of the last SetTimer.
+struct Tick {};
+// A driver asked for a start of `count` workers ahead of demand (init).
+struct Prestart {
+  JobId job;
+  model::Language language = model::Language::kPython;
+  uint64_t runtime_env = 0;
+  uint32_t count = 0;
+};
+
+using Event = std::variant<FromClient, ClientConnected, ClientGone, ClaimRevoked, SpawnFailed, Tick,
+                           Prestart>;
+
+// ---------------------------------------------------------------- effects
+
+struct ToClient {
+  ClientId client;
+  model::NodeMessage message;
+};
+// Compare-and-swap OFFERED(generation) -> REVOKED; answer with ClaimRevoked.
+struct RevokeClaim {
+  ClientId worker;
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+};
+struct SpawnWorker {
+  uint64_t token = 0;
+  JobId job;
+  model::Language language = model::Language::kPython;
+  uint64_t runtime_env = 0;
+};
+// End the process (SIGKILL to its group); ClientGone follows.
+struct KillClient {
+  ClientId client;
+  std::string_view reason;
+};
+// Bytes that nobody references or pins any more: may be recycled, poisoned or punched.
+struct ExtentFreed {
+  model::Extent extent;
+};
+// Ask for a Tick at `at`; replaces the earlier one. kNever: none.
+struct SetTimer {
+  TimeNs at = kNever;
+};
+struct RecordTask {
+  model::TaskEvent event;
+};
+// The shell answers the Query (timeline) itself; the core cannot.
+struct AnswerTimeline {
+  ClientId client;
+  uint32_t request = 0;
+};
+
+using Effect = std::variant<ToClient, RevokeClaim, SpawnWorker, KillClient, ExtentFreed, SetTimer,
+                            RecordTask, AnswerTimeline>;
+using Effects = std::vector<Effect>;
+
+}  // namespace sundog::core

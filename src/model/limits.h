@@ -1,0 +1,32 @@
+// Named limits of the protocol; a limit on everything.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sundog::model {
+
+constexpr uint32_t kProtocolVersion = 1;
+
+// Values up to this many bytes travel inside messages, larger ones through an arena.
+constexpr size_t kInlineValueBytesMax = 8 * 1024;
+// Results up to this many bytes are pushed to the submitter without being asked for.
+constexpr size_t kPushValueBytesMax = 1024;
+// Arguments of one task that travel inside its message, all together; a larger argument is put.
+constexpr size_t kInlineArgumentsBytesMax = 16 * 1024;
+// One logical message after reassembly of its fragments.
+constexpr size_t kMessageBytesMax = 64ull << 20;
+// References named by one task's arguments.
+constexpr size_t kTaskReferencesMax = 1'000'000;
+constexpr uint32_t kResultsMax = 100'000;
+// Claim words of one worker: tasks offered to it and not yet done.
+constexpr uint32_t kClaimSlots = 64;
+// Objects are placed at multiples of a page; those of this size and more at multiples of a huge page.
+constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kHugePageBytes = 2ull << 20;
+// Retries of a task whose worker died, unless its options say otherwise.
+constexpr int32_t kTaskRetriesDefault = 3;
+// Bytes pushed unasked that a client has not yet acknowledged.
+constexpr uint64_t kPushCreditBytes = 4ull << 20;
+
+}  // namespace sundog::model

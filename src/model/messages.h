@@ -1,0 +1,251 @@
+// What a client and its node's daemon say to each other, as plain values. src/wire turns them
+// into ring records and back; src/core decides on them; nothing here knows about either.
+//
+// All spans and string_views are views of the buffer a message was decoded from, or of memory of
+// the core; they live until the next step.
+//
+// The rules that every sender keeps:
+//  - A ring is a FIFO. Refs that a task's code came to hold are added (AddRefs) before the Done,
+//    DropRefs or Unpin that could end the life they came from.
+//  - Each Value or Execute that carries an extent pins it once for the receiving client; the
+//    client sends Unpin when its last view is gone.
+//  - Submit and Put count one reference for each result or object to the sender, without AddRefs.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <variant>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "model/value.h"
+
+namespace sundog::model {
+
+enum class Role : uint8_t { kDriver = 1, kWorker = 2, kTool = 3 };
+enum class Language : uint8_t { kPython = 1, kCpp = 2 };
+
+struct NamedAmount {
+  std::string_view name;
+  int64_t amount = 0;  // 1/10000
+};
+
+// Counted reference change: `count` local owners came or went.
+struct alignas(4) RefCount {
+  ObjectId id;
+  uint32_t count = 1;
+};
+static_assert(sizeof(RefCount) == 24);
+
+// ---------------------------------------------------------------- client -> node
+
+// What all calls of one remote function (with one set of options) have in common. Sent once
+// before the first Submit that names it; numbers are the client's own.
+struct DefineTemplate {
+  uint32_t template_id = 0;
+  Language language = Language::kPython;
+  ObjectId function;          // Python: the pickled function, put by the client; C++: nil
+  std::string_view name;      // for people: qualified name; C++: the registered name
+  std::string_view source;    // "file.py:12", may be empty
+  std::span<const NamedAmount> resources;
+  int32_t max_retries = 3;    // after a worker's death; -1: without end
+  bool retry_exceptions = false;
+  int32_t priority = 0;       // larger first
+  uint64_t runtime_env = 0;   // hash of the runtime environment, 0: the job's
+};
+
+// Language-neutral arguments: `arguments` is laid out by src/wire/arguments.h; `refs` are the
+// top-level references in it, in its order, awaited and delivered as values; `contained` are
+// references inside the arguments' values, held while the task may run and not awaited.
+struct Submit {
+  TaskId task;
+  TaskId parent;
+  uint32_t parent_attempt = 0;
+  uint32_t template_id = 0;
+  uint32_t num_results = 1;
+  std::span<const ObjectId> refs;
+  std::span<const ObjectId> contained;
+  Bytes arguments;
+};
+
+// A value that the client puts. In an extent: the extent was granted to this client before and is
+// sealed by this message; it may be larger than what is used.
+struct Put {
+  ObjectId id;
+  ValueView value;
+  std::span<const ObjectId> contained;
+  bool hold_for_job = false;  // functions: the job itself holds a reference until it ends
+};
+
+// Asks for room in an arena; answered by Grant or Refused with the same request number.
+struct Allocate {
+  uint32_t request = 0;
+  uint64_t size = 0;  // bytes
+};
+// Gives back a grant that was not sealed.
+struct Abandon {
+  Extent extent;
+};
+
+// Values of `ids` are wanted. Each is answered by one Value as it becomes ready (with a pin if in
+// an extent); once `num_ready` of them are ready, by Waited. `values` false: readiness only (Ready
+// instead of Value), for wait(). `blocking`: the sender runs a task and sleeps until Waited; its
+// CPU is free for others meanwhile, and Waited may be held back until it may run again.
+struct Get {
+  uint32_t request = 0;
+  uint32_t num_ready = 0;
+  bool values = true;
+  bool blocking = false;
+  std::span<const ObjectId> ids;
+};
+// The wait of `request` is over for the client (timeout, interrupt): no Waited is expected any
+// more, and a blocked sender runs again.
+struct EndGet {
+  uint32_t request = 0;
+};
+
+struct AddRefs {
+  std::span<const RefCount> refs;
+};
+struct DropRefs {
+  std::span<const RefCount> refs;
+};
+struct Unpin {
+  std::span<const RefCount> pins;
+};
+// The client consumed `bytes` of values that were pushed unasked.
+struct Credit {
+  uint64_t bytes = 0;
+};
+
+struct ResultView {
+  uint32_t index = 0;  // of the result, 0-based
+  ValueView value;
+  std::span<const ObjectId> contained;
+};
+// Results of a running task ahead of its end (many results, streams).
+struct Results {
+  TaskId task;
+  uint32_t attempt = 0;
+  std::span<const ResultView> results;
+};
+// The task's end. `results` completes what Results brought. An application error is a result of
+// format kTaskError at every index.
+struct Done {
+  TaskId task;
+  uint32_t attempt = 0;
+  uint32_t slot = 0;
+  bool failed = false;         // user code raised
+  bool retry = false;          // raised, and the template asks for retries of exceptions
+  TimeNs started = 0;          // CLOCK_MONOTONIC on this machine
+  TimeNs finished = 0;
+  std::span<const ResultView> results;
+};
+
+// Slots of later issues, so that numbers stay: Cancel is understood at level kQueued only.
+struct CancelTask {
+  TaskId task;
+  uint8_t level = 0;      // 0 queued, 1 cooperative, 2 interrupt, 3 kill
+  bool recursive = false;
+};
+
+// Questions about the state, answered by one or more Reply with JSON text.
+enum class Question : uint8_t {
+  kDump = 1,      // the whole state
+  kExplain = 2,   // one object: why it is (not) ready; argument: 40 hex digits
+  kTimeline = 3,  // task events as Chrome trace
+  kStatus = 4,    // totals: resources, store, tasks
+  kMemory = 5,    // objects with sizes, refs and pins
+};
+struct Query {
+  uint32_t request = 0;
+  Question question = Question::kStatus;
+  std::string_view argument;
+};
+
+using ClientMessage =
+    std::variant<DefineTemplate, Submit, Put, Allocate, Abandon, Get, EndGet, AddRefs, DropRefs,
+                 Unpin, Credit, Results, Done, CancelTask, Query>;
+
+// ---------------------------------------------------------------- node -> client
+
+struct ArgumentView {
+  ObjectId id;
+  ValueView value;
+};
+// Run this task. The claim word `slot` holds `generation` as OFFERED before this is sent; the
+// worker runs the task only if its compare-and-swap to CLAIMED succeeds. Otherwise the record is
+// void and its pins stay the daemon's.
+struct Execute {
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  TaskId task;
+  uint32_t attempt = 0;
+  uint32_t num_results = 1;
+  ObjectId function;
+  std::string_view name;
+  bool retry_exceptions = false;
+  std::span<const ArgumentView> refs;  // values of Submit::refs, same order
+  Bytes arguments;
+};
+
+// A value asked for, or pushed because it is small and the client submitted its task. An error is
+// a value too (Format::kTaskError, kSystemError).
+struct Value {
+  ObjectId id;
+  bool pushed = false;  // unasked; counts against the client's credit
+  ValueView value;
+};
+struct Ready {
+  ObjectId id;
+};
+struct Waited {
+  uint32_t request = 0;
+};
+struct Grant {
+  uint32_t request = 0;
+  Extent extent;
+};
+// No room will come: the sentence says why (larger than the store, nothing will be released).
+struct Refused {
+  uint32_t request = 0;
+  std::string_view reason;
+};
+// The worker ends after the task it runs.
+struct Stop {
+  std::string_view reason;
+};
+struct CancelRunning {
+  TaskId task;
+  uint8_t level = 0;
+};
+// Output of a worker, for the driver of its job: whole lines without the last newline.
+struct Output {
+  uint32_t pid = 0;
+  bool is_stderr = false;
+  std::string_view task_name;
+  std::string_view text;
+};
+// A sentence for the person at the driver (infeasible task, store full, gap in the output).
+struct Notice {
+  uint8_t severity = 0;  // 0 info, 1 warning, 2 error
+  std::string_view text;
+};
+struct Reply {
+  uint32_t request = 0;
+  bool last = true;
+  std::string_view text;
+};
+
+using NodeMessage = std::variant<Execute, Value, Ready, Waited, Grant, Refused, Stop, CancelRunning,
+                                 Output, Notice, Reply>;
+
+// Whether a sleeping client must be woken for this message. Values are not urgent: the Waited
+// that ends a wait is, so that a waiter is woken once.
+constexpr bool is_urgent(const NodeMessage& m) {
+  return !std::holds_alternative<Value>(m) && !std::holds_alternative<Ready>(m);
+}
+
+}  // namespace sundog::model

@@ -1,0 +1,67 @@
+#include "model/resources.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace sundog::model {
+
+void ResourceSet::set(ResourceId id, int64_t amount) {
+  auto at = std::lower_bound(entries_.begin(), entries_.end(), id,
+                             [](const ResourceAmount& e, ResourceId i) { return e.id < i; });
+  bool found = at != entries_.end() && at->id == id;
+  if (amount == 0) {
+    if (found) entries_.erase(at);
+  } else if (found) {
+    at->amount = amount;
+  } else {
+    entries_.insert(at, {id, amount});
+  }
+}
+
+int64_t ResourceSet::get(ResourceId id) const {
+  for (const auto& e : entries_)
+    if (e.id == id) return e.amount;
+  return 0;
+}
+
+bool ResourceSet::covers(const ResourceSet& request) const {
+  for (const auto& e : request.entries_)
+    if (get(e.id) < e.amount) return false;
+  return true;
+}
+
+void ResourceSet::add(const ResourceSet& other) {
+  for (const auto& e : other.entries_) set(e.id, get(e.id) + e.amount);
+}
+
+void ResourceSet::subtract(const ResourceSet& other, bool may_go_negative) {
+  for (const auto& e : other.entries_) {
+    int64_t left = get(e.id) - e.amount;
+    SUNDOG_CHECK(left >= 0 || may_go_negative);
+    set(e.id, left);
+  }
+}
+
+ResourceNames::ResourceNames() : names_{"CPU", "GPU", "memory"} {}
+
+ResourceId ResourceNames::intern(std::string_view name) {
+  for (size_t i = 0; i < names_.size(); ++i)
+    if (names_[i] == name) return static_cast<ResourceId>(i);
+  SUNDOG_CHECK(names_.size() < UINT16_MAX);
+  names_.emplace_back(name);
+  return static_cast<ResourceId>(names_.size() - 1);
+}
+
+std::string format_amount(int64_t amount) {
+  std::string text = std::to_string(amount / kResourceUnit);
+  int64_t fraction = amount % kResourceUnit;
+  if (fraction != 0) {
+    std::string digits = std::to_string(kResourceUnit + fraction).substr(1);
+    while (digits.back() == '0') digits.pop_back();
+    text += "." + digits;
+  }
+  return text;
+}
+
+}  // namespace sundog::model

@@ -1,0 +1,108 @@
+// A channel: the shared memory between one client and its daemon. One memfd holds
+//   ChannelHeader | client->node ring | node->client ring
+// The daemon creates it (sealed SHRINK, GROW, SEAL), the client maps it; both map it whole.
+//
+// Rings are single-producer single-consumer byte rings of records
+//   { u32 size (header and payload, unpadded), u16 type, u16 flags } payload, padded to 8
+// A record never wraps: a kPad record fills the end. A message larger than a quarter of the ring
+// is cut into fragments (flag kMore on all but the last). Positions only grow (64 bits) and are
+// taken modulo the capacity, a power of two.
+//
+// Every word that the peer can write is read once and checked: a position that lies, or a size
+// that does not fit, makes the reader `broken()` for good; it is never followed.
+//
+// Threads: one producer and one consumer at a time for each ring; client-side locking is the
+// client's business. Nothing here makes a system call but ClientBell.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "model/limits.h"
+
+namespace sundog::shm {
+
+constexpr uint32_t kChannelMagic = 0x53444348;
+constexpr size_t kCacheLine = 64;
+
+// Where the sleeper of a client sleeps; written by the client, reset by the daemon when it wakes.
+enum class Sleep : uint32_t { kAwake = 0, kWaiter = 1 /* futex */, kRuntime = 2 /* eventfd */ };
+
+// Claim word: generation << 2 | state. See src/shm/claims.h.
+struct RingHeader {
+  alignas(kCacheLine) std::atomic<uint64_t> tail{0};  // written by the producer
+  alignas(kCacheLine) std::atomic<uint64_t> head{0};  // written by the consumer
+};
+
+struct ChannelHeader {
+  uint32_t magic = kChannelMagic;
+  uint32_t protocol = model::kProtocolVersion;
+  uint64_t to_node_offset = 0, to_node_bytes = 0;      // ring data, capacity a power of two
+  uint64_t to_client_offset = 0, to_client_bytes = 0;
+  alignas(kCacheLine) std::atomic<uint32_t> sleep{0};  // Sleep
+  RingHeader to_node;
+  RingHeader to_client;
+  alignas(kCacheLine) std::atomic<uint32_t> claims[model::kClaimSlots];
+};
+
+struct Record {
+  uint16_t type = 0;
+  Bytes payload;  // private copy, 8-byte aligned; valid until the next call of next()
+};
+
+class RingWriter {
+ public:
+  RingWriter() = default;
+  RingWriter(RingHeader* header, std::byte* data, uint64_t capacity);
+
+  // Appends one message (fragmented if large), not yet visible. False: no room for all of it now;
+  // nothing was written. Messages larger than the ring itself can hold are written by
+  // write_some() in a loop.
+  bool try_write(uint16_t type, Bytes payload);
+  // Writes fragments from *done on while there is room; true when all is written. The caller
+  // publishes and waits for room between calls.
+  bool write_some(uint16_t type, Bytes payload, size_t* done);
+  // Makes what was written visible (store-release). Returns true if there was anything.
+  bool publish();
+  // Bytes in use as the consumer last said.
+  uint64_t used() const;
+  uint64_t capacity() const { return capacity_; }
+  bool broken() const { return broken_; }
+
+ private:
+  RingHeader* header_ = nullptr;
+  std::byte* data_ = nullptr;
+  uint64_t capacity_ = 0;
+  uint64_t tail_ = 0;       // private: what will be published
+  uint64_t head_seen_ = 0;
+  bool broken_ = false;
+};
+
+class RingReader {
+ public:
+  RingReader() = default;
+  RingReader(RingHeader* header, const std::byte* data, uint64_t capacity);
+
+  // The next whole message, copied to private memory; false if there is none (or broken).
+  bool next(Record* out);
+  // Gives the room of what was read back to the producer (store-release).
+  void release();
+  // Whether the producer has published more than was read.
+  bool has_more() const;
+  bool broken() const { return broken_; }
+
+ private:
+  RingHeader* header_ = nullptr;
+  const std::byte* data_ = nullptr;
+  uint64_t capacity_ = 0;
+  uint64_t head_ = 0;
+  uint64_t tail_seen_ = 0;
+  std::vector<std::byte> buffer_;    // the current record, or fragments so far
+  bool in_fragments_ = false;
+  bool broken_ = false;
+};
+
+}  // namespace sundog::shm

@@ -1,0 +1,51 @@
+// The doorbell: one bit for each client and the daemon's sleep flag in one shared memfd, plus one
+// eventfd. A turn of the daemon costs per client that rang, not per client that exists.
+//
+//   client   publish ring; fence; if bit clear: set bit; if daemon sleeps: write eventfd
+//   daemon   sleeps := 1; fence; if any bit: sleeps := 0, go on; else epoll_wait; sleeps := 0
+//            take a word of bits by exchange(0), then drain those rings
+//
+// Why no wake-up is lost: docs/design/0002-sleep-protocol.md, and its spin model in
+// tests/spin/. Only the daemon resets the sleep flag, so a client killed between its bit and its
+// write of the eventfd swallows nobody else's wake-up; its own death is seen on its socket.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/ids.h"
+
+namespace sundog::shm {
+
+constexpr uint32_t kDoorbellWords = (ClientId::kIndexMax + 1) / 64;
+
+struct DoorbellMap {
+  alignas(64) std::atomic<uint32_t> daemon_sleeps{0};
+  alignas(64) std::atomic<uint64_t> summary{0};  // bit w: words[w] may be non-zero
+  alignas(64) std::atomic<uint64_t> words[kDoorbellWords];
+};
+static_assert(kDoorbellWords <= 64);
+
+// Client: after publishing its ring. Returns true if the eventfd must be written.
+bool ring_doorbell(DoorbellMap* map, uint32_t client_index);
+
+// Daemon: announces sleep; false if somebody rang meanwhile (then do not sleep).
+bool prepare_sleep(DoorbellMap* map);
+void end_sleep(DoorbellMap* map);
+// Daemon: calls visit(client_index) for each bit that was set, lowest first, clearing them.
+template <typename Visit>
+void take_rung(DoorbellMap* map, Visit&& visit) {
+  uint64_t summary = map->summary.exchange(0, std::memory_order_seq_cst);
+  while (summary != 0) {
+    auto w = static_cast<uint32_t>(__builtin_ctzll(summary));
+    summary &= summary - 1;
+    uint64_t bits = map->words[w].exchange(0, std::memory_order_seq_cst);
+    while (bits != 0) {
+      auto b = static_cast<uint32_t>(__builtin_ctzll(bits));
+      bits &= bits - 1;
+      visit(w * 64 + b);
+    }
+  }
+}
+
+}  // namespace sundog::shm
