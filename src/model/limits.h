@@ -28,5 +28,7 @@ constexpr uint64_t kHugePageBytes = 2ull << 20;
 constexpr int32_t kTaskRetriesDefault = 3;
 // Bytes pushed unasked that a client has not yet acknowledged.
 constexpr uint64_t kPushCreditBytes = 4ull << 20;
+// What a pushed value counts against the credit beside its own bytes (record and table entry).
+constexpr uint64_t kPushOverheadBytes = 64;
 
 }  // namespace sundog::model

@@ -115,7 +115,7 @@ struct DropRefs {
 struct Unpin {
   std::span<const RefCount> pins;
 };
-// The client consumed `bytes` of values that were pushed unasked.
+// The client dropped values that were pushed unasked: for each its bytes plus kPushOverheadBytes.
 struct Credit {
   uint64_t bytes = 0;
 };
@@ -196,10 +196,12 @@ struct Execute {
 struct Value {
   ObjectId id;
   bool pushed = false;  // unasked; counts against the client's credit
+  uint64_t order = 0;   // completion number at the node: wait() prefers the smallest
   ValueView value;
 };
 struct Ready {
   ObjectId id;
+  uint64_t order = 0;
 };
 struct Waited {
   uint32_t request = 0;

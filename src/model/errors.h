@@ -1,0 +1,33 @@
+// Failures that the runtime determines, as values of Format::kSystemError carry them. The byte
+// layout is in src/wire/error_layout.h.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/ids.h"
+
+namespace sundog::model {
+
+// Numbers are part of the protocol; never reuse one.
+enum class ErrorKind : uint32_t {
+  kWorkerCrashed = 1,
+  kNodeDied = 2,
+  kObjectLost = 3,
+  kStoreFull = 4,
+  kTaskUnschedulable = 5,
+  kTaskCancelled = 6,
+  kTimeout = 7,
+  kOutOfMemory = 8,
+  kWorkerStartFailed = 9,
+  kActorDied = 10,
+};
+
+struct SystemError {
+  ErrorKind kind = ErrorKind::kWorkerCrashed;
+  TaskId task;
+  std::string_view task_name;
+  std::string_view sentence;  // what happened, to what, why, what to do
+};
+
+}  // namespace sundog::model
