@@ -1,5 +1,9 @@
 # sundog_folder(name deps...): the static library of src/<name>, and the test program of its
-# *_test.cc files. A folder without sources yet is an interface library.
+# *_test.cc files. A folder without sources yet is an interface library. scripts/check_arrows.py
+# reads these calls: the arrows between folders are declared nowhere else.
+enable_testing()
+add_custom_target(tests)  # all test programs, nothing else
+
 function(sundog_folder name)
   set(dir ${CMAKE_SOURCE_DIR}/src/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${dir}/*.cc)
@@ -21,6 +25,7 @@ function(sundog_folder name)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE sundog_${name} GTest::gtest GTest::gtest_main)
     add_test(NAME ${name} COMMAND ${name}_test)
+    add_dependencies(tests ${name}_test)
   endif()
 endfunction()
 
@@ -42,5 +47,3 @@ function(sundog_programs_in dir)
     sundog_program(${name} ${path} ${ARGN})
   endforeach()
 endfunction()
-
-enable_testing()

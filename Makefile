@@ -1,0 +1,83 @@
+# The one door to everything: `make` shows the menu. Each target brings what it needs, so that
+# `make demo` or `make test` is enough on a fresh Debian 12.
+SHELL := /bin/bash
+.DEFAULT_GOAL := menu
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+JOBS ?= $(shell nproc)
+SEEDS ?= 200
+SECONDS ?= 60
+ROWS ?=
+TESTS ?=
+export PYTHON
+
+READY := .venv/.ready
+RUN := .venv/bin/python
+
+menu: ## this menu
+	@echo "Sundog: tasks and shared objects for Python and C++. make TARGET, where TARGET is"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / && $$1 != "menu" {printf "  %-8s %s\n", $$1, $$2}' Makefile
+	@echo "JOBS=$(JOBS) compiles that many files at once; PYTHON=$(PYTHON) is what .venv is made of."
+
+setup: ## system packages that are missing (apt-get), then .venv
+	@rm -f $(READY)
+	@$(MAKE) --no-print-directory $(READY)
+
+$(READY): requirements-dev.txt scripts/setup.sh
+	@scripts/setup.sh
+	@touch $@
+
+# A preset's folder is configured once; later ninja itself sees changed CMake files and new sources.
+build/%/build.ninja: CMakePresets.json $(READY)
+	@mkdir -p build
+	@cmake --preset $* > build/$*.log 2>&1 || { cat build/$*.log; exit 1; }
+	@touch $@
+
+build: build/release/build.ninja ## daemon, Python extension and examples, into build/release and python/
+	@cmake --build build/release -j $(JOBS)
+
+checked-build: build/debug/build.ninja build/asan/build.ninja build/tsan/build.ninja
+	@cmake --build build/debug -j $(JOBS)
+	@cmake --build build/asan -j $(JOBS) --target tests
+	@cmake --build build/tsan -j $(JOBS) --target tests
+
+demo: build ## real parallel programs, before and after; under two minutes
+	@$(RUN) demo/run.py
+
+test: build checked-build ## all tests: C++ (plain, sanitized), simulator, Python; TESTS=word picks
+	@$(RUN) scripts/run_tests.py --seeds $(SEEDS) $(if $(TESTS),--only $(TESTS))
+
+lint: build/clang/build.ninja build/release/build.ninja ## format, tidy, thread safety, types, arrows between folders, headers alone
+	@$(RUN) scripts/lint.py --jobs $(JOBS) $(if $(TESTS),--only $(TESTS))
+
+sim: build/debug/build.ninja build/clang/build.ninja ## simulated clusters, gcc and clang compared: SEEDS=2000
+	@scripts/sim.sh $(SEEDS) $(JOBS)
+
+fuzz: $(READY) ## fuzz targets of rings and messages: SECONDS=600 for each
+	@scripts/fuzz.sh $(SECONDS)
+
+spin: $(READY) ## the model of the sleep protocol
+	@scripts/spin.sh
+
+defects: build ## seeded defects: each must be caught by a named test
+	@$(RUN) scripts/seeded_defects.py
+
+soak: build ## many processes, random kills, for SECONDS=600
+	@$(RUN) tests/soak/run.py --seconds $(SECONDS)
+
+bench: build ## side by side with peers, as JSON in bench/results: ROWS=put,get picks
+	@$(RUN) bench/run.py $(if $(ROWS),--rows $(ROWS))
+
+wheel: $(READY) ## dist/sundog-*.whl, checked in an empty virtual environment
+	@scripts/wheel.sh
+
+docs: build ## links of all pages, programs of the README
+	@$(RUN) -m pytest -q tests/house
+
+clean: ## removes what was built (.venv stays)
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean
