@@ -34,9 +34,18 @@ struct DecodeScratch {
   std::vector<model::NamedAmount> resources;
 };
 
-// Appends the payload of `message` to `out` (cleared first) and returns its type.
+// Makes `out` the payload of `message` and returns its type. Reuse `out`: its memory is kept and
+// only growth is zero-filled. The payload is at most kMessageBytesMax: whoever builds messages
+// splits long lists (Get, AddRefs, Results, Reply) and puts large arguments before.
 RecordType encode(const model::ClientMessage& message, std::vector<std::byte>* out);
 RecordType encode(const model::NodeMessage& message, std::vector<std::byte>* out);
+
+// The same without a buffer between: size of the payload, a multiple of 8, then the payload
+// written to `at`, which has that much room and is aligned to 8.
+size_t encoded_size(const model::ClientMessage& message);
+size_t encoded_size(const model::NodeMessage& message);
+RecordType encode_at(const model::ClientMessage& message, std::byte* at);
+RecordType encode_at(const model::NodeMessage& message, std::byte* at);
 
 // The error is a sentence that names the record and what is wrong with it.
 Result<model::ClientMessage> decode_client_message(RecordType type, Bytes payload,

@@ -77,6 +77,10 @@ struct Descriptor {
   uint32_t pad = 0;
 };
 
+// Which struct a packet holds: parse_control<that> is next. Fails without magic or with an
+// unknown type.
+Result<ControlType> control_type(Bytes packet);
+
 // Copies a packet into T after checking size, magic, type, protocol and zero-termination.
 template <typename T>
 Result<T> parse_control(Bytes packet);

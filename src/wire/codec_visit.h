@@ -1,0 +1,113 @@
+// How the two codec files go from a variant of messages to the Codec of one message and back.
+// Private to src/wire.
+//
+// Codec<M> has kType, kName (for error sentences), size(m), write(m, Writer*) and
+// read(Reader*, DecodeScratch*).
+#pragma once
+
+#include <optional>
+#include <variant>
+
+#include "base/check.h"
+#include "model/limits.h"
+#include "wire/codec.h"
+#include "wire/layout.h"
+
+namespace sundog::wire {
+
+constexpr uint8_t kCancelLevelMax = 3;
+
+struct ExtentRecord {
+  uint32_t arena, pad;
+  uint64_t offset, size;
+};
+static_assert(Flat<ExtentRecord> && sizeof(ExtentRecord) == 24);
+
+inline ExtentRecord to_record(const model::Extent& e) { return {e.arena, 0, e.offset, e.size}; }
+inline model::Extent read_extent(const ExtentRecord& record, Reader* reader) {
+  reader->require(record.size != 0, "its extent is empty");
+  reader->require(record.offset <= UINT64_MAX - record.size, "its extent wraps around");
+  return {record.arena, 0, record.offset, record.size};
+}
+
+// EndGet and Waited.
+template <typename M>
+struct RequestOnlyCodec {
+  struct Fixed {
+    uint32_t request, pad;
+  };
+  static uint64_t size(const M&) { return sizeof(Fixed); }
+  static void write(const M& m, Writer* w) { w->header(Fixed{m.request, 0}); }
+  static M read(Reader* r, DecodeScratch*) { return {r->header<Fixed>().request}; }
+};
+
+template <template <typename> typename Codec, typename Message>
+uint64_t message_size(const Message& message) {
+  const uint64_t size =
+      std::visit([]<typename M>(const M& m) { return Codec<M>::size(m); }, message);
+  SUNDOG_CHECK(size <= model::kMessageBytesMax);  // the lengths in records have 32 bits
+  return size;
+}
+
+template <template <typename> typename Codec, typename Message>
+RecordType write_message(const Message& message, std::byte* at) {
+  return std::visit(
+      [at]<typename M>(const M& m) {
+        Writer writer(at);
+        Codec<M>::write(m, &writer);
+        return Codec<M>::kType;
+      },
+      message);
+}
+
+template <template <typename> typename Codec, typename Message>
+RecordType encode_message(const Message& message, std::vector<std::byte>* out) {
+  return std::visit(
+      [out]<typename M>(const M& m) {
+        const uint64_t size = Codec<M>::size(m);
+        SUNDOG_CHECK(size <= model::kMessageBytesMax);  // the lengths in records have 32 bits
+        out->resize(size);  // not cleared before: only growth is filled with zeros
+        Writer writer(out->data());
+        Codec<M>::write(m, &writer);
+        return Codec<M>::kType;
+      },
+      message);
+}
+
+template <typename M, template <typename> typename Codec, typename Message>
+bool decode_if(RecordType type, Bytes payload, DecodeScratch* scratch,
+               std::optional<Result<Message>>* out) {
+  if (Codec<M>::kType != type) return false;
+  Reader reader(payload);
+  M message = Codec<M>::read(&reader, scratch);
+  if (reader.finished()) [[likely]] {
+    out->emplace(Message(std::in_place_type<M>, message));
+  } else {
+    out->emplace(Failure{reader.sentence(Codec<M>::kName, payload.size())});
+  }
+  return true;
+}
+
+template <template <typename> typename Codec, typename Message>
+struct Decoder;
+template <template <typename> typename Codec, typename... Ms>
+struct Decoder<Codec, std::variant<Ms...>> {
+  using Message = std::variant<Ms...>;
+  static Result<Message> decode(RecordType type, Bytes payload, DecodeScratch* scratch,
+                                const char* whose) {
+    std::optional<Result<Message>> out;
+    if (!(decode_if<Ms, Codec, Message>(type, payload, scratch, &out) || ...))
+      out.emplace(Failure{"record of type " + std::to_string(static_cast<uint16_t>(type)) +
+                          " refused: it is not one of " + whose + " records"});
+    return *std::move(out);
+  }
+};
+
+template <template <typename> typename Codec, typename Message>
+Result<Message> decode_message(RecordType type, Bytes payload, DecodeScratch* scratch,
+                               const char* whose) {
+  SUNDOG_CHECK(reinterpret_cast<uintptr_t>(payload.data()) % 8 == 0);
+  return Decoder<Codec, Message>::decode(type, payload, scratch, whose);
+}
+
+}  // namespace sundog::wire
