@@ -1,0 +1,88 @@
+"""`make demo`: real parallel work on Sundog, one line each; exit code 1 if anything fell short."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+
+import completion_order
+import dictionary
+import digits
+import first_loop
+import first_three
+import four_tasks
+import nested_training
+import pipelines
+import share_weights
+import tree_reduce
+import words
+from outcome import DemoError, Outcome
+from runtime import MODULE, sundog
+
+ITEMS: tuple[tuple[str, str, Callable[[], Outcome]], ...] = (
+    ("seed 002", "four naps in a plain loop", first_loop.before),
+    ("seed 002", "the same four as tasks", first_loop.after),
+    ("seed 002", "... fresh process, no init()", first_loop.without_init),
+    ("exercise 1", "four tasks at once", four_tasks.run),
+    ("exercise 2", "four pipelines of four stages", pipelines.run),
+    ("exercise 3", "training with nested tasks", nested_training.run),
+    ("exercise 6", "the first three of six", first_three.run),
+    ("exercise 7", "ten in order of completion", completion_order.run),
+    ("exercise 8", "one array for 20 tasks", share_weights.run),
+    ("exercise 12", "a product by a tree", tree_reduce.run),
+    ("seed 000", "dictionary put once, 20 tasks", dictionary.put_once),
+    ("seed 000", "... by value, 20 times", dictionary.by_value),
+    ("seed 000", "... put / get, and pickle", dictionary.against_pickle),
+    ("words", "of the standard library", words.run),
+    ("digits", "hyper-parameter search", digits.run),
+)
+ROW = "{:<12} {:<30} {:>16}  {:<20} {:<13} {}"
+
+
+def show(part: str, what: str, outcome: Outcome) -> None:
+    """Prints one line of the table."""
+    row = ROW.format(part, what, outcome.took, outcome.must, outcome.seed, outcome.remark)
+    print(row.rstrip(), flush=True)
+
+
+def run_item(part: str, what: str, item: Callable[[], Outcome]) -> bool:
+    """Runs one item and shows its line; False if it failed."""
+    try:
+        show(part, what, item())
+    except DemoError as error:
+        show(part, what, Outcome("FAILED", remark=str(error)))
+        return False
+    except Exception:
+        show(part, what, Outcome("FAILED", remark="an error was raised:"))
+        traceback.print_exc()
+        return False
+    return True
+
+
+def main(names: list[str]) -> int:
+    """Runs all items, or those whose words contain one of `names`."""
+    wanted = [
+        item for item in ITEMS if not names or any(name in f"{item[0]} {item[1]}" for name in names)
+    ]
+    if not wanted:
+        print(f"no item of the demo matches {names}")
+        return 2
+    cores = len(os.sched_getaffinity(0))
+    version = getattr(sundog, "__version__", "")
+    print(f"{MODULE} {version}, Python {platform.python_version()}, {cores} core(s)")
+    if cores < 2:
+        print("This machine offers fewer than two cores: speed-ups are shown, not asked for.")
+    print(ROW.format("", "", "took", "must be", "seed's own", "").rstrip())
+    begin = time.perf_counter()
+    passed = sum(run_item(*item) for item in wanted)
+    took = time.perf_counter() - begin
+    print(f"{passed} of {len(wanted)} items passed, in {took:.0f} s")
+    return 0 if passed == len(wanted) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
