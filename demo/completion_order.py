@@ -33,6 +33,4 @@ def run() -> Outcome:
         took = time.perf_counter() - start
     require(moments == sorted(moments), "results did not come in the order of completion")
     require(len(set(naps)) == TASKS, "two tasks drew the same random number")
-    return Outcome(
-        seconds(took), "in order", "6.875 s", f"naps of {sum(naps):.1f} s on 5 CPUs"
-    )
+    return Outcome(seconds(took), "in order", "6.875 s", f"naps of {sum(naps):.1f} s on 5 CPUs")

@@ -81,13 +81,13 @@ def against_pickle() -> Outcome:
 
     weights = make_weights()
     with session(num_cpus=4):
-        put_seconds, ref = _best(lambda: sundog.put(weights))
-        get_seconds, value = _best(lambda: sundog.get(ref))
+        put_seconds, ref = _best(functools.partial(sundog.put, weights))
+        get_seconds, value = _best(functools.partial(sundog.get, ref))
         same = all(np.array_equal(value[name], weights[name]) for name in weights)
         del value, ref
     require(same and len(weights) == ARRAYS, "get returned other numbers than put was given")
-    dumps_seconds, data = _best(lambda: pickle.dumps(weights))
-    loads_seconds, _ = _best(lambda: pickle.loads(data))
+    dumps_seconds, data = _best(functools.partial(pickle.dumps, weights))
+    loads_seconds, _ = _best(functools.partial(pickle.loads, data))
     require(put_seconds < dumps_seconds, "put was slower than pickle.dumps")
     require(get_seconds < loads_seconds, "get was slower than pickle.loads")
     return Outcome(

@@ -53,8 +53,12 @@ def without_init() -> Outcome:
     program = Path(__file__).with_name("first_loop_program.py")
     environment = {**os.environ, "SUNDOG_NUM_CPUS": str(CALLS)}
     result = subprocess.run(
-        [sys.executable, str(program)], env=environment, stdout=subprocess.PIPE, text=True,
-        timeout=60, check=False,
+        [sys.executable, str(program)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
     )
     require(result.returncode == 0, f"{program.name} ended with exit code {result.returncode}")
     report = json.loads(result.stdout.splitlines()[-1])
