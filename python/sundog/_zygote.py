@@ -1,0 +1,409 @@
+"""The zygote: a warm, single-threaded interpreter that forks workers in a millisecond or two.
+
+Started by the daemon as ``python -S -E _zygote.py CONFIG.json`` with a SOCK_SEQPACKET socket as
+descriptor 3 (docs/design/0001-walls.md gives the packets). It never talks to a driver, never runs
+user code but the modules that ``preload`` names, and never starts a thread. When the daemon is
+gone it kills the process groups it forked, unlinks the session's socket and exits.
+
+Only modules that cost next to nothing are imported at the top: the first worker waits for them.
+"""
+
+import _socket
+import ctypes
+import functools
+import gc
+import os
+import select
+import signal
+import sys
+from collections.abc import Callable
+
+CONTROL_FD = 3
+PACKET_BYTES_MAX = 64 * 1024
+FDS_PER_FORK = 3  # control, stdout, stderr
+# Numeric libraries start one thread for each core unless told otherwise; a task has one CPU.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+)
+
+
+def load_config(path: str) -> dict[str, object]:
+    """Reads the driver's description of itself; every key is optional.
+
+    ``sys_path`` (list), ``prefixes`` (names of ``sys`` to their values), ``argv`` (list), ``cwd``,
+    ``dont_write_bytecode``, ``import_lines`` (what ``.pth`` files run), ``numpy`` (the driver has
+    it), ``preload`` (module names), ``modules`` (stage 1, in place of ours), ``socket`` (path).
+    """
+    import json
+
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    if not isinstance(config, dict):
+        raise TypeError(f"the zygote's configuration {path} is not a JSON object")
+    return config
+
+
+def strings(config: dict[str, object], key: str) -> list[str]:
+    """The list of strings under ``key``; empty if it is absent."""
+    value = config.get(key)
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def become_the_driver(config: dict[str, object]) -> None:
+    """Makes this interpreter look like the driver's: its paths, prefixes, folder and finders."""
+    if config.get("dont_write_bytecode"):
+        sys.dont_write_bytecode = True
+    path = strings(config, "sys_path")
+    if path:
+        sys.path[:] = path
+    prefixes = config.get("prefixes")
+    if isinstance(prefixes, dict):
+        for name in ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix"):
+            if name in prefixes:
+                setattr(sys, name, str(prefixes[name]))
+    if "argv" in config:
+        sys.argv[:] = strings(config, "argv")
+    if isinstance(config.get("cwd"), str):
+        try:
+            os.chdir(str(config["cwd"]))
+        except OSError as error:
+            complain(f"cannot enter the driver's folder: {error}")
+    for line in strings(config, "import_lines"):
+        try:
+            exec(line, {"__name__": "sundog._pth"})  # noqa: S102  what site does with them
+        except Exception as error:  # noqa: BLE001
+            complain(f"a line of a .pth file failed: {line!r}: {error}")
+
+
+def hide_main() -> None:
+    """Gives programs an empty ``__main__``: this file is none of their business."""
+    sys.modules["sundog._zygote"] = sys.modules["__main__"]
+    sys.modules["__main__"] = type(sys)("__main__")
+
+
+def complain(text: str) -> None:
+    """Writes one line to the zygote's log."""
+    sys.stderr.write(f"sundog zygote: {text}\n")
+    sys.stderr.flush()
+
+
+def import_quietly(name: str) -> bool:
+    """Imports a module; a failure is the worker's to meet again, with the user's traceback."""
+    try:
+        __import__(name)
+        return True
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        complain(f"cannot import {name} ahead of time: {type(error).__name__}: {error}")
+        return False
+
+
+def import_numpy() -> None:
+    """Imports numpy with its BLAS held to one thread, so that this process keeps one."""
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    try:
+        if import_quietly("numpy"):
+            import_quietly("numpy.random")
+    finally:
+        if before is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+        else:
+            os.environ["OPENBLAS_NUM_THREADS"] = before
+
+
+def thread_count() -> int:
+    """How many threads this process has, as the kernel sees it."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def reseed() -> None:
+    """Gives this process random states of its own; ``uuid4`` and ``secrets`` need nothing."""
+    modules = sys.modules
+    if "random" in modules:
+        modules["random"].seed()
+    if "numpy.random" in modules:
+        modules["numpy.random"].seed()
+    if "torch" in modules:
+        modules["torch"].manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
+    if "uuid" in modules and getattr(modules["uuid"], "_last_timestamp", None) is not None:
+        modules["uuid"]._last_timestamp = None  # type: ignore[attr-defined]
+
+
+def limit_threads(cpus: int) -> None:
+    """Holds numeric libraries to ``cpus`` threads: those not yet loaded, then those that are."""
+    for name in THREAD_VARIABLES:
+        os.environ.setdefault(name, str(cpus))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(cpus)
+
+
+def wait_until_reparented(intermediate: int, daemon: int) -> bool:
+    """Returns once the daemon is our parent; False if it is gone."""
+    if os.getppid() == intermediate:
+        try:
+            pidfd = os.pidfd_open(intermediate)
+        except ProcessLookupError:
+            pidfd = -1
+        if pidfd >= 0:
+            waiter = select.poll()
+            waiter.register(pidfd, select.POLLIN)
+            waiter.poll()  # readable after the kernel gave us our new parent
+            os.close(pidfd)
+    return os.getppid() == daemon
+
+
+def die_with_parent() -> None:
+    """Asks the kernel for SIGKILL when the daemon ends."""
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+
+
+class ForkRequest:
+    """One ``fork`` packet: what the worker serves, and the descriptors it gets."""
+
+    def __init__(self, fields: list[str], fds: list[int]) -> None:
+        """Takes the packet's fields after its name, and its descriptors."""
+        self.token = int(fields[0])
+        self.job = int(fields[1])
+        self.runtime_env = int(fields[2])
+        self.environment = [tuple(item.split("=", 1)) for item in fields[3:] if "=" in item]
+        self.control, self.stdout, self.stderr = fds
+
+
+class Zygote:
+    """The loop: fork on request, warm up between requests, guard the groups that were forked."""
+
+    def __init__(self, config: dict[str, object], config_path: str, groups: set[int]) -> None:
+        """Adopts descriptor 3; ``groups`` are process groups to guard from the start."""
+        self.config = config
+        self.config_path = config_path
+        self.socket = _socket.socket(fileno=CONTROL_FD)
+        self.daemon = os.getppid()
+        self.groups = groups
+        self.pid_read, self.pid_write = os.pipe()
+
+    # ---- packets
+
+    def send(self, *fields: object, fds: tuple[int, ...] = ()) -> None:
+        """Sends one packet to the daemon, which may be gone already."""
+        data = "\n".join(str(field) for field in fields).encode("utf-8", "surrogateescape")
+        control = []
+        if fds:
+            rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+            control = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)]
+        try:
+            self.socket.sendmsg([data], control, _socket.MSG_NOSIGNAL)
+        except OSError as error:
+            complain(f"the daemon does not take a {fields[0]} packet: {error}")
+
+    def receive(self) -> tuple[list[str], list[int]] | None:
+        """The next packet's fields and descriptors; None when the daemon is gone."""
+        room = _socket.CMSG_SPACE(FDS_PER_FORK * 4)
+        try:
+            data, control, _, _ = self.socket.recvmsg(PACKET_BYTES_MAX, room)
+        except ConnectionError:
+            return None
+        fds: list[int] = []
+        for level, kind, rights in control:
+            if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
+                usable = len(rights) - len(rights) % 4
+                fds += [
+                    int.from_bytes(rights[i : i + 4], sys.byteorder) for i in range(0, usable, 4)
+                ]
+        if not data:
+            return None
+        return data.decode("utf-8", "surrogateescape").split("\n"), fds
+
+    def pending(self) -> bool:
+        """Whether a packet (or the daemon's end) waits."""
+        waiter = select.poll()
+        waiter.register(CONTROL_FD, select.POLLIN)
+        return bool(waiter.poll(0))
+
+    # ---- life
+
+    def run(self, preload: bool) -> None:
+        """Stage 1, then requests; stage 2 as soon as the first requests are served."""
+        for name in strings(self.config, "modules") or ["cloudpickle", "sundog._worker"]:
+            import_quietly(name)
+        self.settle(1)
+        stage_two = self.warm_up() if preload else []
+        if stage_two:
+            # The daemon asks for the first workers before this process is up: serve them first.
+            self.serve_pending()
+            for step in stage_two:
+                step()
+                self.serve_pending()
+            self.settle(2)
+            if thread_count() != 1:
+                self.start_over("a preloaded module started threads")
+        while True:
+            self.serve_one()
+
+    def warm_up(self) -> list[Callable[[], object]]:
+        """The steps of stage 2, one import each."""
+        steps: list[Callable[[], object]] = []
+        if self.config.get("numpy"):
+            steps.append(import_numpy)
+        for name in strings(self.config, "preload"):
+            steps.append(functools.partial(import_quietly, name))
+        return steps
+
+    def settle(self, stage: int) -> None:
+        """Moves what was imported out of the collector's sight and tells the daemon."""
+        gc.collect()
+        gc.freeze()
+        self.send("stage", stage)
+
+    def serve_pending(self) -> None:
+        """Serves what waits, without waiting for more."""
+        while self.pending():
+            self.serve_one()
+
+    def serve_one(self) -> None:
+        """Waits for one packet and does what it says."""
+        packet = self.receive()
+        if packet is None:
+            self.guard()
+            return
+        fields, fds = packet
+        if fields[0] == "fork" and len(fields) >= 4 and len(fds) == FDS_PER_FORK:
+            self.fork(ForkRequest(fields[1:], fds))
+        elif fields[0] == "ended" and len(fields) == 2:
+            self.groups.discard(int(fields[1]))
+        elif fields[0] == "adopt":
+            self.groups.update(int(field) for field in fields[1:] if field)
+        else:
+            complain(f"the daemon sent a packet that I do not know: {fields[0]!r}")
+        for fd in fds:
+            os.close(fd)
+
+    def guard(self) -> None:
+        """The daemon is gone: ends what it left behind, then this process."""
+        for group in self.groups:
+            try:
+                os.killpg(group, signal.SIGKILL)
+            except OSError:
+                pass
+        path = self.config.get("socket")
+        if isinstance(path, str):
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
+        os._exit(0)
+
+    def start_over(self, reason: str) -> None:
+        """Becomes a fresh zygote without preloading: a fork of a process with threads may hang."""
+        complain(f"{reason}; going on without preloading")
+        os.set_inheritable(CONTROL_FD, True)
+        groups = ",".join(str(group) for group in sorted(self.groups))
+        arguments = ["-S", "-E", __file__, self.config_path, "--no-preload", groups]
+        os.execv(sys.executable, [sys.executable, *arguments])
+
+    # ---- forking
+
+    def fork(self, request: ForkRequest) -> None:
+        """Forks twice: the daemon becomes the worker's parent, this process has no child to reap."""
+        if thread_count() != 1:
+            self.send("failed", request.token, "the zygote has more than one thread")
+            return
+        gc.freeze()
+        try:
+            intermediate = os.fork()
+        except OSError as error:
+            self.send("failed", request.token, f"cannot fork: {error.strerror}")
+            return
+        if intermediate == 0:
+            self.be_intermediate(request)
+        os.waitpid(intermediate, 0)
+        reported = os.read(self.pid_read, 64) if self.has_pid() else b""
+        if reported:
+            self.groups.add(int(reported))
+
+    def has_pid(self) -> bool:
+        """Whether the intermediate wrote its child's pid before it ended."""
+        waiter = select.poll()
+        waiter.register(self.pid_read, select.POLLIN)
+        return bool(waiter.poll(0))
+
+    def be_intermediate(self, request: ForkRequest) -> None:
+        """Forks the worker, reports its pid and pidfd (it cannot be reused yet), and ends."""
+        code = 1
+        try:
+            own_pid = os.getpid()
+            worker = os.fork()
+            if worker == 0:
+                self.be_worker(request, own_pid)
+            os.write(self.pid_write, str(worker).encode())
+            self.send("forked", request.token, worker, fds=(os.pidfd_open(worker),))
+            code = 0
+        except OSError as error:
+            self.send("failed", request.token, f"cannot fork: {error.strerror}")
+        finally:
+            os._exit(code)
+
+    def be_worker(self, request: ForkRequest, intermediate: int) -> None:
+        """Turns this process into a worker; never returns."""
+        code = 1
+        try:
+            os.setsid()
+            if not wait_until_reparented(intermediate, self.daemon):
+                os._exit(1)
+            die_with_parent()
+            if os.getppid() != self.daemon:
+                os._exit(1)
+            self.prepare_worker(request)
+            from sundog import _worker
+
+            _worker.main(request.control, request.job, request.runtime_env, request.token)
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except (Exception, KeyboardInterrupt):  # noqa: BLE001  the last line of a process
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(code)
+
+    def prepare_worker(self, request: ForkRequest) -> None:
+        """Output, signals, environment, random states and threads of a new worker."""
+        os.dup2(request.stdout, 1)
+        os.dup2(request.stderr, 2)
+        for fd in (request.stdout, request.stderr, CONTROL_FD, self.pid_read, self.pid_write):
+            os.close(fd)
+        self.socket.detach()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        for name, value in request.environment:
+            os.environ[name] = value
+        reseed()
+        limit_threads(1)
+        gc.enable()
+
+
+def main(arguments: list[str]) -> None:
+    """``CONFIG [--no-preload [GROUP,GROUP…]]``."""
+    gc.disable()
+    config = load_config(arguments[0])
+    become_the_driver(config)
+    hide_main()
+    groups = arguments[2] if len(arguments) > 2 else ""
+    zygote = Zygote(config, arguments[0], {int(g) for g in groups.split(",") if g})
+    zygote.run(preload="--no-preload" not in arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
