@@ -1,0 +1,300 @@
+// For tests and fuzz targets only: messages with random contents, and whether two messages say
+// the same, compared field by field (independently of how records lie).
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "base/random.h"
+#include "model/limits.h"
+#include "model/messages.h"
+
+namespace sundog::wire {
+
+// ---------------------------------------------------------------- equality
+
+template <typename T>
+  requires std::is_arithmetic_v<T> || std::is_enum_v<T>
+bool same(T a, T b) {
+  return a == b;
+}
+inline bool same(std::string_view a, std::string_view b) { return a == b; }
+inline bool same(const TaskId& a, const TaskId& b) { return a == b; }
+inline bool same(const ObjectId& a, const ObjectId& b) { return a == b; }
+inline bool same(const model::Extent& a, const model::Extent& b) {
+  return a.arena == b.arena && a.offset == b.offset && a.size == b.size;
+}
+inline bool same(Bytes a, Bytes b) { return std::ranges::equal(a, b); }
+inline bool same(const model::ValueView& a, const model::ValueView& b) {
+  return a.format == b.format && same(a.extent, b.extent) && same(a.bytes, b.bytes);
+}
+inline bool same(const model::NamedAmount& a, const model::NamedAmount& b) {
+  return a.name == b.name && a.amount == b.amount;
+}
+inline bool same(const model::RefCount& a, const model::RefCount& b) {
+  return a.id == b.id && a.count == b.count;
+}
+inline bool same(std::span<const ObjectId> a, std::span<const ObjectId> b) {
+  return std::ranges::equal(a, b);
+}
+inline bool same(const model::ResultView& a, const model::ResultView& b) {
+  return a.index == b.index && same(a.value, b.value) && same(a.contained, b.contained);
+}
+inline bool same(const model::ArgumentView& a, const model::ArgumentView& b) {
+  return same(a.id, b.id) && same(a.value, b.value);
+}
+
+template <typename T>
+bool same(std::span<const T> a, std::span<const T> b) {
+  if (a.size() != b.size()) return false;
+  for (size_t i = 0; i < a.size(); ++i)
+    if (!same(a[i], b[i])) return false;
+  return true;
+}
+
+// Every field of every message, once; both sides of the comparison use the same list.
+template <typename M>
+auto fields(const M& m) {
+  using namespace model;  // NOLINT
+  if constexpr (std::is_same_v<M, DefineTemplate>)
+    return std::tie(m.template_id, m.language, m.function, m.name, m.source, m.resources,
+                    m.max_retries, m.retry_exceptions, m.priority, m.runtime_env);
+  else if constexpr (std::is_same_v<M, Submit>)
+    return std::tie(m.task, m.parent, m.parent_attempt, m.template_id, m.num_results, m.refs,
+                    m.contained, m.arguments);
+  else if constexpr (std::is_same_v<M, Put>)
+    return std::tie(m.id, m.value, m.contained, m.hold_for_job);
+  else if constexpr (std::is_same_v<M, Allocate>)
+    return std::tie(m.request, m.size);
+  else if constexpr (std::is_same_v<M, Abandon>)
+    return std::tie(m.extent);
+  else if constexpr (std::is_same_v<M, Get>)
+    return std::tie(m.request, m.num_ready, m.values, m.blocking, m.ids);
+  else if constexpr (std::is_same_v<M, EndGet> || std::is_same_v<M, Waited>)
+    return std::tie(m.request);
+  else if constexpr (std::is_same_v<M, AddRefs> || std::is_same_v<M, DropRefs>)
+    return std::tie(m.refs);
+  else if constexpr (std::is_same_v<M, Unpin>)
+    return std::tie(m.pins);
+  else if constexpr (std::is_same_v<M, Credit>)
+    return std::tie(m.bytes);
+  else if constexpr (std::is_same_v<M, Results>)
+    return std::tie(m.task, m.attempt, m.results);
+  else if constexpr (std::is_same_v<M, Done>)
+    return std::tie(m.task, m.attempt, m.slot, m.failed, m.retry, m.started, m.finished, m.results);
+  else if constexpr (std::is_same_v<M, CancelTask>)
+    return std::tie(m.task, m.level, m.recursive);
+  else if constexpr (std::is_same_v<M, Query>)
+    return std::tie(m.request, m.question, m.argument);
+  else if constexpr (std::is_same_v<M, Execute>)
+    return std::tie(m.slot, m.generation, m.task, m.attempt, m.num_results, m.function, m.name,
+                    m.retry_exceptions, m.refs, m.arguments);
+  else if constexpr (std::is_same_v<M, Value>)
+    return std::tie(m.id, m.pushed, m.order, m.value);
+  else if constexpr (std::is_same_v<M, Ready>)
+    return std::tie(m.id, m.order);
+  else if constexpr (std::is_same_v<M, Grant>)
+    return std::tie(m.request, m.extent);
+  else if constexpr (std::is_same_v<M, Refused>)
+    return std::tie(m.request, m.reason);
+  else if constexpr (std::is_same_v<M, Stop>)
+    return std::tie(m.reason);
+  else if constexpr (std::is_same_v<M, CancelRunning>)
+    return std::tie(m.task, m.level);
+  else if constexpr (std::is_same_v<M, Output>)
+    return std::tie(m.pid, m.is_stderr, m.task_name, m.text);
+  else if constexpr (std::is_same_v<M, Notice>)
+    return std::tie(m.severity, m.text);
+  else if constexpr (std::is_same_v<M, Reply>)
+    return std::tie(m.request, m.last, m.text);
+}
+
+template <typename... Ms>
+bool same_message(const std::variant<Ms...>& a, const std::variant<Ms...>& b) {
+  if (a.index() != b.index()) return false;
+  return std::visit(
+      [&b]<typename M>(const M& left) {
+        const M& right = std::get<M>(b);
+        return std::apply(
+            [&right](const auto&... l) {
+              return std::apply([&](const auto&... r) { return (same(l, r) && ...); },
+                                fields(right));
+            },
+            fields(left));
+      },
+      a);
+}
+
+// ---------------------------------------------------------------- random messages
+
+// Owns what the messages it makes point to, until clear().
+class MessageCases {
+ public:
+  explicit MessageCases(uint64_t seed) : random_(seed) {}
+
+  model::ClientMessage client_message(size_t kind) { return pick<model::ClientMessage>(kind); }
+  model::NodeMessage node_message(size_t kind) { return pick<model::NodeMessage>(kind); }
+  Random& random() { return random_; }
+  void clear() {
+    texts_.clear();
+    ids_.clear();
+    counts_.clear();
+    results_.clear();
+    arguments_.clear();
+    amounts_.clear();
+  }
+
+  uint32_t word() { return static_cast<uint32_t>(random_.next()); }
+  bool coin() { return random_.one_in(2); }
+  std::string_view text(size_t bytes_max = 70) {
+    std::string& made = texts_.emplace_back(random_.below(bytes_max + 1), ' ');
+    for (char& c : made) c = static_cast<char>(random_.next());
+    return made;
+  }
+  TaskId task() {
+    TaskId id;
+    for (uint8_t& b : id.bytes) b = static_cast<uint8_t>(random_.next());
+    return id;
+  }
+  ObjectId object() { return {task(), word()}; }
+  std::span<const ObjectId> objects() {
+    auto& made = ids_.emplace_back(random_.below(5));
+    for (ObjectId& id : made) id = object();
+    return made;
+  }
+  model::Extent extent() { return {word(), 0, random_.next() >> 1, 1 + (random_.next() >> 1)}; }
+  model::ValueView value() {
+    using model::Format;
+    model::ValueView made;
+    made.format = static_cast<Format>(1 + random_.below(12));
+    if (coin()) {
+      made.extent = extent();
+      return made;
+    }
+    switch (made.format) {
+      case Format::kNone:
+        break;
+      case Format::kBool:
+        made.bytes = exactly(1);
+        break;
+      case Format::kInt64:
+      case Format::kFloat64:
+        made.bytes = exactly(8);
+        break;
+      case Format::kRef:
+        made.bytes = exactly(20);
+        break;
+      default:
+        made.bytes = as_bytes(text(200));
+    }
+    return made;
+  }
+  std::span<const model::RefCount> counts() {
+    auto& made = counts_.emplace_back(random_.below(6));
+    for (auto& c : made) c = {object(), word()};
+    return made;
+  }
+  std::span<const model::ResultView> results() {
+    auto& made = results_.emplace_back(random_.below(4));
+    for (auto& r : made)
+      r = {static_cast<uint32_t>(random_.below(model::kResultsMax)), value(), objects()};
+    return made;
+  }
+  std::span<const model::ArgumentView> arguments() {
+    auto& made = arguments_.emplace_back(random_.below(4));
+    for (auto& a : made) a = {object(), value()};
+    return made;
+  }
+  std::span<const model::NamedAmount> amounts() {
+    auto& made = amounts_.emplace_back(random_.below(4));
+    for (auto& a : made) a = {text(12), static_cast<int64_t>(random_.next() >> 1)};
+    return made;
+  }
+
+ private:
+  template <typename Message, size_t kIndex = 0>
+  Message pick(size_t kind) {
+    if constexpr (kIndex < std::variant_size_v<Message>) {
+      if (kind == kIndex) return make(std::variant_alternative_t<kIndex, Message>{});
+      return pick<Message, kIndex + 1>(kind);
+    } else {
+      return Message{};
+    }
+  }
+  Bytes exactly(size_t size) {
+    std::string& made = texts_.emplace_back(size, ' ');
+    for (char& c : made) c = static_cast<char>(random_.next());
+    return as_bytes(made);
+  }
+  uint32_t num_results() { return static_cast<uint32_t>(random_.below(model::kResultsMax + 1)); }
+  uint32_t slot() { return static_cast<uint32_t>(random_.below(model::kClaimSlots)); }
+  uint8_t level() { return static_cast<uint8_t>(random_.below(4)); }
+  TimeNs time() { return static_cast<TimeNs>(random_.next()); }
+
+  model::DefineTemplate make(model::DefineTemplate) {
+    return {word(),
+            coin() ? model::Language::kPython : model::Language::kCpp,
+            object(),
+            text(),
+            text(),
+            amounts(),
+            static_cast<int32_t>(random_.below(9)) - 1,
+            coin(),
+            static_cast<int32_t>(word()),
+            random_.next()};
+  }
+  model::Submit make(model::Submit) {
+    return {task(), task(), word(), word(), num_results(), objects(), objects(), as_bytes(text())};
+  }
+  model::Put make(model::Put) { return {object(), value(), objects(), coin()}; }
+  model::Allocate make(model::Allocate) { return {word(), 1 + (random_.next() >> 1)}; }
+  model::Abandon make(model::Abandon) { return {extent()}; }
+  model::Get make(model::Get) {
+    auto ids = objects();
+    return {word(), static_cast<uint32_t>(random_.below(ids.size() + 1)), coin(), coin(), ids};
+  }
+  model::EndGet make(model::EndGet) { return {word()}; }
+  model::AddRefs make(model::AddRefs) { return {counts()}; }
+  model::DropRefs make(model::DropRefs) { return {counts()}; }
+  model::Unpin make(model::Unpin) { return {counts()}; }
+  model::Credit make(model::Credit) { return {random_.next()}; }
+  model::Results make(model::Results) { return {task(), word(), results()}; }
+  model::Done make(model::Done) {
+    return {task(), word(), slot(), coin(), coin(), time(), time(), results()};
+  }
+  model::CancelTask make(model::CancelTask) { return {task(), level(), coin()}; }
+  model::Query make(model::Query) {
+    return {word(), static_cast<model::Question>(1 + random_.below(5)), text()};
+  }
+  model::Execute make(model::Execute) {
+    return {slot(),   word(), task(), word(),      num_results(),
+            object(), text(), coin(), arguments(), as_bytes(text())};
+  }
+  model::Value make(model::Value) { return {object(), coin(), random_.next(), value()}; }
+  model::Ready make(model::Ready) { return {object(), random_.next()}; }
+  model::Waited make(model::Waited) { return {word()}; }
+  model::Grant make(model::Grant) { return {word(), extent()}; }
+  model::Refused make(model::Refused) { return {word(), text()}; }
+  model::Stop make(model::Stop) { return {text()}; }
+  model::CancelRunning make(model::CancelRunning) { return {task(), level()}; }
+  model::Output make(model::Output) { return {word(), coin(), text(), text()}; }
+  model::Notice make(model::Notice) { return {static_cast<uint8_t>(random_.below(3)), text()}; }
+  model::Reply make(model::Reply) { return {word(), coin(), text()}; }
+
+  Random random_;
+  // Deques: what was handed out stays where it is.
+  std::deque<std::string> texts_;
+  std::deque<std::vector<ObjectId>> ids_;
+  std::deque<std::vector<model::RefCount>> counts_;
+  std::deque<std::vector<model::ResultView>> results_;
+  std::deque<std::vector<model::ArgumentView>> arguments_;
+  std::deque<std::vector<model::NamedAmount>> amounts_;
+};
+
+}  // namespace sundog::wire
