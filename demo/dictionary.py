@@ -7,8 +7,8 @@ import pickle
 import time
 from typing import Any
 
-from outcome import Outcome, require, require_window, seconds
-from runtime import session, sundog
+from demo.outcome import Outcome, require, require_window, seconds
+from demo.runtime import session, sundog
 
 ARRAYS = 50
 ELEMENTS = 1_000_000

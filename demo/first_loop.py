@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from outcome import Outcome, require, require_window, seconds
-from runtime import session, sundog
+from demo.outcome import Outcome, require, require_window, seconds
+from demo.runtime import session, sundog
 
 CALLS = 4
 NAP_SECONDS = 1.0

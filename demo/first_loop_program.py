@@ -4,11 +4,13 @@ import time
 
 begin = time.perf_counter()
 
-import importlib  # noqa: E402
 import json  # noqa: E402
-import os  # noqa: E402
+import sys  # noqa: E402
+from pathlib import Path  # noqa: E402
 
-sundog = importlib.import_module(os.environ.get("SUNDOG_DEMO_MODULE", "sundog"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from demo.runtime import sundog  # noqa: E402
 
 
 @sundog.remote

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from outcome import Outcome, require, require_window, seconds
-from runtime import session, sundog
+from demo.outcome import Outcome, require, require_window, seconds
+from demo.runtime import session, sundog
 
 TASKS = 6
 

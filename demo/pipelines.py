@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from outcome import Outcome, require, require_window, seconds
-from runtime import session, sundog
+from demo.outcome import Outcome, require, require_window, seconds
+from demo.runtime import session, sundog
 
 FILES = ("north", "east", "south", "west")
 STAGE_SECONDS = 0.1

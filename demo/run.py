@@ -8,20 +8,27 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
-import completion_order
-import dictionary
-import digits
-import first_loop
-import first_three
-import four_tasks
-import nested_training
-import pipelines
-import share_weights
-import tree_reduce
-import words
-from outcome import DemoError, Outcome
-from runtime import MODULE, sundog
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[threads] = "1"  # serial runs use one core, so that speed-ups compare like with like
+
+from demo import (  # noqa: E402
+    completion_order,
+    dictionary,
+    digits,
+    first_loop,
+    first_three,
+    four_tasks,
+    nested_training,
+    pipelines,
+    share_weights,
+    tree_reduce,
+    words,
+)
+from demo.outcome import DemoError, Outcome  # noqa: E402
+from demo.runtime import MODULE, sundog  # noqa: E402
 
 ITEMS: tuple[tuple[str, str, Callable[[], Outcome]], ...] = (
     ("seed 002", "four naps in a plain loop", first_loop.before),

@@ -12,12 +12,15 @@ import importlib
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 MODULE = os.environ.get("SUNDOG_DEMO_MODULE", "sundog")
 SETTLE_SECONDS = float(os.environ.get("SUNDOG_DEMO_SETTLE", "0"))
 
-sundog: Any = importlib.import_module(MODULE)
+if TYPE_CHECKING:
+    import sundog as sundog
+else:
+    sundog = importlib.import_module(MODULE)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from outcome import Outcome, require
+from demo.outcome import Outcome, require
 
 SPEEDUP_MIN = 1.5
 

@@ -11,9 +11,9 @@ import tokenize
 from collections import Counter
 from pathlib import Path
 
-from outcome import Outcome, require
-from runtime import session, sundog
-from speedup import compare
+from demo.outcome import Outcome, require
+from demo.runtime import session, sundog
+from demo.speedup import compare
 
 BYTES_MAX = 14_000_000  # some 6 s of work for one core
 PARTS = 16
