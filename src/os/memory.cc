@@ -1,12 +1,13 @@
 #include "os/memory.h"
 
-#include <atomic>
-#include <cerrno>
 #include <fcntl.h>
-#include <string>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <string>
 
 namespace sundog::os {
 namespace {
@@ -98,8 +99,7 @@ Status read_memory(int memory, uint64_t offset, std::span<std::byte> out) {
 Result<Mapping> Mapping::map(int memory, uint64_t offset, uint64_t size, Access access,
                              Sharing sharing) {
   int flags = sharing == Sharing::kShared ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
-  void* data =
-      mmap(nullptr, size, protection(access), flags, memory, static_cast<off_t>(offset));
+  void* data = mmap(nullptr, size, protection(access), flags, memory, static_cast<off_t>(offset));
   if (data == MAP_FAILED) {
     return Failure{system_error("map " + std::to_string(size) + " bytes of shared memory")};
   }

@@ -73,10 +73,14 @@ class RingWriter {
   bool broken() const { return broken_; }
 
  private:
+  bool has_room(uint64_t bytes);
+  bool append(uint16_t type, uint16_t flags, Bytes payload);
+
   RingHeader* header_ = nullptr;
   std::byte* data_ = nullptr;
   uint64_t capacity_ = 0;
   uint64_t tail_ = 0;       // private: what will be published
+  uint64_t published_ = 0;
   uint64_t head_seen_ = 0;
   bool broken_ = false;
 };
@@ -95,12 +99,20 @@ class RingReader {
   bool broken() const { return broken_; }
 
  private:
+  enum class Step { kWhole, kAgain, kBroken };
+  static constexpr size_t kBufferKeptMax = 1 << 20;
+
+  bool refill();
+  Step take_record(Record* out);
+
   RingHeader* header_ = nullptr;
   const std::byte* data_ = nullptr;
   uint64_t capacity_ = 0;
   uint64_t head_ = 0;
   uint64_t tail_seen_ = 0;
   std::vector<std::byte> buffer_;    // the current record, or fragments so far
+  size_t filled_ = 0;                // bytes of buffer_ in use
+  uint16_t fragment_type_ = 0;
   bool in_fragments_ = false;
   bool broken_ = false;
 };

@@ -1,9 +1,11 @@
 // The doorbell: one bit for each client and the daemon's sleep flag in one shared memfd, plus one
 // eventfd. A turn of the daemon costs per client that rang, not per client that exists.
 //
-//   client   publish ring; fence; if bit clear: set bit; if daemon sleeps: write eventfd
-//   daemon   sleeps := 1; fence; if any bit: sleeps := 0, go on; else epoll_wait; sleeps := 0
-//            take a word of bits by exchange(0), then drain those rings
+//   client   publish ring; fence; if bit and its summary bit are set: done
+//            else set bit; set summary bit; if daemon sleeps: write eventfd
+//   daemon   sleeps := 1; fence; if any summary bit: sleeps := 0, go on;
+//            else epoll_wait; sleeps := 0
+//            take a word of bits by exchange(0), fence, then drain those rings
 //
 // Why no wake-up is lost: docs/design/0002-sleep-protocol.md, and its spin model in
 // tests/spin/. Only the daemon resets the sleep flag, so a client killed between its bit and its
@@ -40,6 +42,8 @@ void take_rung(DoorbellMap* map, Visit&& visit) {
     auto w = static_cast<uint32_t>(__builtin_ctzll(summary));
     summary &= summary - 1;
     uint64_t bits = map->words[w].exchange(0, std::memory_order_seq_cst);
+    // Whoever saw its bit still set published before this fence: the drain below sees it.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     while (bits != 0) {
       auto b = static_cast<uint32_t>(__builtin_ctzll(bits));
       bits &= bits - 1;
