@@ -1,0 +1,113 @@
+#include "wire/arguments.h"
+
+#include "wire/layout.h"
+
+namespace sundog::wire {
+namespace {
+
+struct Counts {
+  uint32_t num_positional, num_keyword;
+};
+struct Entry {
+  uint16_t format, pad;
+  uint32_t size;
+};
+struct Name {
+  uint32_t name_bytes, pad;
+};
+
+template <Flat T>
+void append(const T& fixed, std::vector<std::byte>* out) {
+  const size_t at = out->size();
+  out->resize(at + sizeof(T));
+  Writer(out->data() + at).header(fixed);
+}
+
+ParsedArgument read_argument(std::string_view name, size_t num_refs, Reader* reader) {
+  const auto entry = reader->header<Entry>();
+  ParsedArgument argument;
+  argument.name = name;
+  argument.format = static_cast<model::Format>(entry.format);
+  if (argument.format == model::Format::kRef) {
+    reader->require(entry.size < num_refs, "an argument is a reference that is not there");
+    argument.ref_index = entry.size;
+    return argument;
+  }
+  reader->require(is_known(argument.format), "an argument has an unknown format");
+  reader->require(size_fits(argument.format, entry.size), "an argument has the wrong size");
+  argument.bytes = reader->bytes(entry.size, "argument");
+  return argument;
+}
+
+}  // namespace
+
+ArgumentWriter::ArgumentWriter(std::vector<std::byte>* out) : out_(out) {
+  out_->clear();
+  append(Counts{0, 0}, out_);
+}
+
+void ArgumentWriter::add_value(model::Format format, Bytes bytes) {
+  SUNDOG_CHECK(format != model::Format::kRef && bytes.size() <= UINT32_MAX);
+  count_positional();
+  append_entry(format, static_cast<uint32_t>(bytes.size()), bytes);
+}
+void ArgumentWriter::add_reference(uint32_t index_in_refs) {
+  count_positional();
+  append_entry(model::Format::kRef, index_in_refs, {});
+}
+void ArgumentWriter::add_keyword_value(std::string_view name, model::Format format, Bytes bytes) {
+  SUNDOG_CHECK(format != model::Format::kRef && bytes.size() <= UINT32_MAX);
+  append_name(name);
+  append_entry(format, static_cast<uint32_t>(bytes.size()), bytes);
+}
+void ArgumentWriter::add_keyword_reference(std::string_view name, uint32_t index_in_refs) {
+  append_name(name);
+  append_entry(model::Format::kRef, index_in_refs, {});
+}
+
+void ArgumentWriter::count_positional() {
+  SUNDOG_CHECK(num_keyword_ == 0);
+  ++num_positional_;
+  std::memcpy(out_->data() + offsetof(Counts, num_positional), &num_positional_, 4);
+}
+void ArgumentWriter::append_name(std::string_view name) {
+  SUNDOG_CHECK(!name.empty() && name.size() <= UINT32_MAX);
+  ++num_keyword_;
+  std::memcpy(out_->data() + offsetof(Counts, num_keyword), &num_keyword_, 4);
+  append(Name{static_cast<uint32_t>(name.size()), 0}, out_);
+  append_padded(as_bytes(name));
+}
+void ArgumentWriter::append_entry(model::Format format, uint32_t size, Bytes bytes) {
+  append(Entry{static_cast<uint16_t>(format), 0, size}, out_);
+  append_padded(bytes);
+}
+void ArgumentWriter::append_padded(Bytes bytes) {
+  const size_t at = out_->size();
+  out_->resize(at + padded(bytes.size()));
+  Writer(out_->data() + at).bytes(bytes);
+}
+
+Result<ParsedArguments> parse_arguments(Bytes bytes, size_t num_refs,
+                                        std::vector<ParsedArgument>* scratch) {
+  SUNDOG_CHECK(reinterpret_cast<uintptr_t>(bytes.data()) % 8 == 0);
+  scratch->clear();
+  if (bytes.empty()) return ParsedArguments{};
+  Reader reader(bytes);
+  const auto counts = reader.header<Counts>();
+  const uint64_t total = uint64_t{counts.num_positional} + counts.num_keyword;
+  if (reader.can_hold(total, sizeof(Entry), "arguments")) {
+    for (uint32_t i = 0; i < counts.num_positional && reader.ok(); ++i)
+      scratch->push_back(read_argument({}, num_refs, &reader));
+    for (uint32_t i = 0; i < counts.num_keyword && reader.ok(); ++i) {
+      const std::string_view name =
+          reader.text(reader.header<Name>().name_bytes, "name of an argument");
+      reader.require(!name.empty(), "a keyword argument has no name");
+      scratch->push_back(read_argument(name, num_refs, &reader));
+    }
+  }
+  if (!reader.finished()) return Failure{reader.sentence("Arguments", bytes.size())};
+  const std::span<const ParsedArgument> all(*scratch);
+  return ParsedArguments{all.first(counts.num_positional), all.subspan(counts.num_positional)};
+}
+
+}  // namespace sundog::wire
