@@ -33,6 +33,10 @@ Status add_descriptors(posix_spawn_file_actions_t* actions, std::vector<Fd>* cop
       return Failure{system_error("pass a descriptor to a new process", rc)};
     }
   }
+  for (int fd = 3; fd < above; ++fd) {
+    bool kept = std::any_of(fds.begin(), fds.end(), [&](auto& pair) { return pair.second == fd; });
+    if (!kept) ::posix_spawn_file_actions_addclose(actions, fd);
+  }
   ::posix_spawn_file_actions_addclosefrom_np(actions, above);
   return ok_status();
 }

@@ -1,0 +1,146 @@
+#include "loop/loop.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "os/clock.h"
+
+namespace sundog::loop {
+namespace {
+
+constexpr uint64_t kWakeTag = ~0ull;
+constexpr size_t kEventsPerPass = 64;
+
+uint64_t tag_of(int fd, uint32_t generation) {
+  return static_cast<uint64_t>(generation) << 32 | static_cast<uint32_t>(fd);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EventLoop>> EventLoop::create() {
+  auto poller = os::Poller::create();
+  if (!poller) return Failure{poller.error()};
+  auto wake = os::make_eventfd();
+  if (!wake) return Failure{wake.error()};
+  if (Status s = poller->add(wake->get(), kWakeTag); !s) return Failure{s.error()};
+  return std::unique_ptr<EventLoop>(new EventLoop(*std::move(poller), *std::move(wake)));
+}
+
+EventLoop::EventLoop(os::Poller poller, os::Fd wake)
+    : poller_(std::move(poller)), wake_(std::move(wake)) {}
+
+Status EventLoop::watch(int fd, Watcher* watcher, bool readable, bool writable) {
+  if (fd < 0) return Failure{std::string("cannot watch a closed descriptor")};
+  auto index = static_cast<size_t>(fd);
+  if (watched_.size() <= index) watched_.resize(index + 1);
+  SUNDOG_CHECK(watched_[index].watcher == nullptr);
+  uint32_t generation = next_generation_++;
+  Status added = poller_.add(fd, tag_of(fd, generation), readable, writable);
+  if (added) watched_[index] = {watcher, generation};
+  return added;
+}
+
+Status EventLoop::rewatch(int fd, bool readable, bool writable) {
+  const Watched& w = watched_[static_cast<size_t>(fd)];
+  return poller_.change(fd, tag_of(fd, w.generation), readable, writable);
+}
+
+void EventLoop::unwatch(int fd) {
+  auto index = static_cast<size_t>(fd);
+  if (fd < 0 || index >= watched_.size() || watched_[index].watcher == nullptr) return;
+  poller_.remove(fd);
+  watched_[index].watcher = nullptr;
+}
+
+TimerId EventLoop::at(TimeNs moment, std::function<void()> f) {
+  TimerId id = next_timer_++;
+  timers_.emplace(std::pair{moment, id}, std::move(f));
+  timer_moments_.emplace(id, moment);
+  return id;
+}
+
+void EventLoop::cancel(TimerId id) {
+  auto it = timer_moments_.find(id);
+  if (it == timer_moments_.end()) return;
+  timers_.erase({it->second, id});
+  timer_moments_.erase(it);
+}
+
+void EventLoop::post(std::function<void()> f) {
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    posted_.push_back(std::move(f));
+    wake = !std::exchange(woken_, true);
+  }
+  if (wake) os::signal_eventfd(wake_.get());
+}
+
+bool EventLoop::run_posted() {
+  std::vector<std::function<void()>> taken;
+  {
+    std::lock_guard lock(mutex_);
+    taken.swap(posted_);
+    woken_ = false;
+  }
+  for (auto& f : taken) f();
+  return !taken.empty();
+}
+
+bool EventLoop::run_timers() {
+  if (timers_.empty()) return false;
+  bool ran = false;
+  TimeNs moment = os::now();
+  while (!timers_.empty() && timers_.begin()->first.first <= moment) {
+    auto node = timers_.extract(timers_.begin());
+    timer_moments_.erase(node.key().second);
+    node.mapped()();
+    ran = true;
+  }
+  return ran;
+}
+
+int EventLoop::timeout_ms(TimeNs deadline) const {
+  if (deadline == 0 || stopping_) return 0;
+  if (!timers_.empty()) deadline = std::min(deadline, timers_.begin()->first.first);
+  if (deadline == kNever) return -1;
+  DurationNs left = deadline - os::now();
+  if (left <= 0) return 0;
+  // Rounded up: waking early would only mean waiting again.
+  return static_cast<int>(std::min<int64_t>((left + kMillisecond - 1) / kMillisecond, 1 << 30));
+}
+
+bool EventLoop::poll(TimeNs deadline) {
+  std::array<os::Readiness, kEventsPerPass> ready;
+  size_t n = poller_.wait(ready, timeout_ms(deadline));
+  bool ran = false;
+  bool woken = false;
+  for (size_t i = 0; i < n; ++i) {
+    if (ready[i].tag == kWakeTag) {
+      os::drain_eventfd(wake_.get());
+      woken = true;
+      continue;
+    }
+    auto fd = static_cast<size_t>(static_cast<uint32_t>(ready[i].tag));
+    Watched w = watched_[fd];
+    if (w.watcher == nullptr || w.generation != ready[i].tag >> 32) continue;
+    w.watcher->on_ready(ready[i]);
+    ran = true;
+  }
+  if (woken) ran |= run_posted();
+  ran |= run_timers();
+  return ran;
+}
+
+void EventLoop::run() {
+  while (!stopping_) poll(kNever);
+  run_posted();
+  stopping_ = false;
+}
+
+void EventLoop::stop() {
+  post([this] { stopping_ = true; });
+}
+
+}  // namespace sundog::loop

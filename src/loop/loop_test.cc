@@ -1,0 +1,94 @@
+#include "loop/loop.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "loop/loop_thread.h"
+#include "os/clock.h"
+
+namespace sundog::loop {
+namespace {
+
+std::unique_ptr<EventLoop> make_loop() { return *EventLoop::create(); }
+
+TEST(EventLoop, a_readable_descriptor_reaches_its_watcher) {
+  auto loop = make_loop();
+  auto pipe = *os::make_pipe(true);
+  int calls = 0;
+  FunctionWatcher watcher([&](const os::Readiness& r) { calls += r.readable; });
+  ASSERT_TRUE(loop->watch(pipe.read.get(), &watcher).ok());
+  EXPECT_FALSE(loop->poll(0));
+  ASSERT_EQ(::write(pipe.write.get(), "x", 1), 1);
+  EXPECT_TRUE(loop->poll(kNever));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(EventLoop, a_watcher_removed_in_the_same_pass_is_not_called) {
+  auto loop = make_loop();
+  auto a = *os::make_pipe(true);
+  auto b = *os::make_pipe(true);
+  int calls = 0;
+  FunctionWatcher watch_a([&](const os::Readiness&) {
+    ++calls;
+    loop->unwatch(b.read.get());
+  });
+  FunctionWatcher watch_b([&](const os::Readiness&) {
+    ++calls;
+    loop->unwatch(a.read.get());
+  });
+  ASSERT_TRUE(loop->watch(a.read.get(), &watch_a).ok());
+  ASSERT_TRUE(loop->watch(b.read.get(), &watch_b).ok());
+  ASSERT_EQ(::write(a.write.get(), "x", 1), 1);
+  ASSERT_EQ(::write(b.write.get(), "x", 1), 1);
+  loop->poll(kNever);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST(EventLoop, a_hang_up_is_reported) {
+  auto loop = make_loop();
+  auto pipe = *os::make_pipe(true);
+  bool gone = false;
+  FunctionWatcher watcher([&](const os::Readiness& r) { gone = r.hang_up; });
+  ASSERT_TRUE(loop->watch(pipe.read.get(), &watcher).ok());
+  pipe.write.reset();
+  loop->poll(kNever);
+  EXPECT_TRUE(gone);
+}
+
+TEST(EventLoop, timers_run_in_the_order_of_their_moments_and_not_when_cancelled) {
+  auto loop = make_loop();
+  std::string order;
+  TimeNs start = os::now();
+  loop->at(start + 2 * kMillisecond, [&] { order += 'b'; });
+  loop->at(start + kMillisecond, [&] { order += 'a'; });
+  TimerId cancelled = loop->at(start, [&] { order += 'x'; });
+  loop->cancel(cancelled);
+  while (order.size() < 2) loop->poll(kNever);
+  EXPECT_EQ(order, "ab");
+  EXPECT_GE(os::now() - start, 2 * kMillisecond);
+}
+
+TEST(EventLoop, posts_of_another_thread_run_here_in_order) {
+  auto loop = make_loop();
+  std::vector<int> seen;
+  std::thread other([&] {
+    for (int i = 0; i < 100; ++i) loop->post([&seen, i] { seen.push_back(i); });
+    loop->stop();
+  });
+  loop->run();
+  other.join();
+  ASSERT_EQ(seen.size(), 100u);
+  EXPECT_EQ(seen[99], 99);
+}
+
+TEST(LoopThread, what_was_posted_before_stop_has_run_after_it) {
+  LoopThread thread("test");
+  ASSERT_TRUE(thread.start().ok());
+  int ran = 0;
+  for (int i = 0; i < 10; ++i) thread.loop().post([&] { ++ran; });
+  thread.stop();
+  EXPECT_EQ(ran, 10);
+}
+
+}  // namespace
+}  // namespace sundog::loop
