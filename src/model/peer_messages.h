@@ -107,11 +107,11 @@ struct PlaceReply {
 // ---------------------------------------------------------------- remote tasks
 
 struct RemoteValue {
-  uint32_t index = 0;      // of the result
+  uint32_t index = 0;  // of the result
   Format format = Format::kInvalid;
-  uint64_t size = 0;       // bytes
-  bool in_store = false;   // the bytes stay with the sender until the receiver lets go of them
-  std::string bytes;       // inline
+  uint64_t size = 0;      // bytes
+  bool in_store = false;  // the bytes stay with the sender until the receiver lets go of them
+  std::string bytes;      // inline
   std::vector<GlobalRef> contained;
 };
 
@@ -222,10 +222,9 @@ struct PullProbe {
   ObjectId id;
 };
 
-using PeerMessage =
-    std::variant<Join, Welcome, Heartbeat, HeartbeatReply, NodeDead, Fenced, PlaceRequest,
-                 PlaceReply, RemoteSubmit, Accepted, RefusedTask, RemoteDone, DoneHeld,
-                 RemoteCancel, BorrowUpdate, BorrowConfirm, BorrowSet, Held, PullRequest, PullChunk,
-                 PullDone, PullProbe>;
+using PeerMessage = std::variant<Join, Welcome, Heartbeat, HeartbeatReply, NodeDead, Fenced,
+                                 PlaceRequest, PlaceReply, RemoteSubmit, Accepted, RefusedTask,
+                                 RemoteDone, DoneHeld, RemoteCancel, BorrowUpdate, BorrowConfirm,
+                                 BorrowSet, Held, PullRequest, PullChunk, PullDone, PullProbe>;
 
 }  // namespace sundog::model

@@ -127,8 +127,7 @@ TEST(Membership, random_histories_agree_with_a_naive_model) {
           ASSERT_EQ(is_live, life.died_at == 0);
           if (!is_live) break;
           life.lease_end = std::max(life.lease_end, now + kLease);
-          life.acknowledged =
-              std::max(life.acknowledged, std::min(acknowledged, naive.epoch));
+          life.acknowledged = std::max(life.acknowledged, std::min(acknowledged, naive.epoch));
           break;
         }
         case 2: {
@@ -155,11 +154,15 @@ TEST(Membership, random_histories_agree_with_a_naive_model) {
           for (const Member& dead : change.settled) {
             ASSERT_TRUE(settled[member].insert(dead).second) << "settled twice";
             for (auto& life : naive.lives) {
-              if (life.member == dead) { ASSERT_GT(life.died_at, 0u); }
+              if (life.member == dead) {
+                ASSERT_GT(life.died_at, 0u);
+              }
               // Every member that lives now acknowledged an epoch that knows of the death.
               if (life.died_at == 0) {
                 for (auto& gone : naive.lives)
-                  if (gone.member == dead) { ASSERT_GE(life.acknowledged, gone.died_at); }
+                  if (gone.member == dead) {
+                    ASSERT_GE(life.acknowledged, gone.died_at);
+                  }
               }
             }
           }
@@ -169,8 +172,7 @@ TEST(Membership, random_histories_agree_with_a_naive_model) {
       membership.validate();
       ASSERT_EQ(membership.epoch(), naive.epoch);
       ASSERT_EQ(membership.safe_epoch(), naive.safe());
-      for (auto& life : naive.lives)
-        ASSERT_EQ(membership.is_live(life.member), life.died_at == 0);
+      for (auto& life : naive.lives) ASSERT_EQ(membership.is_live(life.member), life.died_at == 0);
     }
   }
   for (const char* probe :

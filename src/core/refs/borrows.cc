@@ -63,7 +63,8 @@ OwnerBorrows::SetChanges OwnerBorrows::replace(const Member& borrower, const Bor
 }
 
 void OwnerBorrows::forget(const ObjectId& id) {
-  for (auto at = states_.lower_bound({id, Member{}}); at != states_.end() && at->first.first == id;) {
+  for (auto at = states_.lower_bound({id, Member{}});
+       at != states_.end() && at->first.first == id;) {
     if (at->second.held) --held_count_;
     by_borrower_.erase({at->first.second, id});
     at = states_.erase(at);
@@ -251,7 +252,8 @@ std::vector<ObjectId> HandOffs::drop(const Member& receiver) {
 }
 
 void HandOffs::validate() const {
-  for (const auto& [id, open] : open_) SUNDOG_CHECK(id > 0 && id <= last_ && !open.receiver.is_nil());
+  for (const auto& [id, open] : open_)
+    SUNDOG_CHECK(id > 0 && id <= last_ && !open.receiver.is_nil());
 }
 
 }  // namespace sundog::core

@@ -95,7 +95,9 @@ class Exchange {
         EXPECT_EQ(owner_.holds(member_of(n), object(o)), nodes_[n].wants[o]) << n << " " << o;
         wanted = wanted || nodes_[n].wants[o];
       }
-      if (wanted) { EXPECT_FALSE(freed_[o]); }
+      if (wanted) {
+        EXPECT_FALSE(freed_[o]);
+      }
     }
     for (int n = 0; n < kNodes; ++n)
       for (uint32_t o = 0; o < kObjects; ++o) drop(n, o);
@@ -122,9 +124,9 @@ class Exchange {
     BorrowerRefs refs{20};
     HandOffs hand_offs;
     std::array<bool, kObjects> wants{};
-    std::array<int, kObjects> kept{};  // by open hand-offs
-    std::map<uint64_t, std::pair<int, uint32_t>> passing;    // hand-off -> receiver, object
-    std::map<std::pair<int, uint64_t>, uint32_t> received;   // not yet answered
+    std::array<int, kObjects> kept{};                       // by open hand-offs
+    std::map<uint64_t, std::pair<int, uint32_t>> passing;   // hand-off -> receiver, object
+    std::map<std::pair<int, uint64_t>, uint32_t> received;  // not yet answered
     std::set<std::pair<int, uint64_t>> answered;
   };
 
