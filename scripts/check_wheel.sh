@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# check_wheel.sh WHEEL: installs it into an empty virtual environment, away from the source tree,
+# and runs a program there. Nothing of the session may be left a second after the program's end.
+set -euo pipefail
+wheel=$(realpath "$1")
+root=$(realpath "$(dirname "$0")/..")
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+
+"$root/.venv/bin/python" -m venv "$place/try"
+"$place/try/bin/pip" install --quiet --disable-pip-version-check "$wheel"
+cd "$place"
+unset PYTHONPATH
+export SUNDOG_HOME=$place/home
+cat >hello.py <<'PROGRAM'
+import sundog
+
+
+@sundog.remote
+def square(i):
+    return i * i
+
+
+print(sundog.get([square.remote(i) for i in range(4)]))
+PROGRAM
+answer=$(SUNDOG_NUM_CPUS=2 timeout 60 try/bin/python hello.py)
+if [[ $answer != "[0, 1, 4, 9]" ]]; then
+  echo "check_wheel: hello.py printed '$answer', not [0, 1, 4, 9]" >&2
+  exit 1
+fi
+daemon=$(try/bin/python -c 'import pathlib, sundog; print(pathlib.Path(sundog.__file__).parent / "_bin/sundogd")')
+for _ in {1..20}; do
+  left=$(find /proc -maxdepth 2 -name exe -lname "$daemon" 2>/dev/null | wc -l)
+  ((left == 0)) && break
+  sleep 0.05
+done
+if ((left != 0)); then
+  echo "check_wheel: a daemon of hello.py is still there a second after its end" >&2
+  exit 1
+fi
+try/bin/sundog --version
+try/bin/sundog doctor
