@@ -29,6 +29,17 @@ uint32_t length(const Part& part) {
   return static_cast<uint32_t>(part.size());
 }
 
+uint64_t system_error_size(const model::SystemError& e) {
+  return sizeof(SystemErrorFixed) + padded(e.task_name.size()) + padded(e.sentence.size());
+}
+void write_system_error(const model::SystemError& e, std::byte* at) {
+  Writer writer(at);
+  writer.header(SystemErrorFixed{kSystemErrorMagic, static_cast<uint32_t>(e.kind), e.task,
+                                 length(e.task_name), length(e.sentence)});
+  writer.text(e.task_name);
+  writer.text(e.sentence);
+}
+
 }  // namespace
 
 void encode_task_error(const TaskError& e, std::vector<std::byte>* out) {
@@ -59,13 +70,13 @@ void encode_task_error(const TaskError& e, std::vector<std::byte>* out) {
 }
 
 void encode_system_error(const model::SystemError& e, std::vector<std::byte>* out) {
-  const SystemErrorFixed fixed{kSystemErrorMagic, static_cast<uint32_t>(e.kind), e.task,
-                               length(e.task_name), length(e.sentence)};
-  out->resize(sizeof(fixed) + padded(e.task_name.size()) + padded(e.sentence.size()));
-  Writer writer(out->data());
-  writer.header(fixed);
-  writer.text(e.task_name);
-  writer.text(e.sentence);
+  out->resize(system_error_size(e));
+  write_system_error(e, out->data());
+}
+std::string encode_system_error(const model::SystemError& e) {
+  std::string out(system_error_size(e), '\0');
+  write_system_error(e, reinterpret_cast<std::byte*>(out.data()));
+  return out;
 }
 
 Result<TaskError> parse_task_error(Bytes bytes) {

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -38,6 +39,7 @@ struct TaskError {
 // Makes `out` the value's bytes. All parts together are under 4 GiB.
 void encode_task_error(const TaskError& error, std::vector<std::byte>* out);
 void encode_system_error(const model::SystemError& error, std::vector<std::byte>* out);
+std::string encode_system_error(const model::SystemError& error);  // core::ErrorEncoder
 
 // What is returned views `bytes`, which may be longer than the value.
 Result<TaskError> parse_task_error(Bytes bytes);

@@ -20,17 +20,23 @@ namespace sundog::wire {
 
 constexpr uint32_t kHelloMagic = 0x53554e44;  // "SUND"
 
-enum class ControlType : uint32_t { kHello = 1, kWelcome = 2, kGoodbye = 3, kWantWritable = 4, kDescriptor = 5 };
+enum class ControlType : uint32_t {
+  kHello = 1,
+  kWelcome = 2,
+  kGoodbye = 3,
+  kWantWritable = 4,
+  kDescriptor = 5
+};
 
 struct Hello {
   uint32_t magic = kHelloMagic;
   uint32_t type = static_cast<uint32_t>(ControlType::kHello);
   uint32_t protocol = model::kProtocolVersion;
-  uint8_t role = 0;       // model::Role
-  uint8_t language = 0;   // model::Language
+  uint8_t role = 0;      // model::Role
+  uint8_t language = 0;  // model::Language
   uint16_t pad = 0;
   uint32_t pid = 0;
-  uint32_t job = 0;       // drivers: 0, the daemon gives one; workers: as told by the zygote
+  uint32_t job = 0;  // drivers: 0, the daemon gives one; workers: as told by the zygote
   uint64_t runtime_env = 0;
   uint64_t spawn_token = 0;
   uint32_t prestart = 0;  // drivers: workers to start at once
@@ -42,14 +48,14 @@ struct Welcome {
   uint32_t magic = kHelloMagic;
   uint32_t type = static_cast<uint32_t>(ControlType::kWelcome);
   uint32_t protocol = model::kProtocolVersion;
-  uint32_t client = 0;     // ClientId
+  uint32_t client = 0;  // ClientId
   uint32_t job = 0;
   uint32_t daemon_pid = 0;
   uint8_t node[16] = {};
-  uint8_t session[16] = {};      // printable, zero-terminated: "a1b2c3d4"
+  uint8_t session[16] = {};  // printable, zero-terminated: "a1b2c3d4"
   uint64_t store_bytes = 0;
   uint64_t total_memory_bytes = 0;
-  int64_t num_cpus = 0;          // 1/10000
+  int64_t num_cpus = 0;  // 1/10000
   int64_t num_gpus = 0;
   uint32_t num_arenas = 1;
   uint32_t pad = 0;
