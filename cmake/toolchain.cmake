@@ -3,8 +3,10 @@ find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 ${CCACHE})
 endif()
+# Not for releases: mold 1.10 keeps the imports of code that it dropped. libstdc++.a holds
+# std::random_device, which nobody here uses, and whose arc4random would tie us to glibc 2.36.
 find_program(MOLD mold)
-if(MOLD AND NOT SUNDOG_SANITIZE)
+if(MOLD AND NOT SUNDOG_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL Release)
   add_link_options(-fuse-ld=mold)
 endif()
 
