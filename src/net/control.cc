@@ -1,37 +1,21 @@
 #include "net/control.h"
 
-#include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/files.h"
+
 namespace sundog::net {
-namespace {
-
-// A folder that somebody else owns or may write to could hold a socket of theirs.
-Status make_private_folder(const std::string& folder) {
-  if (::mkdir(folder.c_str(), 0700) < 0 && errno != EEXIST) {
-    return Failure{os::system_error("make the folder " + folder)};
-  }
-  struct stat info {};
-  if (::lstat(folder.c_str(), &info) < 0) {
-    return Failure{os::system_error("look at the folder " + folder)};
-  }
-  if (!S_ISDIR(info.st_mode) || info.st_uid != ::getuid() || (info.st_mode & 077) != 0) {
-    return Failure{"cannot put a socket into " + folder +
-                   ": it must be a folder of ours that nobody else may enter; remove it, or set "
-                   "XDG_RUNTIME_DIR to a folder of yours"};
-  }
-  return ok_status();
-}
-
-}  // namespace
-
 Result<os::Fd> listen_for_clients(const std::string& path) {
-  size_t slash = path.rfind('/');
-  if (slash == std::string::npos || slash == 0) {
+  std::string folder = os::parent_folder(path);
+  if (folder.empty()) {
     return Failure{"the socket path " + path + " must name a file in a folder of ours"};
   }
-  if (Status s = make_private_folder(path.substr(0, slash)); !s) return Failure{s.error()};
+  if (Status s = os::make_folder(folder); !s) return Failure{s.error()};
+  // In a folder that somebody else may write to, the socket could be theirs.
+  if (Status s = os::check_private_folder(folder); !s) {
+    return Failure{"cannot listen on " + path + ": " + s.error() +
+                   "; remove it, or set XDG_RUNTIME_DIR to a folder of yours"};
+  }
   return os::listen_unix(path);
 }
 

@@ -1,0 +1,85 @@
+#include "obs/event_recorder.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace sundog::obs {
+
+uint32_t EventRecorder::intern(std::string_view name) {
+  auto it = name_numbers_.find(name);
+  if (it != name_numbers_.end()) return it->second;
+  if (names_.size() >= kNamesMax) name = "(too many names)";
+  if (it = name_numbers_.find(name); it != name_numbers_.end()) return it->second;
+  auto number = static_cast<uint32_t>(names_.size());
+  names_.emplace_back(name);  // a deque: views of its strings stay valid
+  name_numbers_.emplace(names_.back(), number);
+  return number;
+}
+
+EventRecorder::Segment* EventRecorder::open_segment() {
+  if (!segments_.empty() && segments_.back().events.size() < kSegmentEvents) {
+    return &segments_.back();
+  }
+  if (segments_.size() == segments_max_) {
+    // The oldest becomes the newest, with its memory.
+    Segment oldest = std::move(segments_.front());
+    segments_.pop_front();
+    first_ += oldest.events.size();
+    oldest.events.clear();
+    oldest.inputs.clear();
+    segments_.push_back(std::move(oldest));
+  } else {
+    segments_.emplace_back();
+  }
+  return &segments_.back();
+}
+
+void EventRecorder::record(const model::TaskEvent& event) {
+  Segment* segment = open_segment();
+  Stored stored;
+  stored.task = event.task;
+  stored.parent = event.parent;
+  stored.submitted = event.submitted;
+  stored.ready = event.ready;
+  stored.offered = event.offered;
+  stored.started = event.started;
+  stored.finished = event.finished;
+  stored.attempt = event.attempt;
+  stored.job = event.job.value;
+  stored.worker_pid = event.worker_pid;
+  stored.first_input = static_cast<uint32_t>(segment->inputs.size());
+  stored.name = intern(event.name);
+  size_t inputs = std::min(event.inputs.size(), model::kTaskEventInputsMax);
+  stored.num_inputs = static_cast<uint16_t>(inputs);
+  stored.outcome = event.outcome;
+  segment->inputs.insert(segment->inputs.end(), event.inputs.begin(),
+                         event.inputs.begin() + static_cast<ptrdiff_t>(inputs));
+  segment->events.push_back(stored);
+  ++end_;
+}
+
+EventRecorder::View EventRecorder::at(uint64_t sequence) const {
+  SUNDOG_CHECK(sequence >= first_ && sequence < end_);
+  // Every segment but the last is full.
+  uint64_t offset = sequence - first_;
+  const Segment& segment = segments_[offset / kSegmentEvents];
+  const Stored& s = segment.events[offset % kSegmentEvents];
+  View view;
+  view.task = s.task;
+  view.parent = s.parent;
+  view.attempt = s.attempt;
+  view.job = JobId{s.job};
+  view.name = names_[s.name];
+  view.worker_pid = s.worker_pid;
+  view.outcome = s.outcome;
+  view.submitted = s.submitted;
+  view.ready = s.ready;
+  view.offered = s.offered;
+  view.started = s.started;
+  view.finished = s.finished;
+  view.inputs = std::span(segment.inputs).subspan(s.first_input, s.num_inputs);
+  return view;
+}
+
+}  // namespace sundog::obs
