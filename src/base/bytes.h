@@ -22,6 +22,8 @@ inline std::string_view as_text(Bytes bytes) {
 }
 inline std::string to_string(Bytes bytes) { return std::string(as_text(bytes)); }
 
-constexpr uint64_t round_up(uint64_t value, uint64_t step) { return (value + step - 1) / step * step; }
+constexpr uint64_t round_up(uint64_t value, uint64_t step) {
+  return (value + step - 1) / step * step;
+}
 
 }  // namespace sundog

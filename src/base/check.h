@@ -8,8 +8,8 @@ namespace sundog {
 
 }  // namespace sundog
 
-#define SUNDOG_CHECK(condition)                                            \
-  do {                                                                     \
-    if (!(condition)) [[unlikely]]                                         \
-      ::sundog::check_failed(__FILE__, __LINE__, #condition);              \
+#define SUNDOG_CHECK(condition)                               \
+  do {                                                        \
+    if (!(condition)) [[unlikely]]                            \
+      ::sundog::check_failed(__FILE__, __LINE__, #condition); \
   } while (0)

@@ -29,10 +29,10 @@ struct ClientConnected {
   ClientId client;
   model::Role role = model::Role::kDriver;
   model::Language language = model::Language::kPython;
-  JobId job;                   // workers started for a job; 0: any job (C++ workers that joined)
+  JobId job;  // workers started for a job; 0: any job (C++ workers that joined)
   uint64_t runtime_env = 0;
   uint32_t pid = 0;
-  uint64_t spawn_token = 0;    // of SpawnWorker, 0 if it came by itself
+  uint64_t spawn_token = 0;  // of SpawnWorker, 0 if it came by itself
 };
 // The process is gone and its ring is drained.
 struct ClientGone {

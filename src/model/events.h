@@ -10,20 +10,26 @@
 
 namespace sundog::model {
 
-enum class Outcome : uint8_t { kFinished = 1, kFailed = 2, kRetried = 3, kCrashed = 4, kCancelled = 5 };
+enum class Outcome : uint8_t {
+  kFinished = 1,
+  kFailed = 2,
+  kRetried = 3,
+  kCrashed = 4,
+  kCancelled = 5
+};
 
 struct TaskEvent {
   TaskId task;
   TaskId parent;
   uint32_t attempt = 0;
   JobId job;
-  std::string_view name;   // lives as long as the template
+  std::string_view name;  // lives as long as the template
   uint32_t worker_pid = 0;
   Outcome outcome = Outcome::kFinished;
-  TimeNs submitted = 0;    // at the daemon
-  TimeNs ready = 0;        // dependencies there
-  TimeNs offered = 0;      // sent to the worker
-  TimeNs started = 0;      // by the worker's clock (the same CLOCK_MONOTONIC)
+  TimeNs submitted = 0;  // at the daemon
+  TimeNs ready = 0;      // dependencies there
+  TimeNs offered = 0;    // sent to the worker
+  TimeNs started = 0;    // by the worker's clock (the same CLOCK_MONOTONIC)
   TimeNs finished = 0;
   std::vector<TaskId> inputs;  // tasks whose results were arguments, at most kTaskEventInputsMax
 };
@@ -31,10 +37,16 @@ constexpr size_t kTaskEventInputsMax = 16;
 
 // Why a client process is gone, as far as the daemon could determine.
 struct DeathCause {
-  enum class Kind : uint8_t { kExited = 1, kSignalled = 2, kDisconnected = 3, kKilledByUs = 4, kOutOfMemory = 5 };
+  enum class Kind : uint8_t {
+    kExited = 1,
+    kSignalled = 2,
+    kDisconnected = 3,
+    kKilledByUs = 4,
+    kOutOfMemory = 5
+  };
   Kind kind = Kind::kDisconnected;
-  int32_t code = 0;           // exit code or signal number
-  std::string_view detail;    // last lines of stderr, may be empty
+  int32_t code = 0;         // exit code or signal number
+  std::string_view detail;  // last lines of stderr, may be empty
 };
 
 }  // namespace sundog::model

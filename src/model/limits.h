@@ -21,7 +21,8 @@ constexpr size_t kTaskReferencesMax = 1'000'000;
 constexpr uint32_t kResultsMax = 100'000;
 // Claim words of one worker: tasks offered to it and not yet done.
 constexpr uint32_t kClaimSlots = 64;
-// Objects are placed at multiples of a page; those of this size and more at multiples of a huge page.
+// Objects are placed at multiples of a page; those of this size and more at multiples of a huge
+// page.
 constexpr uint64_t kPageBytes = 4096;
 constexpr uint64_t kHugePageBytes = 2ull << 20;
 // Retries of a task whose worker died, unless its options say otherwise.

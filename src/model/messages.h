@@ -46,14 +46,14 @@ static_assert(sizeof(RefCount) == 24);
 struct DefineTemplate {
   uint32_t template_id = 0;
   Language language = Language::kPython;
-  ObjectId function;          // Python: the pickled function, put by the client; C++: nil
-  std::string_view name;      // for people: qualified name; C++: the registered name
-  std::string_view source;    // "file.py:12", may be empty
+  ObjectId function;        // Python: the pickled function, put by the client; C++: nil
+  std::string_view name;    // for people: qualified name; C++: the registered name
+  std::string_view source;  // "file.py:12", may be empty
   std::span<const NamedAmount> resources;
-  int32_t max_retries = 3;    // after a worker's death; -1: without end
+  int32_t max_retries = 3;  // after a worker's death; -1: without end
   bool retry_exceptions = false;
-  int32_t priority = 0;       // larger first
-  uint64_t runtime_env = 0;   // hash of the runtime environment, 0: the job's
+  int32_t priority = 0;      // larger first
+  uint64_t runtime_env = 0;  // hash of the runtime environment, 0: the job's
 };
 
 // Language-neutral arguments: `arguments` is laid out by src/wire/arguments.h; `refs` are the
@@ -137,9 +137,9 @@ struct Done {
   TaskId task;
   uint32_t attempt = 0;
   uint32_t slot = 0;
-  bool failed = false;         // user code raised
-  bool retry = false;          // raised, and the template asks for retries of exceptions
-  TimeNs started = 0;          // CLOCK_MONOTONIC on this machine
+  bool failed = false;  // user code raised
+  bool retry = false;   // raised, and the template asks for retries of exceptions
+  TimeNs started = 0;   // CLOCK_MONOTONIC on this machine
   TimeNs finished = 0;
   std::span<const ResultView> results;
 };
@@ -147,7 +147,7 @@ struct Done {
 // Slots of later issues, so that numbers stay: Cancel is understood at level kQueued only.
 struct CancelTask {
   TaskId task;
-  uint8_t level = 0;      // 0 queued, 1 cooperative, 2 interrupt, 3 kill
+  uint8_t level = 0;  // 0 queued, 1 cooperative, 2 interrupt, 3 kill
   bool recursive = false;
 };
 

@@ -13,18 +13,18 @@ namespace sundog::model {
 // How the bytes of a value are to be read. Numbers are part of the protocol; never reuse one.
 enum class Format : uint16_t {
   kInvalid = 0,
-  kNone = 1,         // no bytes
-  kBool = 2,         // 1 byte, 0 or 1
-  kInt64 = 3,        // 8 bytes
-  kFloat64 = 4,      // 8 bytes, IEEE 754
-  kText = 5,         // UTF-8
-  kRaw = 6,          // Python bytes, std::string as bytes
-  kPickle = 7,       // pickle protocol 5 with out-of-band buffers: src/wire/pickle_layout.h
-  kTensor = 8,       // dtype, shape, then 64-byte aligned elements: src/wire/tensor_layout.h
-  kArrow = 9,        // Arrow IPC stream
-  kTaskError = 10,   // an exception raised by user code: src/wire/error_layout.h
-  kSystemError = 11, // a failure determined by the runtime: src/wire/error_layout.h
-  kRef = 12,         // 20 bytes, an ObjectId: a value that is itself a reference
+  kNone = 1,          // no bytes
+  kBool = 2,          // 1 byte, 0 or 1
+  kInt64 = 3,         // 8 bytes
+  kFloat64 = 4,       // 8 bytes, IEEE 754
+  kText = 5,          // UTF-8
+  kRaw = 6,           // Python bytes, std::string as bytes
+  kPickle = 7,        // pickle protocol 5 with out-of-band buffers: src/wire/pickle_layout.h
+  kTensor = 8,        // dtype, shape, then 64-byte aligned elements: src/wire/tensor_layout.h
+  kArrow = 9,         // Arrow IPC stream
+  kTaskError = 10,    // an exception raised by user code: src/wire/error_layout.h
+  kSystemError = 11,  // a failure determined by the runtime: src/wire/error_layout.h
+  kRef = 12,          // 20 bytes, an ObjectId: a value that is itself a reference
 };
 constexpr bool is_error(Format f) { return f == Format::kTaskError || f == Format::kSystemError; }
 
@@ -41,8 +41,8 @@ struct Extent {
 // A value passing by. Views live as long as the message they came in.
 struct ValueView {
   Format format = Format::kInvalid;
-  Extent extent;         // if not empty, the bytes lie there and `bytes` is empty
-  Bytes bytes;           // inline bytes
+  Extent extent;  // if not empty, the bytes lie there and `bytes` is empty
+  Bytes bytes;    // inline bytes
   bool in_extent() const { return !extent.empty(); }
   uint64_t size() const { return in_extent() ? extent.size : bytes.size(); }
 };

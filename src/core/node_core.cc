@@ -1,0 +1,271 @@
+// NodeCore: the step, clients and jobs.
+#include "core/node_core.h"
+
+#include <algorithm>
+
+namespace sundog::core {
+
+namespace {
+
+model::ResourceSet intern_all(model::ResourceNames* names, const NodeConfig& config) {
+  model::ResourceSet set;
+  for (const auto& [name, amount] : config.resources) set.set(names->intern(name), amount);
+  return set;
+}
+
+}  // namespace
+
+NodeCore::NodeCore(NodeConfig config)
+    : config_(std::move(config)),
+      objects_(config_.store_bytes),
+      waits_(&objects_),
+      scheduler_(&tasks_, intern_all(&names_, config_)) {
+  SUNDOG_CHECK(config_.encode_error != nullptr);
+}
+
+void NodeCore::step(TimeNs now, Random& /*random*/, const Event& event, Effects* effects) {
+  now_ = now;
+  effects_ = effects;
+  kept_text_.clear();
+  kept_arguments_.clear();
+  objects_.begin_step();
+  std::visit([this](const auto& e) { on(e); }, event);
+  finish_step();
+  effects_ = nullptr;
+}
+
+void NodeCore::finish_step() {
+  // Grows while we walk it: an argument that is an error fails its task, and so on.
+  for (size_t i = 0; i < arguments_there_.size(); ++i) {
+    const TaskRecord& t = tasks_[arguments_there_[i]];
+    if (t.live && t.state == TaskState::kWaiting && t.unready == 0)
+      arguments_ready(arguments_there_[i]);
+  }
+  arguments_there_.clear();
+  objects_.collect(&freed_);
+  for (const model::Extent& extent : freed_) effects_->push_back(ExtentFreed{extent});
+  freed_.clear();
+  if (!admission_.empty()) serve_admission();
+  scheduler_.schedule(now_, &actions_);
+  perform_all();
+  TimeNs at = scheduler_.next_timer();
+  if (!admission_.empty()) at = std::min(at, now_ + StoreAdmission::kGrace);
+  // A timer that fires a little early is only a Tick too many: keep it unless it must come sooner.
+  bool keep = timer_at_ > now_ && timer_at_ <= at && timer_at_ != kNever;
+  if (!keep && at != timer_at_) {
+    timer_at_ = at;
+    effects_->push_back(SetTimer{at});
+  }
+}
+
+// Actions may lead to further ones (a lost argument fails a task, which readies another).
+void NodeCore::perform_all() {
+  while (!actions_.empty()) {
+    Actions now_due;
+    now_due.swap(actions_);
+    for (const Action& a : now_due) perform(a);
+    now_due.clear();
+    if (actions_.empty()) actions_.swap(now_due);  // keeps the capacity
+  }
+}
+
+void NodeCore::perform(const Action& a) {
+  switch (a.kind) {
+    case Action::Kind::kAssign:
+      assign(a);
+      return;
+    case Action::Kind::kRevoke:
+      effects_->push_back(RevokeClaim{a.worker, a.slot, a.generation});
+      return;
+    case Action::Kind::kSpawn:
+      effects_->push_back(SpawnWorker{a.token, a.pool.job, a.pool.language, a.pool.runtime_env});
+      return;
+    case Action::Kind::kStop:
+      send(a.worker, model::Stop{"idle workers beyond the number of CPUs end after a while"});
+      return;
+    case Action::Kind::kResume: {
+      auto get = static_cast<uint32_t>(a.token);
+      send(a.worker, model::Waited{waits_[get].request});
+      waits_.release(get);
+      return;
+    }
+  }
+}
+
+// ---------------------------------------------------------------- clients and jobs
+
+Client* NodeCore::client(ClientId id) {
+  uint32_t i = id.index();
+  if (i >= clients_.size() || !clients_[i].live || clients_[i].id != id) return nullptr;
+  return &clients_[i];
+}
+const Client* NodeCore::client(ClientId id) const {
+  return const_cast<NodeCore*>(this)->client(id);
+}
+
+void NodeCore::on(const ClientConnected& e) {
+  uint32_t i = e.client.index();
+  if (i >= clients_.size()) clients_.resize(i + 1);
+  SUNDOG_CHECK(!clients_[i].live);
+  Client& c = clients_[i];
+  c = Client{};
+  c.live = true;
+  c.id = e.client;
+  c.role = e.role;
+  c.job = e.job;
+  c.pid = e.pid;
+  if (e.role == model::Role::kDriver) jobs_[e.job].driver = e.client;
+  if (e.role == model::Role::kWorker) {
+    JobId pool_job = e.language == model::Language::kCpp ? JobId{} : e.job;
+    scheduler_.worker_joined(e.client, {pool_job, e.language, e.runtime_env}, e.pid, e.spawn_token,
+                             now_);
+    auto it = jobs_.find(e.job);
+    if (it != jobs_.end() && it->second.ended)
+      effects_->push_back(KillClient{e.client, "its job has ended"});
+  }
+}
+
+void NodeCore::on(const ClientGone& e) {
+  Client* c = client(e.client);
+  if (c == nullptr) return;
+  // What was offered to it: asked back, so that we learn what it had claimed.
+  for (uint32_t task : scheduler_.worker_left(e.client)) {
+    TaskRecord& t = tasks_[task];
+    orphans_[{e.client, t.slot}] = {task, c->pid, e.cause.kind, e.cause.code,
+                                    std::string(e.cause.detail)};
+    if (t.state == TaskState::kOffered)
+      effects_->push_back(RevokeClaim{e.client, t.slot, t.generation});
+    t.state = TaskState::kRevoking;
+  }
+  for (uint32_t get : waits_.gets_of(e.client)) waits_.release(get);
+  admission_.forget(e.client);
+  for (const model::Extent& g : c->grants) {
+    model::Extent whole = g;
+    whole.size = objects_.allocator().size_at(g.offset);
+    objects_.allocator().release(g.offset);
+    effects_->push_back(ExtentFreed{whole});
+  }
+  objects_.drop_client(e.client);
+  bool was_driver = c->role == model::Role::kDriver;
+  JobId ended = c->job;
+  *c = Client{};
+  if (was_driver) end_job(ended);
+}
+
+void NodeCore::end_job(JobId id) {
+  Job& j = jobs_[id];
+  if (j.ended) return;
+  j.ended = true;
+  for (const Client& c : clients_)
+    if (c.live && c.role == model::Role::kWorker && c.job == id)
+      effects_->push_back(KillClient{c.id, "its driver has ended"});
+  for (uint32_t i = 0; i < tasks_.end(); ++i) {
+    TaskRecord& t = tasks_[i];
+    if (!t.live || t.id.job() != id) continue;
+    if (t.state == TaskState::kReady || t.state == TaskState::kWaiting)
+      fail_task(i, model::ErrorKind::kTaskCancelled, "its driver has ended");
+  }
+  for (uint32_t object : j.held) objects_.drop_internal(object);
+  j.held.clear();
+}
+
+void NodeCore::on(const ClaimRevoked& e) {
+  auto orphan = orphans_.find({e.worker, e.slot});
+  if (orphan == orphans_.end()) {
+    uint32_t task = scheduler_.claim_revoked(e.worker, e.slot, e.generation, e.won);
+    if (task == kNoIndex) return;
+    // The worker never saw the arguments: the pins made for it are ours to give back.
+    for (uint32_t r : tasks_[task].refs())
+      if (!objects_[r].extent.empty()) objects_.unpin(r, e.worker, 1);
+    return;
+  }
+  Orphan o = std::move(orphan->second);
+  orphans_.erase(orphan);
+  TaskRecord& t = tasks_[o.task];
+  t.worker = ClientId{};
+  if (!e.won) {
+    worker_crashed(o.task, {o.kind, o.code, o.detail}, o.pid);
+  } else if (jobs_[t.id.job()].ended) {
+    fail_task(o.task, model::ErrorKind::kTaskCancelled, "its driver has ended");
+  } else {
+    scheduler_.enqueue(o.task);  // never tried: costs no retry
+  }
+}
+
+void NodeCore::on(const SpawnFailed& e) {
+  PoolKey pool;
+  uint32_t failures = scheduler_.spawn_failed(e.spawn_token, &pool);
+  if (failures < LocalScheduler::kSpawnFailuresMax) return;
+  std::string sentence = "no worker could be started: " + std::string(e.reason);
+  for (uint32_t i = 0; i < tasks_.end(); ++i) {
+    TaskRecord& t = tasks_[i];
+    if (!t.live || t.state != TaskState::kReady || t.id.job() != pool.job) continue;
+    fail_task(i, model::ErrorKind::kWorkerStartFailed, sentence);
+  }
+}
+
+void NodeCore::on(const Tick&) {
+  timer_at_ = kNever;
+  scheduler_.tick(now_, &actions_);
+  perform_all();
+}
+
+void NodeCore::on(const Prestart& e) {
+  scheduler_.prestart({e.job, e.language, e.runtime_env}, e.count, &actions_);
+}
+
+void NodeCore::on(const FromClient& e) {
+  Client* c = client(e.client);
+  if (c == nullptr) return;
+  std::visit([&](const auto& m) { on_message(*c, m); }, e.message);
+}
+
+// ---------------------------------------------------------------- small tools
+
+bool NodeCore::speaks_for(const Client& c, JobId id) const {
+  if (c.job == id) return true;
+  return c.role == model::Role::kWorker && c.job.value == 0 && jobs_.contains(id);
+}
+
+void NodeCore::send(ClientId to, model::NodeMessage message) {
+  effects_->push_back(ToClient{to, std::move(message)});
+}
+
+void NodeCore::notice(JobId id, uint8_t severity, std::string text) {
+  auto it = jobs_.find(id);
+  if (it == jobs_.end() || client(it->second.driver) == nullptr) return;
+  send(it->second.driver, model::Notice{severity, keep(std::move(text))});
+}
+
+void NodeCore::violation(Client& c, std::string what) {
+  effects_->push_back(KillClient{c.id, keep("it broke the protocol: " + std::move(what))});
+}
+
+std::string_view NodeCore::keep(std::string text) {
+  kept_text_.push_back(std::move(text));
+  return kept_text_.back();
+}
+
+std::string NodeCore::validate() const {
+  if (std::string wrong = objects_.validate(); !wrong.empty()) return wrong;
+  if (std::string wrong = scheduler_.validate(); !wrong.empty()) return wrong;
+  for (uint32_t i = 0; i < tasks_.end(); ++i) {
+    const TaskRecord& t = tasks_[i];
+    if (!t.live) continue;
+    std::string who = "task " + t.id.hex() + ": ";
+    if (t.state == TaskState::kReady && !t.queued) return who + "ready but in no queue";
+    if (t.state == TaskState::kWaiting && t.unready == 0) return who + "waits for nothing";
+    uint32_t unready = 0;
+    for (uint32_t r : t.refs())
+      if (!objects_[r].ready) ++unready;
+    if (t.state == TaskState::kWaiting && unready != t.unready)
+      return who + "miscounts its arguments";
+    for (uint32_t r : t.refs())
+      if (objects_[r].internal_refs == 0) return who + "does not hold an argument";
+    if (t.state == TaskState::kOffered && scheduler_.worker(t.worker) == nullptr)
+      return who + "is offered to nobody";
+  }
+  return {};
+}
+
+}  // namespace sundog::core

@@ -1,0 +1,189 @@
+// NodeCore: everything that a node's daemon decides (DESIGN section 3).
+//
+//   step(now, random, event, effects)
+//
+// Pure: no clock, no I/O, no threads; equal events give equal effects. It composes the machines:
+//   TaskTable       specifications and states of tasks        core/tasks/task_table.h
+//   ObjectTable     values, references, pins, allocator       core/objects/object_table.h
+//   WaitTable       who waits for which objects               core/objects/wait_table.h
+//   LocalScheduler  which task runs where                     core/sched/local_scheduler.h
+//   StoreAdmission  who waits for room in the store           core/objects/store_admission.h
+// and is itself the only place where an effect of one becomes an event of another.
+//
+// Implementation: node_core.cc (step, clients, jobs), node_tasks.cc (life of a task),
+// node_objects.cc (values, references, waits), node_report.cc (explain, dump, status).
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "core/events.h"
+#include "core/objects/object_table.h"
+#include "core/objects/store_admission.h"
+#include "core/objects/wait_table.h"
+#include "core/sched/local_scheduler.h"
+#include "core/tasks/task_table.h"
+#include "model/errors.h"
+
+namespace sundog::core {
+
+// Bytes of a Format::kSystemError value; the layout belongs to src/wire, so the shell brings it.
+using ErrorEncoder = std::function<std::string(const model::SystemError&)>;
+
+struct NodeConfig {
+  NodeId node;
+  std::string session;
+  std::vector<std::pair<std::string, int64_t>> resources;  // 1/10000, "CPU" among them
+  uint64_t store_bytes = 0;
+  ErrorEncoder encode_error;
+};
+
+// One attached process.
+struct Client {
+  bool live = false;
+  ClientId id;
+  model::Role role = model::Role::kDriver;
+  JobId job;
+  uint32_t pid = 0;
+  std::vector<uint32_t> templates;    // client's number -> TaskTable's
+  std::vector<model::Extent> grants;  // lent and not sealed yet
+  uint64_t pushed_bytes = 0;          // unasked and not acknowledged
+};
+
+struct Job {
+  ClientId driver;
+  bool ended = false;
+  std::vector<uint32_t> held;  // functions, until the job ends
+};
+
+class NodeCore {
+ public:
+  explicit NodeCore(NodeConfig config);
+
+  // Appends to *effects what the shell is to do. Views in them live until the next step.
+  void step(TimeNs now, Random& random, const Event& event, Effects* effects);
+
+  // ---- questions, without side effects
+  std::string dump_json() const;
+  std::string status_json() const;
+  std::string memory_json() const;
+  // Why the object is, or is not, ready: {"ready":…, "reason":"…", "chain":[…]}.
+  std::string explain_json(const ObjectId& id, TimeNs now) const;
+
+  // The empty string, or the invariant that does not hold.
+  std::string validate() const;
+
+  const ObjectTable& objects() const { return objects_; }
+  const TaskTable& tasks() const { return tasks_; }
+  const LocalScheduler& scheduler() const { return scheduler_; }
+
+ private:
+  // ---- events (node_core.cc)
+  void on(const ClientConnected& e);
+  void on(const ClientGone& e);
+  void on(const ClaimRevoked& e);
+  void on(const SpawnFailed& e);
+  void on(const Tick& e);
+  void on(const Prestart& e);
+  void on(const FromClient& e);
+  void end_job(JobId job);
+  void finish_step();
+  void perform(const Action& action);
+  void perform_all();
+
+  // ---- messages (node_tasks.cc)
+  void on_message(Client& c, const model::DefineTemplate& m);
+  void on_message(Client& c, const model::Submit& m);
+  void on_message(Client& c, const model::Results& m);
+  void on_message(Client& c, const model::Done& m);
+  void on_message(Client& c, const model::CancelTask& m);
+  void arguments_ready(uint32_t task);
+  uint32_t template_for(uint32_t index, JobId id);
+  void assign(const Action& action);
+  bool accept_results(Client& c, uint32_t task, std::span<const model::ResultView> results);
+  void discard_results(Client& c, std::span<const model::ResultView> results);
+  void worker_crashed(uint32_t task, const model::DeathCause& cause, uint32_t pid);
+  void fail_task(uint32_t task, model::ErrorKind kind, std::string_view sentence);
+  void fail_task_with(uint32_t task, model::Format format, std::string_view bytes);
+  void finish_task(uint32_t task);
+  void record(const TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started,
+              TimeNs finished);
+  void warn_if_unplaceable(uint32_t task);
+
+  // ---- messages (node_objects.cc)
+  void on_message(Client& c, const model::Put& m);
+  void on_message(Client& c, const model::Allocate& m);
+  void on_message(Client& c, const model::Abandon& m);
+  void on_message(Client& c, const model::Get& m);
+  void on_message(Client& c, const model::EndGet& m);
+  void on_message(Client& c, const model::AddRefs& m);
+  void on_message(Client& c, const model::DropRefs& m);
+  void on_message(Client& c, const model::Unpin& m);
+  void on_message(Client& c, const model::Credit& m);
+  void on_message(Client& c, const model::Query& m);
+  uint32_t find_or_lost(const ObjectId& id);
+  std::vector<uint32_t> find_all(std::span<const ObjectId> ids);
+  bool take_grant(Client& c, const model::Extent& used);
+  void object_ready(uint32_t object, const model::ValueView& value,
+                    std::vector<uint32_t> contained);
+  void deliver(uint32_t get, uint32_t object);
+  void push_to_submitter(uint32_t object, bool already_sent);
+  void send_value(Client& c, uint32_t object, bool pushed);
+  void end_wait(uint32_t get);
+  void mark_awaited(uint32_t object);
+  void serve_admission();
+  void grant(const StoreAdmission::Request& r, uint64_t offset);
+  bool something_may_release(ClientId asker) const;
+
+  // ---- small tools
+  Client* client(ClientId id);
+  const Client* client(ClientId id) const;
+  Job& job(JobId id) { return jobs_[id]; }
+  // Whether the client may make ids of this job: its own, or any for workers that serve all.
+  bool speaks_for(const Client& c, JobId id) const;
+  void send(ClientId to, model::NodeMessage message);
+  void notice(JobId job, uint8_t severity, std::string text);
+  // The client broke the protocol: it is ended, with the sentence in the log.
+  void violation(Client& c, std::string what);
+  std::string_view keep(std::string text);            // until the next step
+  std::string task_label(const TaskRecord& t) const;  // "f (task 3f2a…)"
+  std::string describe_cause(const model::DeathCause& cause, uint32_t pid) const;
+  std::string missing_resources(const TaskTemplate& t) const;
+  void explain_task(uint32_t task, TimeNs now, std::vector<std::string>* chain) const;
+
+  NodeConfig config_;
+  model::ResourceNames names_;
+  TaskTable tasks_;
+  ObjectTable objects_;
+  WaitTable waits_;
+  LocalScheduler scheduler_;
+  StoreAdmission admission_;
+  std::vector<Client> clients_;  // by client index
+  std::map<JobId, Job> jobs_;
+
+  // Tasks of dead workers whose claim is still to be told: (worker, slot) -> task.
+  struct Orphan {
+    uint32_t task = kNoIndex;
+    uint32_t pid = 0;
+    model::DeathCause::Kind kind = model::DeathCause::Kind::kDisconnected;
+    int32_t code = 0;
+    std::string detail;
+  };
+  std::map<std::pair<ClientId, uint32_t>, Orphan> orphans_;
+
+  // ---- valid during one step
+  TimeNs now_ = 0;
+  Effects* effects_ = nullptr;
+  Actions actions_;
+  std::vector<model::Extent> freed_;
+  std::vector<uint32_t> arguments_there_;  // tasks whose last argument came; a list, not recursion
+  std::deque<std::string> kept_text_;
+  std::deque<std::vector<model::ArgumentView>> kept_arguments_;
+  TimeNs timer_at_ = kNever;
+};
+
+}  // namespace sundog::core

@@ -1,0 +1,290 @@
+// NodeCore: what it tells people: explain, status, memory, the whole state.
+#include <algorithm>
+
+#include "base/json.h"
+#include "core/node_core.h"
+
+namespace sundog::core {
+namespace {
+
+const char* state_name(const TaskRecord& t) {
+  switch (t.state) {
+    case TaskState::kWaiting:
+      return "waiting for arguments";
+    case TaskState::kReady:
+      return "ready";
+    case TaskState::kOffered:
+      return "with a worker";
+    case TaskState::kRevoking:
+      return "being taken back";
+  }
+  return "?";
+}
+
+std::string seconds(DurationNs d) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f s", static_cast<double>(d) / 1e9);
+  return text;
+}
+
+}  // namespace
+
+std::string NodeCore::task_label(const TaskRecord& t) const {
+  return tasks_.tmpl_of(t).name + " (task " + t.id.hex().substr(8, 8) + ")";
+}
+
+std::string NodeCore::describe_cause(const model::DeathCause& cause, uint32_t pid) const {
+  std::string text = "its worker (pid " + std::to_string(pid) + ") ";
+  using Kind = model::DeathCause::Kind;
+  switch (cause.kind) {
+    case Kind::kExited:
+      text += "exited with code " + std::to_string(cause.code);
+      break;
+    case Kind::kSignalled:
+      text += "was killed by signal " + std::to_string(cause.code);
+      break;
+    case Kind::kDisconnected:
+      text += "closed its connection";
+      break;
+    case Kind::kKilledByUs:
+      text += "was ended by the daemon";
+      break;
+    case Kind::kOutOfMemory:
+      text += "was killed because memory ran out";
+      break;
+  }
+  text += ".";
+  if (!cause.detail.empty()) text += " Its last words on stderr:\n" + std::string(cause.detail);
+  return text;
+}
+
+std::string NodeCore::missing_resources(const TaskTemplate& t) const {
+  std::string text;
+  for (const auto& need : t.resources.entries()) {
+    int64_t have = scheduler_.total().get(need.id);
+    if (have >= need.amount) continue;
+    if (!text.empty()) text += " and ";
+    text += "it needs " + model::format_amount(need.amount) + " " + names_.name(need.id) +
+            ", this session has " + model::format_amount(have);
+  }
+  return text;
+}
+
+void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>* chain) const {
+  const TaskRecord& t = tasks_[index];
+  const TaskTemplate& tmpl = tasks_.tmpl_of(t);
+  if (!scheduler_.feasible(tmpl.shape)) {
+    chain->push_back(missing_resources(tmpl));
+    return;
+  }
+  switch (t.state) {
+    case TaskState::kOffered:
+    case TaskState::kRevoking: {
+      const Worker* w = scheduler_.worker(t.worker);
+      bool runs = w != nullptr && !w->queue.empty() && w->queue[0] == index;
+      std::string text =
+          runs ? "it runs since " + seconds(now - w->front_since) : "it is next in line";
+      if (w != nullptr) text += " in worker pid " + std::to_string(w->pid);
+      if (runs && w->blocked > 0) text += ", which itself waits";
+      if (runs && admission_.waits(w->client)) text += ", which waits for room in the object store";
+      chain->push_back(text);
+      if (!runs || w->blocked == 0 || chain->size() > 8) return;
+      waits_.each([&](uint32_t get, const GetRecord& g) {
+        if (g.client != w->client || chain->size() > 8) return;
+        waits_.each_object(get, [&](uint32_t object) {
+          uint32_t producer = objects_[object].producer;
+          if (producer == kNoIndex || chain->size() > 8) return;
+          chain->push_back("it waits for " + task_label(tasks_[producer]));
+          explain_task(producer, now, chain);
+        });
+      });
+      return;
+    }
+    case TaskState::kWaiting:
+      for (uint32_t r : t.refs()) {
+        if (objects_[r].ready || objects_[r].producer == kNoIndex) continue;
+        chain->push_back("it waits for its argument from " +
+                         task_label(tasks_[objects_[r].producer]));
+        if (chain->size() < 8) explain_task(objects_[r].producer, now, chain);
+        return;
+      }
+      return;
+    case TaskState::kReady: {
+      std::string text = "it is in the queue since " + seconds(now - t.became_ready) + ", " +
+                         std::to_string(scheduler_.ready().count(tmpl.shape)) +
+                         " of its kind are ready";
+      for (const auto& need : tmpl.resources.entries()) {
+        int64_t have = scheduler_.available().get(need.id);
+        if (have < need.amount)
+          text += "; it needs " + model::format_amount(need.amount) + " " + names_.name(need.id) +
+                  ", " + model::format_amount(std::max<int64_t>(have, 0)) + " of " +
+                  model::format_amount(scheduler_.total().get(need.id)) + " are free";
+      }
+      chain->push_back(text);
+      return;
+    }
+  }
+}
+
+std::string NodeCore::explain_json(const ObjectId& id, TimeNs now) const {
+  JsonWriter j;
+  j.begin_object().field("object", id.hex());
+  uint32_t object = objects_.find(id);
+  std::vector<std::string> chain;
+  if (object == kNoIndex) {
+    j.field("known", false);
+    chain.push_back(
+        "this session does not know it: its last reference was dropped, or it belongs to another "
+        "session");
+  } else {
+    const ObjectRecord& o = objects_[object];
+    j.field("known", true).field("ready", o.ready);
+    if (o.ready) {
+      chain.push_back(is_error(o.format) ? "it is ready: an error" : "it is ready");
+      j.field("bytes", o.value().size());
+    } else if (o.producer != kNoIndex) {
+      const TaskRecord& t = tasks_[o.producer];
+      j.field("task", t.id.hex())
+          .field("name", tasks_.tmpl_of(t).name)
+          .field("source", tasks_.tmpl_of(t).source);
+      j.field("state", state_name(t)).field("attempt", t.attempt);
+      explain_task(o.producer, now, &chain);
+    }
+  }
+  j.field("reason", chain.empty() ? std::string() : chain.front());
+  j.key("chain").begin_array();
+  for (const auto& line : chain) j.value(line);
+  j.end_array().end_object();
+  return j.take();
+}
+
+std::string NodeCore::status_json() const {
+  JsonWriter j;
+  j.begin_object().field("session", config_.session).field("node", config_.node.hex());
+  j.key("total").begin_object();
+  for (const auto& e : scheduler_.total().entries())
+    j.field(names_.name(e.id), static_cast<double>(e.amount) / model::kResourceUnit);
+  j.end_object().key("available").begin_object();
+  for (const auto& e : scheduler_.total().entries())
+    j.field(names_.name(e.id),
+            static_cast<double>(scheduler_.available().get(e.id)) / model::kResourceUnit);
+  j.end_object();
+  j.key("store").begin_object();
+  j.field("capacity_bytes", objects_.allocator().capacity())
+      .field("used_bytes", objects_.allocator().used());
+  j.field("inline_bytes", objects_.inline_bytes()).field("extents", objects_.allocator().count());
+  j.field("objects", objects_.live()).field("pinned_objects", objects_.pinned_objects());
+  j.field("waiting_for_room", admission_.waiting().size()).end_object();
+  j.key("tasks")
+      .begin_object()
+      .field("live", tasks_.live())
+      .field("ready", scheduler_.ready().total())
+      .end_object();
+  uint32_t drivers = 0;
+  for (const Client& c : clients_) drivers += c.live && c.role == model::Role::kDriver;
+  j.field("workers", scheduler_.num_workers()).field("drivers", drivers);
+  j.field("gets", waits_.live());
+  j.end_object();
+  return j.take();
+}
+
+std::string NodeCore::memory_json() const {
+  JsonWriter j;
+  j.begin_array();
+  for (uint32_t i = 0; i < objects_.end(); ++i) {
+    const ObjectRecord& o = objects_[i];
+    if (!o.live) continue;
+    j.begin_object()
+        .field("object", o.id.hex())
+        .field("ready", o.ready)
+        .field("bytes", o.value().size());
+    j.field("in_arena", !o.extent.empty()).field("internal_refs", o.internal_refs);
+    auto holders = [&](const char* name, const HolderCounts& counts) {
+      j.key(name).begin_array();
+      counts.each([&](const HolderCount& h) {
+        const Client* c = client(h.client);
+        j.begin_object()
+            .field("pid", c == nullptr ? 0 : c->pid)
+            .field("count", h.count)
+            .end_object();
+      });
+      j.end_array();
+    };
+    holders("refs", o.refs);
+    holders("pins", o.pins);
+    j.end_object();
+  }
+  j.end_array();
+  return j.take();
+}
+
+std::string NodeCore::dump_json() const {
+  JsonWriter j;
+  j.begin_object().key("status").raw(status_json());
+  j.key("workers").begin_array();
+  for (const Worker* w : scheduler_.workers()) {
+    j.begin_object()
+        .field("pid", w->pid)
+        .field("queue", w->queue.size())
+        .field("blocked", w->blocked);
+    j.field("overrun", w->overrun);
+    if (!w->queue.empty()) j.field("runs", task_label(tasks_[w->queue[0]]));
+    j.end_object();
+  }
+  j.end_array().key("tasks").begin_array();
+  uint32_t shown = 0;
+  constexpr uint32_t kShownMax = 1000;
+  for (uint32_t i = 0; i < tasks_.end() && shown < kShownMax; ++i) {
+    const TaskRecord& t = tasks_[i];
+    if (!t.live) continue;
+    ++shown;
+    j.begin_object()
+        .field("task", t.id.hex())
+        .field("name", tasks_.tmpl_of(t).name)
+        .field("state", state_name(t));
+    j.field("attempt", t.attempt)
+        .field("depth", t.depth)
+        .field("awaited", t.awaited)
+        .field("unready", t.unready);
+    j.end_object();
+  }
+  j.end_array().field("tasks_not_shown", tasks_.live() - shown);
+  j.key("gets").begin_array();
+  waits_.each([&](uint32_t, const GetRecord& g) {
+    const Client* c = client(g.client);
+    j.begin_object()
+        .field("pid", c == nullptr ? 0 : c->pid)
+        .field("missing", g.missing)
+        .field("blocking", g.blocking);
+    j.end_object();
+  });
+  j.end_array().key("objects").raw(memory_json()).end_object();
+  return j.take();
+}
+
+void NodeCore::on_message(Client& c, const model::Query& m) {
+  std::string text;
+  switch (m.question) {
+    case model::Question::kTimeline:
+      effects_->push_back(AnswerTimeline{c.id, m.request});
+      return;
+    case model::Question::kDump:
+      text = dump_json();
+      break;
+    case model::Question::kStatus:
+      text = status_json();
+      break;
+    case model::Question::kMemory:
+      text = memory_json();
+      break;
+    case model::Question::kExplain: {
+      ObjectId id;
+      text = ObjectId::from_hex(m.argument, &id) ? explain_json(id, now_)
+                                                 : "{\"error\":\"an object id has 40 hex digits\"}";
+      break;
+    }
+  }
+  send(c.id, model::Reply{m.request, true, keep(std::move(text))});
+}
+
+}  // namespace sundog::core

@@ -1,0 +1,309 @@
+// NodeCore: the life of a task, from Submit to its last result.
+#include <algorithm>
+
+#include "core/node_core.h"
+
+namespace sundog::core {
+
+using model::ErrorKind;
+using model::Format;
+
+void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
+  if (m.template_id > c.templates.size() || m.template_id > 1'000'000)
+    return violation(c, "templates must be numbered in order");
+  TaskTemplate t;
+  t.job = c.job;
+  t.language = m.language;
+  t.function = m.function;
+  t.name = m.name;
+  t.source = m.source;
+  for (const auto& r : m.resources)
+    if (r.amount > 0) t.resources.set(names_.intern(r.name), r.amount);
+  t.max_retries = m.max_retries;
+  t.retry_exceptions = m.retry_exceptions;
+  t.priority = m.priority;
+  t.runtime_env = m.runtime_env;
+  t.shape = scheduler_.intern_shape(t);
+  uint32_t index = tasks_.intern_template(std::move(t));
+  if (m.template_id == c.templates.size()) {
+    c.templates.push_back(index);
+  } else {
+    c.templates[m.template_id] = index;
+  }
+}
+
+void NodeCore::on_message(Client& c, const model::Submit& m) {
+  if (m.template_id >= c.templates.size())
+    return violation(c, "a task names a template that it never defined");
+  if (!speaks_for(c, m.task.job())) return violation(c, "a task's id belongs to another job");
+  if (m.num_results > model::kResultsMax) return violation(c, "a task has too many results");
+  if (tasks_.find(m.task) != kNoIndex) return violation(c, "a task's id is taken");
+  for (uint32_t i = 0; i < m.num_results; ++i)
+    if (objects_.find({m.task, i}) != kNoIndex) return violation(c, "a result's id is taken");
+
+  uint32_t index = tasks_.create(m);
+  TaskRecord& t = tasks_[index];
+  t.tmpl = template_for(c.templates[m.template_id], m.task.job());
+  t.submitter = c.id;
+  t.submitted = now_;
+  uint32_t parent = tasks_.find(m.parent);
+  t.depth =
+      parent == kNoIndex ? 1 : static_cast<uint16_t>(std::min(tasks_[parent].depth + 1, 60'000));
+
+  auto slots = t.all_indexes();
+  size_t at = 0;
+  for (uint32_t i = 0; i < m.num_results; ++i) {
+    uint32_t object = objects_.create({m.task, i}, now_);
+    objects_[object].submitter = c.id;
+    objects_[object].producer = index;
+    objects_.add_refs(object, c.id, 1);
+    slots[at++] = object;
+  }
+  for (const ObjectId& id : m.refs) {
+    uint32_t object = find_or_lost(id);
+    objects_.add_internal(object);
+    slots[at++] = object;
+    if (objects_[object].ready) continue;
+    tasks_.add_edge(&objects_[object].first_dependent, index);
+    ++t.unready;
+  }
+  for (const ObjectId& id : m.contained) {
+    uint32_t object = find_or_lost(id);
+    objects_.add_internal(object);
+    slots[at++] = object;
+  }
+  if (jobs_[m.task.job()].ended)
+    return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
+  warn_if_unplaceable(index);
+  if (t.unready == 0) arguments_ready(index);
+}
+
+// The template as the task's job has it: a worker that serves every job defines its own without
+// one.
+uint32_t NodeCore::template_for(uint32_t index, JobId id) {
+  if (tasks_.tmpl(index).job == id) return index;
+  TaskTemplate t = tasks_.tmpl(index);
+  t.job = id;
+  t.average_ns = 0;
+  t.samples = 0;
+  t.shape = scheduler_.intern_shape(t);
+  return tasks_.intern_template(std::move(t));
+}
+
+// All arguments are there. An argument that is an error becomes the task's own.
+void NodeCore::arguments_ready(uint32_t index) {
+  TaskRecord& t = tasks_[index];
+  t.became_ready = now_;
+  for (uint32_t r : t.refs()) {
+    const ObjectRecord& argument = objects_[r];
+    if (!is_error(argument.format)) continue;
+    if (!argument.extent.empty()) {
+      return fail_task(index, ErrorKind::kTaskCancelled,
+                       "its argument ObjectRef(" + argument.id.hex() +
+                           ") is an error; get() that one to see it");
+    }
+    std::string bytes = argument.bytes;
+    return fail_task_with(index, argument.format, bytes);
+  }
+  scheduler_.enqueue(index);
+}
+
+void NodeCore::assign(const Action& a) {
+  const TaskRecord& t = tasks_[a.task];
+  const TaskTemplate& tmpl = tasks_.tmpl_of(t);
+  model::Execute e;
+  e.slot = a.slot;
+  e.generation = a.generation;
+  e.task = t.id;
+  e.attempt = t.attempt;
+  e.num_results = t.num_results;
+  e.function = tmpl.function;
+  e.name = tmpl.name;
+  e.retry_exceptions = tmpl.retry_exceptions;
+  e.arguments = t.arguments();
+  if (t.num_refs > 0) {
+    auto& arguments = kept_arguments_.emplace_back();
+    arguments.reserve(t.num_refs);
+    for (uint32_t r : t.refs()) {
+      ObjectRecord& o = objects_[r];
+      arguments.push_back({o.id, o.value()});
+      if (!o.extent.empty()) objects_.pin(r, a.worker);
+      objects_.viewed(r);
+    }
+    e.refs = arguments;
+  }
+  send(a.worker, e);
+}
+
+void NodeCore::on_message(Client& c, const model::Results& m) {
+  uint32_t index = tasks_.find(m.task);
+  bool current =
+      index != kNoIndex && tasks_[index].worker == c.id && tasks_[index].attempt == m.attempt;
+  if (!current) return discard_results(c, m.results);
+  accept_results(c, index, m.results);
+}
+
+void NodeCore::on_message(Client& c, const model::Done& m) {
+  uint32_t index = scheduler_.task_at(c.id, m.slot);
+  bool current =
+      index != kNoIndex && tasks_[index].id == m.task && tasks_[index].attempt == m.attempt;
+  if (!current) return discard_results(c, m.results);
+  TaskRecord& t = tasks_[index];
+  uint32_t tmpl_index = t.tmpl;
+  const TaskTemplate& tmpl = tasks_.tmpl(tmpl_index);
+  // Times come from another process: only a sane length is learnt.
+  if (m.finished >= m.started && m.finished <= now_ + kSecond)
+    tasks_.learn_duration(tmpl_index, m.finished - m.started);
+  scheduler_.task_done(c.id, index, now_);
+  bool again = m.failed && m.retry && tmpl.retry_exceptions && !jobs_[t.id.job()].ended &&
+               (tmpl.max_retries < 0 || t.failures < static_cast<uint32_t>(tmpl.max_retries));
+  if (again) {
+    discard_results(c, m.results);
+    record(t, model::Outcome::kRetried, c.pid, m.started, m.finished);
+    ++t.failures;
+    ++t.attempt;
+    t.results_seen = 0;
+    t.worker = ClientId{};
+    scheduler_.enqueue(index);
+    return;
+  }
+  if (!accept_results(c, index, m.results)) return;
+  record(t, m.failed ? model::Outcome::kFailed : model::Outcome::kFinished, c.pid, m.started,
+         m.finished);
+  for (uint32_t object : t.results()) {
+    if (objects_[object].ready) continue;
+    fail_task(index, ErrorKind::kWorkerCrashed,
+              "it ended without all of its results; this is a defect of the worker's runtime");
+    return;
+  }
+  finish_task(index);
+}
+
+bool NodeCore::accept_results(Client& c, uint32_t index,
+                              std::span<const model::ResultView> results) {
+  for (size_t i = 0; i < results.size(); ++i) {
+    const model::ResultView& r = results[i];
+    TaskRecord& t = tasks_[index];
+    if (r.index >= t.num_results) {
+      violation(c, "a result's index is out of range");
+      discard_results(c, results.subspan(i));
+      return true;
+    }
+    uint32_t object = t.results()[r.index];
+    if (objects_[object].ready) {  // an earlier attempt delivered it: the first value stays
+      discard_results(c, results.subspan(i, 1));
+      continue;
+    }
+    if (r.value.in_extent() && !take_grant(c, r.value.extent)) {
+      violation(c, "a result lies in memory that was not granted");
+      return true;
+    }
+    object_ready(object, r.value, find_all(r.contained));
+  }
+  return true;
+}
+
+// Results that nobody wants (old attempt, retry): what was granted for them is free again.
+void NodeCore::discard_results(Client& c, std::span<const model::ResultView> results) {
+  for (const auto& r : results)
+    if (r.value.in_extent()) on_message(c, model::Abandon{r.value.extent});
+}
+
+void NodeCore::on_message(Client& c, const model::CancelTask& m) {
+  uint32_t index = tasks_.find(m.task);
+  if (index == kNoIndex || !speaks_for(c, m.task.job())) return;
+  TaskState state = tasks_[index].state;
+  if (state != TaskState::kReady && state != TaskState::kWaiting) return;
+  fail_task(index, ErrorKind::kTaskCancelled, "it was cancelled before it started");
+}
+
+// ---------------------------------------------------------------- the end of a task
+
+void NodeCore::worker_crashed(uint32_t index, const model::DeathCause& cause, uint32_t pid) {
+  TaskRecord& t = tasks_[index];
+  const TaskTemplate& tmpl = tasks_.tmpl_of(t);
+  ++t.failures;
+  record(t, model::Outcome::kCrashed, pid, t.offered, now_);
+  if (jobs_[t.id.job()].ended)
+    return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
+  if (tmpl.max_retries < 0 || t.failures <= static_cast<uint32_t>(tmpl.max_retries)) {
+    ++t.attempt;
+    t.results_seen = 0;
+    scheduler_.enqueue(index);
+    return;
+  }
+  std::string sentence = describe_cause(cause, pid);
+  if (t.failures > 1) sentence += " It was tried " + std::to_string(t.failures) + " times.";
+  auto kind = cause.kind == model::DeathCause::Kind::kOutOfMemory ? ErrorKind::kOutOfMemory
+                                                                  : ErrorKind::kWorkerCrashed;
+  fail_task(index, kind, sentence);
+}
+
+void NodeCore::fail_task(uint32_t index, ErrorKind kind, std::string_view sentence) {
+  const TaskRecord& t = tasks_[index];
+  fail_task_with(index, Format::kSystemError,
+                 config_.encode_error({kind, t.id, tasks_.tmpl_of(t).name, sentence}));
+}
+
+void NodeCore::fail_task_with(uint32_t index, Format format, std::string_view bytes) {
+  TaskRecord& t = tasks_[index];
+  if (t.queued) scheduler_.forget(index);
+  if (t.state == TaskState::kWaiting)
+    for (uint32_t r : t.refs()) tasks_.remove_edges(&objects_[r].first_dependent, index);
+  model::ValueView error;
+  error.format = format;
+  error.bytes = as_bytes(bytes);
+  std::vector<uint32_t> results(t.results().begin(), t.results().end());
+  for (uint32_t object : results)
+    if (!objects_[object].ready) object_ready(object, error, {});
+  finish_task(index);
+}
+
+// Gives back what the task held and forgets it: its results are all there.
+void NodeCore::finish_task(uint32_t index) {
+  TaskRecord& t = tasks_[index];
+  for (uint32_t object : t.results()) {
+    objects_[object].producer = kNoIndex;
+    if (!objects_[object].referenced()) objects_.suspect(object);
+  }
+  for (uint32_t r : t.refs()) objects_.drop_internal(r);
+  for (uint32_t r : t.contained()) objects_.drop_internal(r);
+  tasks_.release(index);
+}
+
+void NodeCore::record(const TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started,
+                      TimeNs finished) {
+  model::TaskEvent e;
+  e.task = t.id;
+  e.parent = t.parent;
+  e.attempt = t.attempt;
+  e.job = t.id.job();
+  e.name = tasks_.tmpl_of(t).name;
+  e.worker_pid = pid;
+  e.outcome = outcome;
+  e.submitted = t.submitted;
+  e.ready = t.became_ready;
+  e.offered = t.offered;
+  e.started = started;
+  e.finished = finished;
+  for (uint32_t r : t.refs()) {
+    if (e.inputs.size() == model::kTaskEventInputsMax) break;
+    if (!objects_[r].id.is_put()) e.inputs.push_back(objects_[r].id.task);
+  }
+  effects_->push_back(RecordTask{std::move(e)});
+}
+
+void NodeCore::warn_if_unplaceable(uint32_t index) {
+  const TaskRecord& t = tasks_[index];
+  const TaskTemplate& tmpl = tasks_.tmpl_of(t);
+  if (!scheduler_.feasible(tmpl.shape)) {
+    notice(t.id.job(), 1,
+           task_label(t) + " cannot run: " + missing_resources(tmpl) +
+               ". It waits until a node with that joins; sundog.init(...) sets what this one has.");
+  } else if (tmpl.language == model::Language::kCpp &&
+             !scheduler_.pool_has_workers({JobId{}, tmpl.language, tmpl.runtime_env})) {
+    notice(t.id.job(), 1, task_label(t) + " waits for a C++ worker: none has joined this session.");
+  }
+}
+
+}  // namespace sundog::core

@@ -1,0 +1,350 @@
+// Workers, resources and blocking of LocalScheduler; placement is in placement.cc.
+#include "core/sched/local_scheduler.h"
+
+#include <algorithm>
+
+namespace sundog::core {
+
+using model::kCpu;
+
+LocalScheduler::LocalScheduler(TaskTable* tasks, model::ResourceSet total)
+    : tasks_(tasks), total_(total), available_(std::move(total)), ready_(tasks) {}
+
+uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
+  JobId job = t.language == model::Language::kCpp ? JobId{} : t.job;
+  PoolKey key{job, t.language, t.runtime_env};
+  for (uint32_t i = 0; i < shapes_.size(); ++i)
+    if (shapes_[i].pool_key == key && shapes_[i].resources == t.resources) return i;
+  shapes_.push_back({key, pool_of(key), t.resources, {}, false});
+  ready_.add_shape();
+  return static_cast<uint32_t>(shapes_.size() - 1);
+}
+
+uint32_t LocalScheduler::pool_of(const PoolKey& key) {
+  for (uint32_t i = 0; i < pools_.size(); ++i)
+    if (pools_[i].key == key) return i;
+  pools_.push_back({key, {}, 0, 0, 0});
+  return static_cast<uint32_t>(pools_.size() - 1);
+}
+
+bool LocalScheduler::pool_has_workers(const PoolKey& key) const {
+  for (const Pool& p : pools_)
+    if (p.key == key) return p.workers + p.starting > 0;
+  return false;
+}
+
+Worker* LocalScheduler::worker(ClientId client) {
+  uint32_t i = client.index();
+  if (i >= workers_.size() || !workers_[i].live || workers_[i].client != client) return nullptr;
+  return &workers_[i];
+}
+const Worker* LocalScheduler::worker(ClientId client) const {
+  return const_cast<LocalScheduler*>(this)->worker(client);
+}
+
+std::vector<const Worker*> LocalScheduler::workers() const {
+  std::vector<const Worker*> all;
+  for (const Worker& w : workers_)
+    if (w.live) all.push_back(&w);
+  return all;
+}
+
+void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t pid,
+                                   uint64_t token, TimeNs now) {
+  if (client.index() >= workers_.size()) workers_.resize(client.index() + 1);
+  Worker& w = workers_[client.index()];
+  SUNDOG_CHECK(!w.live);
+  w = Worker{};
+  w.live = true;
+  w.client = client;
+  w.pid = pid;
+  w.pool = pool_of(key);
+  w.slots.fill(kNoIndex);
+  Pool& pool = pools_[w.pool];
+  pool.failures = 0;
+  ++pool.workers;
+  ++live_workers_;
+  if (auto it = starting_.find(token); it != starting_.end()) {
+    --pools_[it->second].starting;
+    starting_.erase(it);
+  }
+  became_idle(&w, now);
+}
+
+std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {
+  Worker* w = worker(client);
+  if (w == nullptr) return {};
+  release_resources(w);
+  close(w);
+  if (w->queue.size() > 1) --deep_workers_;
+  Pool& pool = pools_[w->pool];
+  std::erase(pool.idle, client);
+  std::erase_if(resumes_, [&](const Resume& r) { return r.worker == client; });
+  --pool.workers;
+  --live_workers_;
+  std::vector<uint32_t> queue = std::move(w->queue);
+  *w = Worker{};
+  try_all();
+  return queue;
+}
+
+uint32_t LocalScheduler::spawn_failed(uint64_t token, PoolKey* key) {
+  auto it = starting_.find(token);
+  if (it == starting_.end()) return 0;
+  Pool& pool = pools_[it->second];
+  *key = pool.key;
+  starting_.erase(it);
+  --pool.starting;
+  try_all();
+  return ++pool.failures;
+}
+
+void LocalScheduler::prestart(const PoolKey& key, uint32_t count, Actions* actions) {
+  uint32_t pool = pool_of(key);
+  uint32_t have = pools_[pool].workers + pools_[pool].starting;
+  if (count > have) spawn(pool, count - have, actions);
+}
+
+void LocalScheduler::spawn(uint32_t pool, uint32_t count, Actions* actions) {
+  for (uint32_t i = 0; i < count && live_workers_ + starting_.size() < kWorkersMax; ++i) {
+    Action a;
+    a.kind = Action::Kind::kSpawn;
+    a.token = ++last_token_;
+    a.pool = pools_[pool].key;
+    starting_.emplace(a.token, pool);
+    ++pools_[pool].starting;
+    actions->push_back(a);
+  }
+}
+
+// ---------------------------------------------------------------- queues of workers
+
+void LocalScheduler::became_idle(Worker* w, TimeNs now) {
+  SUNDOG_CHECK(w->queue.empty());
+  w->shape = kNoIndex;
+  w->idle_since = now;
+  w->overrun = false;
+  w->expected_ns = 0;
+  pools_[w->pool].idle.push_back(w->client);
+  try_all();
+}
+
+void LocalScheduler::release_resources(Worker* w) {
+  if (!w->holds_resources) return;
+  const model::ResourceSet& held = shapes_[w->shape].resources;
+  available_.add(held);
+  // While it is blocked its CPU is counted as available already.
+  if (w->blocked > 0) {
+    model::ResourceSet cpu;
+    cpu.set(kCpu, held.get(kCpu));
+    available_.subtract(cpu, true);
+  }
+  w->holds_resources = false;
+  w->blocked = 0;
+  try_all();
+}
+
+void LocalScheduler::erase_from_queue(Worker* w, size_t position) {
+  uint32_t task = w->queue[position];
+  if (w->queue.size() == 2) --deep_workers_;
+  w->expected_ns -= std::min(w->expected_ns, expected(task));
+  w->slots[(*tasks_)[task].slot] = kNoIndex;
+  w->queue.erase(w->queue.begin() + static_cast<ptrdiff_t>(position));
+  // Averages move between the addition and this; the sum is made exact where that is cheap.
+  if (w->queue.size() <= 1) w->expected_ns = w->queue.empty() ? 0 : expected(w->queue[0]);
+}
+
+bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
+  Worker* w = worker(client);
+  if (w == nullptr) return false;
+  auto at = std::find(w->queue.begin(), w->queue.end(), task);
+  if (at == w->queue.end()) return false;
+  erase_from_queue(w, static_cast<size_t>(at - w->queue.begin()));
+  w->front_since = now;
+  w->overrun = false;
+  if (w->queue.empty()) {
+    release_resources(w);
+    close(w);
+    if (!w->stopping) became_idle(w, now);
+  } else {
+    refresh_open(w);
+    shapes_[w->shape].try_now = true;
+  }
+  return true;
+}
+
+uint32_t LocalScheduler::task_at(ClientId client, uint32_t slot) const {
+  const Worker* w = worker(client);
+  return w == nullptr || slot >= model::kClaimSlots ? kNoIndex : w->slots[slot];
+}
+
+void LocalScheduler::revoke_behind_front(Worker* w, Actions* actions) {
+  // The last first: taken back in this order, each goes to the front of the ready queue, so that
+  // they stand there in their old order.
+  for (size_t i = w->queue.size(); i-- > 1;) {
+    TaskRecord& t = (*tasks_)[w->queue[i]];
+    if (t.state != TaskState::kOffered) continue;
+    t.state = TaskState::kRevoking;
+    Action a;
+    a.kind = Action::Kind::kRevoke;
+    a.worker = w->client;
+    a.slot = t.slot;
+    a.generation = t.generation;
+    actions->push_back(a);
+  }
+}
+
+uint32_t LocalScheduler::claim_revoked(ClientId client, uint32_t slot, uint32_t generation,
+                                       bool won) {
+  Worker* w = worker(client);
+  uint32_t task = task_at(client, slot);
+  if (w == nullptr || task == kNoIndex) return kNoIndex;
+  TaskRecord& t = (*tasks_)[task];
+  if (t.generation != generation || t.state != TaskState::kRevoking) return kNoIndex;
+  if (!won) {
+    t.state = TaskState::kOffered;
+    return kNoIndex;
+  }
+  auto at = std::find(w->queue.begin(), w->queue.end(), task);
+  SUNDOG_CHECK(at != w->queue.end());
+  erase_from_queue(w, static_cast<size_t>(at - w->queue.begin()));
+  t.worker = ClientId{};
+  ready_.push_front(task);
+  shapes_[tasks_->tmpl_of(t).shape].try_now = true;
+  refresh_open(w);
+  return task;
+}
+
+void LocalScheduler::close(Worker* w) {
+  if (w->open_position == kNoIndex) return;
+  auto& open = shapes_[w->shape].open;
+  ClientId last = open.back();
+  open[w->open_position] = last;
+  worker(last)->open_position = w->open_position;
+  open.pop_back();
+  w->open_position = kNoIndex;
+}
+
+void LocalScheduler::refresh_open(Worker* w) {
+  bool room = !w->queue.empty() && !w->overrun && !w->stopping && w->blocked == 0 &&
+              w->queue.size() < kPipelineDepthMax && w->expected_ns < kPipelineWindow;
+  if (!room) {
+    close(w);
+  } else if (w->open_position == kNoIndex) {
+    auto& open = shapes_[w->shape].open;
+    w->open_position = static_cast<uint32_t>(open.size());
+    open.push_back(w->client);
+  }
+}
+
+// ---------------------------------------------------------------- blocking
+
+int64_t LocalScheduler::cpu_of(const Worker& w) const {
+  return w.shape == kNoIndex ? 0 : shapes_[w.shape].resources.get(kCpu);
+}
+
+void LocalScheduler::block(ClientId client, Actions* actions) {
+  Worker* w = worker(client);
+  if (w == nullptr || !w->holds_resources) return;
+  if (++w->blocked > 1) return;
+  model::ResourceSet cpu;
+  cpu.set(kCpu, cpu_of(*w));
+  available_.add(cpu);
+  close(w);
+  revoke_behind_front(w, actions);
+  try_all();
+}
+
+bool LocalScheduler::may_resume(const Worker& w) const {
+  return available_.get(kCpu) - cpu_of(w) >= -total_.get(kCpu);
+}
+
+void LocalScheduler::take_cpu(const Worker& w) {
+  model::ResourceSet cpu;
+  cpu.set(kCpu, cpu_of(w));
+  available_.subtract(cpu, true);
+}
+
+bool LocalScheduler::resume(ClientId client, uint64_t token) {
+  Worker* w = worker(client);
+  if (w == nullptr || w->blocked == 0) return true;
+  if (w->blocked > 1) {
+    --w->blocked;
+    return true;
+  }
+  if (!resumes_.empty() || !may_resume(*w)) {
+    resumes_.push_back({client, token});
+    return false;
+  }
+  w->blocked = 0;
+  take_cpu(*w);
+  refresh_open(w);
+  return true;
+}
+
+void LocalScheduler::resume_now(ClientId client, uint64_t token) {
+  std::erase_if(resumes_, [&](const Resume& r) { return r.worker == client && r.token == token; });
+  Worker* w = worker(client);
+  if (w == nullptr || w->blocked == 0) return;
+  if (--w->blocked == 0) {
+    take_cpu(*w);
+    refresh_open(w);
+  }
+}
+
+void LocalScheduler::serve_resumes(Actions* actions) {
+  while (!resumes_.empty()) {
+    Resume r = resumes_.front();
+    Worker* w = worker(r.worker);
+    if (w != nullptr && w->blocked == 1 && !may_resume(*w)) return;
+    resumes_.pop_front();
+    if (w == nullptr) continue;
+    if (--w->blocked == 0) {
+      take_cpu(*w);
+      refresh_open(w);
+    }
+    Action a;
+    a.kind = Action::Kind::kResume;
+    a.worker = r.worker;
+    a.token = r.token;
+    actions->push_back(a);
+  }
+}
+
+// ---------------------------------------------------------------- checking
+
+std::string LocalScheduler::validate() const {
+  if (std::string wrong = ready_.validate(); !wrong.empty()) return wrong;
+  model::ResourceSet sum = available_;
+  uint32_t deep = 0;
+  for (const Worker& w : workers_) {
+    if (!w.live) continue;
+    if (w.queue.size() > 1) ++deep;
+    if (w.holds_resources != !w.queue.empty())
+      return "a worker holds resources without a task, or a task without resources";
+    if (w.holds_resources) {
+      model::ResourceSet held = shapes_[w.shape].resources;
+      if (w.blocked > 0) held.set(kCpu, 0);
+      sum.add(held);
+    }
+    if (w.queue.empty() && w.open_position != kNoIndex) return "an idle worker is open";
+    for (uint32_t task : w.queue) {
+      const TaskRecord& t = (*tasks_)[task];
+      if (!t.live || t.worker != w.client || w.slots[t.slot] != task)
+        return "a worker's queue and its tasks disagree";
+      if (tasks_->tmpl_of(t).shape != w.shape) return "tasks of two shapes share a queue";
+    }
+  }
+  if (sum != total_) return "resources are not conserved";
+  if (deep != deep_workers_) return "deep workers are miscounted";
+  uint32_t starting = 0;
+  for (const Pool& p : pools_) {
+    starting += p.starting;
+    for (ClientId c : p.idle)
+      if (worker(c) == nullptr || !worker(c)->queue.empty())
+        return "an idle list holds a busy worker";
+  }
+  return starting == starting_.size() ? "" : "starting workers are miscounted";
+}
+
+}  // namespace sundog::core

@@ -1,0 +1,185 @@
+// LocalScheduler: which task runs in which worker of this node, and when (DESIGN section 5).
+//
+// It owns resources, workers and ready queues; it never sees an object or a message. Its decisions
+// are appended to an Actions list that NodeCore turns into effects.
+//
+// Rules, each with a test in local_scheduler_test.cc:
+//  - A worker with a task holds its shape's resources once; tasks queued behind it hold none.
+//  - Behind a running task only tasks of the same shape are offered, as many as their measured
+//    running time justifies; a task of unknown length never has one behind it.
+//  - A worker that blocks, overruns or dies loses what it has not claimed, at no cost to the task.
+//  - A blocked worker gives its CPU back. It resumes at once while at most twice the CPUs run,
+//    else it is the first to get one.
+//  - Waking an idle worker costs more than a very short task: such tasks go to an awake one.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "core/sched/ready_queues.h"
+#include "core/tasks/task_table.h"
+#include "model/limits.h"
+
+namespace sundog::core {
+
+struct PoolKey {
+  JobId job;  // 0 for workers of any job (C++)
+  model::Language language = model::Language::kPython;
+  uint64_t runtime_env = 0;
+  auto operator<=>(const PoolKey&) const = default;
+};
+
+struct Action {
+  enum class Kind : uint8_t { kAssign, kRevoke, kSpawn, kStop, kResume } kind = Kind::kAssign;
+  uint32_t task = kNoIndex;  // kAssign
+  ClientId worker;           // kAssign, kRevoke, kStop, kResume
+  uint32_t slot = 0, generation = 0;
+  uint64_t token = 0;  // kSpawn: a number of its own; kResume: what block() was given
+  PoolKey pool;        // kSpawn
+};
+using Actions = std::vector<Action>;
+
+struct Worker {
+  bool live = false;
+  bool holds_resources = false;
+  bool overrun = false;
+  bool stopping = false;
+  ClientId client;
+  uint32_t pool = 0;
+  uint32_t pid = 0;
+  uint32_t shape = kNoIndex;
+  uint32_t blocked = 0;                              // blocking gets under way
+  std::vector<uint32_t> queue;                       // offered tasks in order; the first one runs
+  std::array<uint32_t, model::kClaimSlots> slots{};  // task of each claim word
+  uint32_t next_slot = 0;
+  uint32_t generation = 0;
+  DurationNs expected_ns = 0;  // of the whole queue
+  TimeNs front_since = 0;
+  TimeNs shape_since = 0;
+  TimeNs idle_since = 0;
+  uint32_t open_position = kNoIndex;  // in its shape's open list
+};
+
+class LocalScheduler {
+ public:
+  static constexpr DurationNs kPipelineWindow = 500 * kMicrosecond;
+  static constexpr DurationNs kWakeWorth = 20 * kMicrosecond;
+  static constexpr uint32_t kPipelineDepthMax = 32;
+  static constexpr DurationNs kOverrunMin = 2 * kMillisecond;
+  static constexpr DurationNs kShapeQuantum = 10 * kMillisecond;
+  static constexpr DurationNs kIdleWorkerKept = 10 * kSecond;
+  static constexpr DurationNs kUnknownDuration = kSecond;
+  static constexpr uint32_t kWorkersMax = 3500;
+  static constexpr uint32_t kSpawnFailuresMax = 5;
+
+  LocalScheduler(TaskTable* tasks, model::ResourceSet total);
+
+  // ---- shapes
+  uint32_t intern_shape(const TaskTemplate& t);
+  bool feasible(uint32_t shape) const { return total_.covers(shapes_[shape].resources); }
+
+  // ---- workers
+  void worker_joined(ClientId client, const PoolKey& pool, uint32_t pid, uint64_t token,
+                     TimeNs now);
+  // Takes the worker out and gives its resources back; returns what was offered to it, in order.
+  std::vector<uint32_t> worker_left(ClientId client);
+  // Returns how often in a row starts in this pool failed.
+  uint32_t spawn_failed(uint64_t token, PoolKey* pool);
+  void prestart(const PoolKey& pool, uint32_t count, Actions* actions);
+  Worker* worker(ClientId client);
+  const Worker* worker(ClientId client) const;
+  uint32_t num_workers() const { return live_workers_; }
+  // Live workers in the order of their client index.
+  std::vector<const Worker*> workers() const;
+  bool pool_has_workers(const PoolKey& pool) const;
+
+  // ---- tasks
+  void enqueue(uint32_t task);
+  // Takes a task out of the ready queue.
+  void forget(uint32_t task) { ready_.remove(task); }
+  void set_awaited(uint32_t task) { ready_.set_awaited(task); }
+  // The worker finished `task`. False if it was not offered to this worker.
+  bool task_done(ClientId client, uint32_t task, TimeNs now);
+  // Answer to kRevoke. Returns the task if it is back in the ready queue, else kNoIndex.
+  uint32_t claim_revoked(ClientId client, uint32_t slot, uint32_t generation, bool won);
+  uint32_t task_at(ClientId client, uint32_t slot) const;
+
+  // ---- blocking
+  void block(ClientId client, Actions* actions);
+  // The wait is over: runs again at once if it may (true), else kResume{token} follows.
+  bool resume(ClientId client, uint64_t token);
+  // The wait ended otherwise (timeout): runs again whatever is free.
+  void resume_now(ClientId client, uint64_t token);
+
+  // ---- deciding
+  void schedule(TimeNs now, Actions* actions);
+  void tick(TimeNs now, Actions* actions);
+  TimeNs next_timer() const { return next_timer_; }
+
+  const model::ResourceSet& total() const { return total_; }
+  const model::ResourceSet& available() const { return available_; }
+  const ReadyQueues& ready() const { return ready_; }
+  std::string validate() const;
+
+ private:
+  struct Shape {
+    PoolKey pool_key;
+    uint32_t pool = 0;
+    model::ResourceSet resources;
+    std::vector<ClientId> open;  // busy workers of this shape with room behind
+    bool try_now = false;
+  };
+  struct Pool {
+    PoolKey key;
+    std::vector<ClientId> idle;  // the last one was busy most recently
+    uint32_t starting = 0;
+    uint32_t workers = 0;
+    uint32_t failures = 0;  // starts in a row that failed
+  };
+  struct Resume {
+    ClientId worker;
+    uint64_t token = 0;
+  };
+
+  uint32_t pool_of(const PoolKey& key);
+  int64_t cpu_of(const Worker& w) const;
+  bool may_resume(const Worker& w) const;
+  void take_cpu(const Worker& w);
+  bool place_one(uint32_t shape, TimeNs now, Actions* actions);
+  bool place_behind(uint32_t shape, uint32_t task, DurationNs limit, TimeNs now, Actions* actions);
+  void spawn_for(uint32_t shape, Actions* actions);
+  void spawn(uint32_t pool, uint32_t count, Actions* actions);
+  void assign(Worker* w, uint32_t task, TimeNs now, Actions* actions);
+  void revoke_behind_front(Worker* w, Actions* actions);
+  void erase_from_queue(Worker* w, size_t position);
+  void became_idle(Worker* w, TimeNs now);
+  void release_resources(Worker* w);
+  void refresh_open(Worker* w);
+  void close(Worker* w);
+  void try_all() { try_all_ = true; }
+  void serve_resumes(Actions* actions);
+  void stop_surplus(TimeNs now, Actions* actions);
+  DurationNs expected(uint32_t task) const;
+  uint32_t best_shape() const;
+
+  TaskTable* tasks_;
+  model::ResourceSet total_;
+  model::ResourceSet available_;
+  ReadyQueues ready_;
+  std::vector<Shape> shapes_;
+  std::vector<Pool> pools_;
+  std::vector<Worker> workers_;            // by client index
+  std::map<uint64_t, uint32_t> starting_;  // spawn token -> pool
+  std::deque<Resume> resumes_;
+  uint32_t live_workers_ = 0;
+  uint32_t deep_workers_ = 0;  // with a task behind the running one
+  uint64_t last_token_ = 0;
+  TimeNs next_timer_ = kNever;
+  bool try_all_ = false;
+};
+
+}  // namespace sundog::core

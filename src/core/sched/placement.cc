@@ -1,0 +1,177 @@
+// Placement: which ready task goes to which worker (LocalScheduler, second half).
+#include <algorithm>
+
+#include "core/sched/local_scheduler.h"
+
+namespace sundog::core {
+
+DurationNs LocalScheduler::expected(uint32_t task) const {
+  const TaskTemplate& t = tasks_->tmpl_of((*tasks_)[task]);
+  return t.samples == 0 ? kUnknownDuration : std::max<DurationNs>(t.average_ns, kMicrosecond);
+}
+
+uint32_t LocalScheduler::best_shape() const {
+  uint32_t best = kNoIndex;
+  ReadyKey best_key;
+  TimeNs best_since = 0;
+  for (uint32_t s = 0; s < shapes_.size(); ++s) {
+    if (!shapes_[s].try_now) continue;
+    uint32_t front = ready_.front(s);
+    if (front == kNoIndex) continue;
+    ReadyKey key = ready_.key_of(front);
+    TimeNs since = (*tasks_)[front].became_ready;
+    if (best == kNoIndex || key < best_key || (key == best_key && since < best_since)) {
+      best = s;
+      best_key = key;
+      best_since = since;
+    }
+  }
+  return best;
+}
+
+void LocalScheduler::enqueue(uint32_t task) {
+  ready_.push_back(task);
+  shapes_[tasks_->tmpl_of((*tasks_)[task]).shape].try_now = true;
+}
+
+void LocalScheduler::schedule(TimeNs now, Actions* actions) {
+  serve_resumes(actions);
+  if (try_all_) {
+    for (Shape& s : shapes_) s.try_now = true;
+    try_all_ = false;
+  }
+  for (uint32_t shape = best_shape(); shape != kNoIndex; shape = best_shape()) {
+    while (place_one(shape, now, actions)) {
+      if (ready_.shapes_with_tasks() > 1) break;  // look again at who is first
+    }
+  }
+  next_timer_ = deep_workers_ > 0 ? now + kOverrunMin : kNever;
+  if (next_timer_ == kNever && live_workers_ > 0) {
+    int64_t keep = total_.get(model::kCpu) / model::kResourceUnit;
+    for (const Pool& p : pools_)
+      if (static_cast<int64_t>(p.idle.size()) > keep)
+        next_timer_ = std::min(next_timer_, worker(p.idle.front())->idle_since + kIdleWorkerKept);
+  }
+}
+
+// Places the shape's first task. False, and the shape is not tried again before something changes,
+// if it cannot be placed now.
+bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* actions) {
+  Shape& shape = shapes_[shape_index];
+  uint32_t task = ready_.front(shape_index);
+  if (task == kNoIndex) {
+    shape.try_now = false;
+    return false;
+  }
+  DurationNs length = expected(task);
+  if (length < kWakeWorth && place_behind(shape_index, task, 2 * kWakeWorth, now, actions))
+    return true;
+  if (available_.covers(shape.resources)) {
+    auto& idle = pools_[shape.pool].idle;
+    if (!idle.empty()) {
+      Worker* w = worker(idle.back());
+      idle.pop_back();
+      w->shape = shape_index;
+      w->shape_since = now;
+      w->front_since = now;
+      w->holds_resources = true;
+      available_.subtract(shape.resources);
+      assign(w, task, now, actions);
+      return true;
+    }
+    spawn_for(shape_index, actions);
+  }
+  if (place_behind(shape_index, task, kPipelineWindow, now, actions)) return true;
+  shape.try_now = false;
+  return false;
+}
+
+// Offers the task to a busy worker whose queue stays shorter than `limit`.
+bool LocalScheduler::place_behind(uint32_t shape_index, uint32_t task, DurationNs limit, TimeNs now,
+                                  Actions* actions) {
+  Shape& shape = shapes_[shape_index];
+  DurationNs length = expected(task);
+  if (length >= kPipelineWindow) return false;
+  Worker* best = nullptr;
+  size_t looks = std::min<size_t>(shape.open.size(), 4);
+  for (size_t i = 0; i < looks; ++i) {
+    Worker* w = worker(shape.open[shape.open.size() - 1 - i]);
+    if (w->expected_ns + length > limit &&
+        !(limit == kPipelineWindow && w->queue.size() < 2 && w->expected_ns < kPipelineWindow))
+      continue;
+    bool its_turn_is_over = ready_.shapes_with_tasks() > 1 && now - w->shape_since > kShapeQuantum;
+    if (its_turn_is_over) continue;
+    if (best == nullptr || w->expected_ns < best->expected_ns) best = w;
+  }
+  if (best == nullptr) return false;
+  assign(best, task, now, actions);
+  return true;
+}
+
+void LocalScheduler::assign(Worker* w, uint32_t task, TimeNs now, Actions* actions) {
+  ready_.remove(task);
+  TaskRecord& t = (*tasks_)[task];
+  while (w->slots[w->next_slot] != kNoIndex) w->next_slot = (w->next_slot + 1) % model::kClaimSlots;
+  t.state = TaskState::kOffered;
+  t.worker = w->client;
+  t.slot = w->next_slot;
+  t.generation = ++w->generation & 0x3FFFFFFF;  // two bits of the word are the state
+  t.offered = now;
+  w->slots[t.slot] = task;
+  w->next_slot = (w->next_slot + 1) % model::kClaimSlots;
+  w->queue.push_back(task);
+  if (w->queue.size() == 2) ++deep_workers_;
+  w->expected_ns += expected(task);
+  refresh_open(w);
+  Action a;
+  a.kind = Action::Kind::kAssign;
+  a.task = task;
+  a.worker = w->client;
+  a.slot = t.slot;
+  a.generation = t.generation;
+  actions->push_back(a);
+}
+
+// As many workers as tasks of this shape would fit now, less those on their way.
+void LocalScheduler::spawn_for(uint32_t shape_index, Actions* actions) {
+  const Shape& shape = shapes_[shape_index];
+  const Pool& pool = pools_[shape.pool];
+  if (pool.key.language != model::Language::kPython) return;  // others join by themselves
+  auto fit = static_cast<int64_t>(std::min<uint64_t>(ready_.count(shape_index), 256));
+  for (const auto& need : shape.resources.entries())
+    fit = std::min(fit, available_.get(need.id) / need.amount);
+  if (fit > pool.starting) spawn(shape.pool, static_cast<uint32_t>(fit - pool.starting), actions);
+}
+
+void LocalScheduler::tick(TimeNs now, Actions* actions) {
+  if (deep_workers_ > 0) {
+    for (Worker& w : workers_) {
+      if (!w.live || w.queue.size() < 2 || w.overrun || w.blocked > 0) continue;
+      DurationNs allowed =
+          std::max(kOverrunMin, 4 * std::min(expected(w.queue[0]), kPipelineWindow));
+      if (now - w.front_since < allowed) continue;
+      w.overrun = true;
+      close(&w);
+      revoke_behind_front(&w, actions);
+    }
+  }
+  stop_surplus(now, actions);
+}
+
+void LocalScheduler::stop_surplus(TimeNs now, Actions* actions) {
+  int64_t keep = total_.get(model::kCpu) / model::kResourceUnit;
+  for (Pool& p : pools_) {
+    while (static_cast<int64_t>(p.idle.size()) > keep) {
+      Worker* w = worker(p.idle.front());
+      if (now - w->idle_since < kIdleWorkerKept) break;
+      w->stopping = true;
+      p.idle.erase(p.idle.begin());
+      Action a;
+      a.kind = Action::Kind::kStop;
+      a.worker = w->client;
+      actions->push_back(a);
+    }
+  }
+}
+
+}  // namespace sundog::core

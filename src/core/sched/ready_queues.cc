@@ -1,0 +1,116 @@
+#include "core/sched/ready_queues.h"
+
+namespace sundog::core {
+
+ReadyKey ReadyQueues::key_of(uint32_t task) const {
+  const TaskRecord& t = (*tasks_)[task];
+  return {!t.awaited, -tasks_->tmpl_of(t).priority, t.awaited ? -int32_t{t.depth} : 0};
+}
+
+void ReadyQueues::counted(uint32_t shape, int change) {
+  Shape& s = shapes_[shape];
+  if (change > 0 && s.count == 0) ++shapes_with_tasks_;
+  s.count += static_cast<uint64_t>(change);
+  total_ += static_cast<uint64_t>(change);
+  if (change < 0 && s.count == 0) --shapes_with_tasks_;
+}
+
+void ReadyQueues::push_back(uint32_t task) {
+  TaskRecord& t = (*tasks_)[task];
+  uint32_t shape = tasks_->tmpl_of(t).shape;
+  List& list = shapes_[shape].lists[key_of(task)];
+  t.prev = list.tail;
+  t.next = kNoIndex;
+  if (list.tail != kNoIndex) {
+    (*tasks_)[list.tail].next = task;
+  } else {
+    list.head = task;
+  }
+  list.tail = task;
+  t.queued = true;
+  t.state = TaskState::kReady;
+  counted(shape, 1);
+}
+
+void ReadyQueues::push_front(uint32_t task) {
+  TaskRecord& t = (*tasks_)[task];
+  uint32_t shape = tasks_->tmpl_of(t).shape;
+  List& list = shapes_[shape].lists[key_of(task)];
+  t.next = list.head;
+  t.prev = kNoIndex;
+  if (list.head != kNoIndex) {
+    (*tasks_)[list.head].prev = task;
+  } else {
+    list.tail = task;
+  }
+  list.head = task;
+  t.queued = true;
+  t.state = TaskState::kReady;
+  counted(shape, 1);
+}
+
+void ReadyQueues::remove(uint32_t task) {
+  TaskRecord& t = (*tasks_)[task];
+  SUNDOG_CHECK(t.queued);
+  uint32_t shape = tasks_->tmpl_of(t).shape;
+  auto& lists = shapes_[shape].lists;
+  auto it = lists.find(key_of(task));
+  SUNDOG_CHECK(it != lists.end());
+  List& list = it->second;
+  if (t.prev != kNoIndex) {
+    (*tasks_)[t.prev].next = t.next;
+  } else {
+    list.head = t.next;
+  }
+  if (t.next != kNoIndex) {
+    (*tasks_)[t.next].prev = t.prev;
+  } else {
+    list.tail = t.prev;
+  }
+  // Lists of awaited depths come and go; the plain one stays, it is used again at once.
+  if (list.head == kNoIndex && !it->first.not_awaited) lists.erase(it);
+  t.prev = t.next = kNoIndex;
+  t.queued = false;
+  counted(shape, -1);
+}
+
+void ReadyQueues::set_awaited(uint32_t task) {
+  TaskRecord& t = (*tasks_)[task];
+  if (t.awaited) return;
+  bool was_queued = t.queued;
+  if (was_queued) remove(task);
+  t.awaited = true;
+  if (was_queued) push_back(task);
+}
+
+uint32_t ReadyQueues::front(uint32_t shape) const {
+  for (const auto& [key, list] : shapes_[shape].lists)
+    if (list.head != kNoIndex) return list.head;
+  return kNoIndex;
+}
+
+std::string ReadyQueues::validate() const {
+  uint64_t total = 0;
+  for (uint32_t s = 0; s < shapes_.size(); ++s) {
+    uint64_t count = 0;
+    for (const auto& [key, list] : shapes_[s].lists) {
+      uint32_t before = kNoIndex;
+      for (uint32_t t = list.head; t != kNoIndex; t = (*tasks_)[t].next) {
+        const TaskRecord& task = (*tasks_)[t];
+        if (!task.live || !task.queued || task.state != TaskState::kReady)
+          return "a ready list holds a task that is not ready";
+        if (task.prev != before) return "a ready list is torn";
+        if (key_of(t) != key) return "a task is in the list of another key";
+        if (tasks_->tmpl_of(task).shape != s) return "a task is in the queue of another shape";
+        before = t;
+        ++count;
+      }
+      if (list.tail != before) return "a ready list has a wrong tail";
+    }
+    if (count != shapes_[s].count) return "ready tasks are miscounted";
+    total += count;
+  }
+  return total == total_ ? "" : "ready tasks are miscounted in total";
+}
+
+}  // namespace sundog::core

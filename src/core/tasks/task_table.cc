@@ -1,0 +1,79 @@
+#include "core/tasks/task_table.h"
+
+namespace sundog::core {
+
+uint32_t TaskTable::find(const TaskId& id) const {
+  auto it = index_.find(id);
+  return it == index_.end() ? kNoIndex : it->second;
+}
+
+uint32_t TaskTable::create(const model::Submit& submit) {
+  uint32_t index = tasks_.allocate();
+  TaskRecord& t = tasks_[index];
+  t.id = submit.task;
+  t.parent = submit.parent;
+  t.num_results = submit.num_results;
+  t.num_refs = static_cast<uint32_t>(submit.refs.size());
+  t.num_contained = static_cast<uint32_t>(submit.contained.size());
+  t.argument_bytes = static_cast<uint32_t>(submit.arguments.size());
+  uint64_t head = (uint64_t{t.num_results} + t.num_refs + t.num_contained) * sizeof(uint32_t);
+  uint64_t total = round_up(head, 8) + t.argument_bytes;
+  t.block = std::make_unique_for_overwrite<std::byte[]>(total == 0 ? 1 : total);
+  if (t.argument_bytes != 0)
+    std::memcpy(t.block.get() + round_up(head, 8), submit.arguments.data(), t.argument_bytes);
+  bool inserted = index_.emplace(t.id, index).second;
+  SUNDOG_CHECK(inserted);
+  return index;
+}
+
+void TaskTable::release(uint32_t index) {
+  index_.erase(tasks_[index].id);
+  tasks_.release(index);
+}
+
+uint32_t TaskTable::intern_template(TaskTemplate candidate) {
+  std::string key = candidate.function.hex() + '\n' + candidate.name + '\n' + candidate.source;
+  auto append = [&](auto number) { key += '\n' + std::to_string(number); };
+  append(candidate.job.value);
+  append(static_cast<int>(candidate.language));
+  append(candidate.max_retries);
+  append(static_cast<int>(candidate.retry_exceptions));
+  append(candidate.priority);
+  append(candidate.runtime_env);
+  for (const auto& r : candidate.resources.entries()) {
+    append(r.id);
+    append(r.amount);
+  }
+  auto [it, is_new] = template_index_.emplace(key, static_cast<uint32_t>(templates_.size()));
+  if (is_new) templates_.push_back(std::make_unique<TaskTemplate>(std::move(candidate)));
+  return it->second;
+}
+
+void TaskTable::learn_duration(uint32_t tmpl_index, DurationNs took) {
+  TaskTemplate& t = *templates_[tmpl_index];
+  if (took < 0) return;
+  t.average_ns = t.samples == 0 ? took : t.average_ns + (took - t.average_ns) / 8;
+  if (t.samples < UINT32_MAX) ++t.samples;
+}
+
+void TaskTable::add_edge(uint32_t* head, uint32_t task) {
+  uint32_t edge = edges_.allocate();
+  edges_[edge].task = task;
+  edges_[edge].next = *head;
+  *head = edge;
+}
+
+void TaskTable::remove_edges(uint32_t* head, uint32_t task) {
+  uint32_t* link = head;
+  while (*link != kNoIndex) {
+    uint32_t edge = *link;
+    if (edges_[edge].task != task) {
+      link = &edges_[edge].next;
+      continue;
+    }
+    *link = edges_[edge].next;
+    edges_.release(edge);
+  }
+}
+
+}  // namespace sundog::core

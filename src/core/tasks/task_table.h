@@ -1,0 +1,138 @@
+// TaskTable: specifications and states of tasks that this node owns or runs, the templates that
+// calls share, and the edges from awaited objects to the tasks that wait for them.
+//
+// Owned by NodeCore, pure. It keeps facts; LocalScheduler decides who runs.
+#pragma once
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/tables.h"
+#include "base/time.h"
+#include "core/slab.h"
+#include "model/messages.h"
+#include "model/resources.h"
+
+namespace sundog::core {
+
+// What calls of one remote function with one set of options share; interned by content.
+struct TaskTemplate {
+  JobId job;
+  model::Language language = model::Language::kPython;
+  ObjectId function;
+  std::string name;
+  std::string source;
+  model::ResourceSet resources;
+  int32_t max_retries = 0;
+  bool retry_exceptions = false;
+  int32_t priority = 0;
+  uint64_t runtime_env = 0;
+  uint32_t shape = 0;  // LocalScheduler's number for what may share a worker's queue
+  // Running time, exponentially weighted; 0: never ran.
+  DurationNs average_ns = 0;
+  uint32_t samples = 0;
+};
+
+enum class TaskState : uint8_t {
+  kWaiting,   // for arguments
+  kReady,     // in its shape's queue
+  kOffered,   // sent to a worker: running, or behind another task there
+  kRevoking,  // asked back from the worker, answer outstanding
+};
+
+struct TaskRecord {
+  bool live = false;
+  bool awaited = false;  // somebody's get or wait depends on it
+  bool queued = false;   // in a ready list (links below are valid)
+  TaskState state = TaskState::kWaiting;
+  uint16_t depth = 0;  // nesting: a driver's tasks have 1
+  TaskId id;
+  TaskId parent;
+  uint32_t attempt = 0;
+  uint32_t failures = 0;  // attempts that counted against max_retries
+  uint32_t tmpl = kNoIndex;
+  ClientId submitter;
+  ClientId worker;  // while offered
+  uint32_t slot = 0;
+  uint32_t generation = 0;
+  uint32_t unready = 0;                       // arguments not there yet
+  uint32_t prev = kNoIndex, next = kNoIndex;  // ready list
+  TimeNs submitted = 0, became_ready = 0, offered = 0;
+  // One block: results, argument references, contained references (object indexes), arguments.
+  std::unique_ptr<std::byte[]> block;
+  uint32_t num_results = 0, num_refs = 0, num_contained = 0, argument_bytes = 0;
+  uint32_t results_seen = 0;  // of the current attempt
+
+  uint32_t* indexes() { return reinterpret_cast<uint32_t*>(block.get()); }
+  const uint32_t* indexes() const { return reinterpret_cast<const uint32_t*>(block.get()); }
+  std::span<const uint32_t> results() const { return {indexes(), num_results}; }
+  std::span<const uint32_t> refs() const { return {indexes() + num_results, num_refs}; }
+  std::span<const uint32_t> contained() const {
+    return {indexes() + num_results + num_refs, num_contained};
+  }
+  std::span<uint32_t> all_indexes() { return {indexes(), num_results + num_refs + num_contained}; }
+  Bytes arguments() const {
+    uint64_t head = (uint64_t{num_results} + num_refs + num_contained) * sizeof(uint32_t);
+    return {block.get() + round_up(head, 8), argument_bytes};
+  }
+};
+
+// "Task waits for object": in the object's list of dependents.
+struct DependencyEdge {
+  bool live = false;
+  uint32_t task = kNoIndex;
+  uint32_t next = kNoIndex;
+};
+
+class TaskTable {
+ public:
+  uint32_t find(const TaskId& id) const;
+  // A record with room for everything; indexes are to be filled in by the caller.
+  uint32_t create(const model::Submit& submit);
+  void release(uint32_t index);
+  TaskRecord& operator[](uint32_t index) { return tasks_[index]; }
+  const TaskRecord& operator[](uint32_t index) const { return tasks_[index]; }
+  uint32_t live() const { return tasks_.live(); }
+  uint32_t end() const { return tasks_.end(); }
+
+  // The number of an equal template, new or old.
+  uint32_t intern_template(TaskTemplate candidate);
+  TaskTemplate& tmpl(uint32_t index) { return *templates_[index]; }
+  const TaskTemplate& tmpl(uint32_t index) const { return *templates_[index]; }
+  TaskTemplate& tmpl_of(const TaskRecord& t) { return *templates_[t.tmpl]; }
+  const TaskTemplate& tmpl_of(const TaskRecord& t) const { return *templates_[t.tmpl]; }
+  size_t num_templates() const { return templates_.size(); }
+  void learn_duration(uint32_t tmpl_index, DurationNs took);
+
+  // Puts `task` at the front of the list that starts at *head.
+  void add_edge(uint32_t* head, uint32_t task);
+  // Calls visit(task) for each edge in the order of add, frees the list.
+  template <typename Visit>
+  void take_edges(uint32_t* head, Visit&& visit) {
+    std::vector<uint32_t> tasks;
+    for (uint32_t e = *head; e != kNoIndex;) {
+      tasks.push_back(edges_[e].task);
+      uint32_t next = edges_[e].next;
+      edges_.release(e);
+      e = next;
+    }
+    *head = kNoIndex;
+    for (size_t i = tasks.size(); i-- > 0;) visit(tasks[i]);
+  }
+  // Removes every edge of `task` from the list.
+  void remove_edges(uint32_t* head, uint32_t task);
+
+ private:
+  Slab<TaskRecord> tasks_;
+  Slab<DependencyEdge> edges_;
+  IdMap<TaskId, uint32_t> index_;
+  std::vector<std::unique_ptr<TaskTemplate>> templates_;
+  std::map<std::string, uint32_t> template_index_;  // by content
+};
+
+}  // namespace sundog::core
