@@ -12,38 +12,49 @@ die() {
   exit 1
 }
 
-command -v "$python" >/dev/null ||
-  die "there is no '$python' on PATH. Install Python 3.10 or newer, or name one: make setup PYTHON=/path/to/python3"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-  die "$("$python" --version) is too old, Sundog needs 3.10 or newer. Name another one: make setup PYTHON=/path/to/python3"
-
 system_packages=(
   g++ cmake ninja-build ccache mold libboost1.81-dev libxxhash-dev libgtest-dev libbenchmark-dev
   clang-16 clang-tidy-16 clang-format-16 libclang-rt-16-dev spin patchelf strace git file
 )
-# A Python that did not come from the distribution brings its own headers and venv module.
-if [[ $("$python" -c 'import sys; print(sys.base_prefix)') == /usr ]]; then
-  system_packages+=(python3-venv python3-dev)
-fi
 
-missing=()
-for package in "${system_packages[@]}"; do
-  status=$(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true)
-  [[ $status == ii* ]] || missing+=("$package")
-done
-if ((${#missing[@]} > 0)); then
+# Installs those of its arguments that are not there.
+install_missing() {
+  local package missing=() as_root=()
+  for package in "$@"; do
+    [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null || true) == ii* ]] ||
+      missing+=("$package")
+  done
+  if ((${#missing[@]} == 0)); then
+    say "all system packages are there"
+    return
+  fi
   say "installing ${missing[*]}"
-  as_root=()
   if ((EUID != 0)); then
     command -v sudo >/dev/null ||
       die "these packages are missing and there is no sudo; as root, run: apt-get install ${missing[*]}"
     as_root=(sudo)
   fi
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q update
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "${missing[@]}"
-else
-  say "all system packages are there"
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq update
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install -y --no-install-recommends "${missing[@]}" >build/setup.log 2>&1 || {
+    tail -20 build/setup.log >&2
+    die "apt-get could not install them; all it said is in build/setup.log"
+  }
+}
+
+mkdir -p build
+if ! command -v "$python" >/dev/null; then
+  [[ $python == python3 ]] ||
+    die "there is no '$python'. Name a Python of 3.10 or newer: make setup PYTHON=/path/to/python3"
+  system_packages+=(python3)
 fi
+# A Python that did not come from the distribution brings its own headers and venv module.
+prefix=$("$python" -c 'import sys; print(sys.base_prefix)' 2>/dev/null || echo /usr)
+[[ $prefix == /usr ]] && system_packages+=(python3-venv python3-dev)
+install_missing "${system_packages[@]}"
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
+  die "$("$python" --version) is too old, Sundog needs 3.10 or newer. Name another one: make setup PYTHON=/path/to/python3"
 
 # A .venv of another Python version, or one whose interpreter is gone, is made anew.
 wanted=$("$python" -c 'import sys; print(sys.version_info[:2])')
