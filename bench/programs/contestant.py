@@ -1,0 +1,72 @@
+"""The module under test and how a program reports: one JSON line for each figure.
+
+SUNDOG_BENCH_MODULE names the module: `sundog` or `ray`, both with the same names.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bench import processes
+
+MODULE = os.environ.get("SUNDOG_BENCH_MODULE", "sundog")
+
+if TYPE_CHECKING:
+    import sundog as sundog
+else:
+    sundog = importlib.import_module(MODULE)
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def init(num_cpus: int, **options: Any) -> None:
+    """Starts a session as a user would, without asking for anything special."""
+    if MODULE == "ray":
+        options.setdefault("logging_level", "error")
+    sundog.init(num_cpus=num_cpus, **options)
+
+
+def report(metric: str, value: float, unit: str, **more: float) -> None:
+    """Prints one figure for the harness. `more`: p50, p99, cpu_us (per operation), ..."""
+    print(json.dumps({"metric": metric, "value": value, "unit": unit, **more}), flush=True)
+
+
+def percentile(samples: list[float], share: float) -> float:
+    """The sample below which `share` (0..1) of all samples lie."""
+    ordered = sorted(samples)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One timed call: wall seconds, and CPU seconds of all processes of the session."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def measured(work: Callable[[], None]) -> Measured:
+    """Runs `work` once. Reading /proc happens outside the timed part."""
+    before = processes.cpu_seconds_each()
+    start = time.perf_counter()
+    work()
+    took = time.perf_counter() - start
+    used = processes.cpu_seconds_between(before, processes.cpu_seconds_each())
+    return Measured(took, used)
+
+
+def report_rate(metric: str, operations: int, runs: list[Measured]) -> None:
+    """Reports the median rate of `runs`, each of `operations` operations, and CPU for each."""
+    rates = [operations / run.seconds for run in runs]
+    cpu = [run.cpu_seconds / operations * 1e6 for run in runs]
+    middle = percentile(rates, 0.5)
+    report(metric, middle, "/s", cpu_us=percentile(cpu, 0.5), low=min(rates), high=max(rates))

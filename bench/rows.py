@@ -1,0 +1,279 @@
+"""The rows of the table: which programs run, what they report, what DESIGN section 8 asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MB_800 = "800000000"
+MB_400 = "400000000"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure that the contestants' programs report.
+
+    name, unit: as the programs print them.
+    more: whether more is better.
+    must: DESIGN's last column for Sundog; None where it has no figure.
+    cpu_us_must: CPU microseconds an operation that DESIGN allows; None where it names none.
+    floor: the floor's figure to set beside ours; empty if there is none.
+    floor_share: what DESIGN asks relative to the floor: at least this share of a rate, or at most
+        this multiple of a time; meets the row as well as `must` does.
+    """
+
+    name: str
+    unit: str
+    more: bool = False
+    must: float | None = None
+    cpu_us_must: float | None = None
+    floor: str = ""
+    floor_share: float | None = None
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one contestant runs: a module of bench/programs, or a C file of bench/floors."""
+
+    name: str
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: the same program for Sundog and for Ray, and its floors, in turn.
+
+    rounds: fresh processes for Sundog and the floors, unless the caller says otherwise.
+    ray_rounds: the same for Ray, whose start takes seconds; 0 leaves Ray out.
+    """
+
+    name: str
+    title: str
+    program: Program
+    metrics: tuple[Metric, ...]
+    floors: tuple[Program, ...] = ()
+    rounds: int = 5
+    ray_rounds: int = 3
+    published: str = ""
+
+
+START = (
+    Row(
+        "start",
+        "start of a session",
+        Program("start"),
+        (
+            Metric("init returns", "s", must=0.12, floor="process start and end"),
+            Metric("eight first results", "s", must=0.08, floor="fork and end"),
+        ),
+        (Program("process_start.c"),),
+        rounds=10,
+    ),
+    Row(
+        "start_without_init",
+        "start by the first call",
+        Program("start_without_init"),
+        (Metric("no init, four results", "s", must=0.1),),
+        rounds=10,
+    ),
+    Row(
+        "eight_sleepers",
+        "exercise 10's start",
+        Program("eight_sleepers"),
+        (
+            Metric("eight sleepers after init", "s", must=0.18),
+            Metric("... processes used", "", more=True, must=8),
+            Metric("... all eight overlap", "", more=True, must=1),
+        ),
+        rounds=20,
+    ),
+    Row(
+        "import",
+        "import in a fresh process",
+        Program("import_time"),
+        (Metric("import", "s", must=0.04),),
+        rounds=15,
+        ray_rounds=5,
+    ),
+    Row(
+        "idle",
+        "idle session, 4 CPUs",
+        Program("idle"),
+        (
+            Metric("idle session, memory", "MB", must=40, floor="one bare Python"),
+            Metric("idle session, wake-ups", "/s", must=5),
+            Metric("idle session, CPU", "ms/s"),
+            Metric("idle session, processes", ""),
+        ),
+        (Program("bare_python"),),
+        rounds=3,
+        ray_rounds=2,
+    ),
+)
+
+TASKS = (
+    Row(
+        "task",
+        "task, one at a time",
+        Program("task_one_at_a_time"),
+        (
+            Metric(
+                "task, one at a time",
+                "/s",
+                more=True,
+                must=20_000,
+                floor="4 hops",
+                floor_share=0.5,
+            ),
+            Metric("... p99 to p50", "x", must=5),
+        ),
+        (Program("hop4.c", ("1.5",)), Program("pipe_echo")),
+        rounds=8,
+    ),
+    Row(
+        "tasks_1000",
+        "1,000 tasks, then get",
+        Program("tasks_in_batches", ("1000",)),
+        (
+            Metric(
+                "1,000 tasks, then get",
+                "/s",
+                more=True,
+                must=150_000,
+                cpu_us_must=8,
+                floor="process pool",
+            ),
+        ),
+        (Program("process_pool", ("1000",)),),
+    ),
+    Row(
+        "tasks_20000",
+        "20,000 tasks end to end",
+        Program("tasks_in_batches", ("20000",)),
+        (
+            Metric(
+                "20,000 tasks, then get",
+                "/s",
+                more=True,
+                must=150_000,
+                cpu_us_must=8,
+                floor="process pool",
+            ),
+        ),
+        (Program("process_pool", ("20000",)),),
+    ),
+    Row(
+        "submitters",
+        "four submitters, 500 tasks each",
+        Program("submitters"),
+        (Metric("4 submitters x 500", "/s", more=True, must=150_000, cpu_us_must=8),),
+    ),
+    Row(
+        "queued",
+        "1,000,000 queued tasks",
+        Program("queued"),
+        (
+            Metric("1,000,000 queued tasks", "s", must=8),
+            Metric("... submitting alone", "s"),
+            Metric("... memory grown, queued", "MB", must=700),
+        ),
+        rounds=3,
+        ray_rounds=0,
+        published="Ray's own figure for a million queued tasks, on 64 cores: 184 s (published)",
+    ),
+    Row(
+        "daemon_cpu",
+        "the daemon's own CPU a task",
+        Program("daemon_cpu"),
+        (
+            Metric("daemon's CPU a task, 1 client", "us", must=2),
+            Metric("daemon's CPU a task, 64 clients", "us", must=2),
+            Metric("daemon's CPU a task, 1,000 clients", "us", must=2),
+        ),
+        rounds=3,
+        ray_rounds=0,
+    ),
+)
+
+OBJECTS = (
+    Row(
+        "put_get",
+        "put and get of a small value",
+        Program("put_get_small"),
+        (
+            Metric("put, small value", "/s", more=True, must=1_000_000),
+            Metric("get, small value", "/s", more=True, must=2_000_000),
+        ),
+    ),
+    Row(
+        "wait",
+        "wait one by one over 1,000 refs",
+        Program("wait_one_by_one"),
+        (Metric("wait, one by one over 1,000", "rounds/s", more=True, must=100),),
+    ),
+    Row(
+        "put_large",
+        "put of 800 MB",
+        Program("put_large"),
+        (
+            Metric(
+                "put 800 MB, first",
+                "GB/s",
+                more=True,
+                must=4.0,
+                floor="memcpy, fresh pages",
+                floor_share=0.8,
+            ),
+            Metric(
+                "put 800 MB, again",
+                "GB/s",
+                more=True,
+                floor="memcpy, warm pages",
+                floor_share=0.95,
+            ),
+        ),
+        (Program("memcpy.c", (MB_800,)),),
+        rounds=4,
+        ray_rounds=2,
+    ),
+    Row(
+        "weights",
+        "400 MB of weights",
+        Program("weights"),
+        (
+            Metric(
+                "400 MB of weights, put",
+                "ms",
+                floor="memcpy, warm pages, time",
+                floor_share=1.1,
+            ),
+            Metric("400 MB of weights, first put", "ms", floor="pickle.dumps"),
+            Metric("400 MB of weights, get", "ms", must=0.3, floor="pickle.loads"),
+        ),
+        (Program("memcpy.c", (MB_400,)), Program("pickle_weights")),
+        rounds=4,
+        ray_rounds=2,
+    ),
+    Row(
+        "many_objects",
+        "many references",
+        Program("many_objects"),
+        (
+            Metric("10,000 refs to one task", "s", must=0.1),
+            Metric("3,000 results of one task", "s", must=0.03),
+            Metric("get of 2,000 store objects", "s", must=0.02),
+        ),
+    ),
+    Row(
+        "readers",
+        "eight readers of one 400 MB object",
+        Program("readers"),
+        (
+            Metric("8 readers of 400 MB, workers", "MB", must=450),
+            Metric("8 readers of 400 MB, session", "MB", must=450),
+        ),
+        rounds=2,
+        ray_rounds=1,
+    ),
+)
+
+ROWS = {row.name: row for row in START + TASKS + OBJECTS}
