@@ -5,7 +5,8 @@
 // read(Reader*, DecodeScratch*).
 #pragma once
 
-#include <optional>
+#include <algorithm>
+#include <array>
 #include <variant>
 
 #include "base/check.h"
@@ -75,31 +76,37 @@ RecordType encode_message(const Message& message, std::vector<std::byte>* out) {
 }
 
 template <typename M, template <typename> typename Codec, typename Message>
-bool decode_if(RecordType type, Bytes payload, DecodeScratch* scratch,
-               std::optional<Result<Message>>* out) {
-  if (Codec<M>::kType != type) return false;
+Result<Message> decode_one(Bytes payload, DecodeScratch* scratch) {
   Reader reader(payload);
-  M message = Codec<M>::read(&reader, scratch);
-  if (reader.finished()) [[likely]] {
-    out->emplace(Message(std::in_place_type<M>, message));
-  } else {
-    out->emplace(Failure{reader.sentence(Codec<M>::kName, payload.size())});
-  }
-  return true;
+  const M message = Codec<M>::read(&reader, scratch);
+  if (!reader.finished()) [[unlikely]]
+    return Failure{reader.sentence(Codec<M>::kName, payload.size())};
+  return Message(std::in_place_type<M>, message);
 }
 
+// A table from record types to decode_one, so that each result is built where it is returned.
 template <template <typename> typename Codec, typename Message>
 struct Decoder;
 template <template <typename> typename Codec, typename... Ms>
 struct Decoder<Codec, std::variant<Ms...>> {
   using Message = std::variant<Ms...>;
+  using Decode = Result<Message> (*)(Bytes, DecodeScratch*);
+  static constexpr uint16_t kFirst = std::min({static_cast<uint16_t>(Codec<Ms>::kType)...});
+  static constexpr uint16_t kLast = std::max({static_cast<uint16_t>(Codec<Ms>::kType)...});
+  static constexpr auto kTable = [] {
+    std::array<Decode, kLast - kFirst + 1> table{};
+    ((table[static_cast<uint16_t>(Codec<Ms>::kType) - kFirst] = decode_one<Ms, Codec, Message>),
+     ...);
+    return table;
+  }();
+
   static Result<Message> decode(RecordType type, Bytes payload, DecodeScratch* scratch,
                                 const char* whose) {
-    std::optional<Result<Message>> out;
-    if (!(decode_if<Ms, Codec, Message>(type, payload, scratch, &out) || ...))
-      out.emplace(Failure{"record of type " + std::to_string(static_cast<uint16_t>(type)) +
-                          " refused: it is not one of " + whose + " records"});
-    return *std::move(out);
+    const auto number = static_cast<uint16_t>(type);
+    if (number < kFirst || number > kLast || kTable[number - kFirst] == nullptr) [[unlikely]]
+      return Failure{"record of type " + std::to_string(number) + " refused: it is not one of " +
+                     whose + " records"};
+    return kTable[number - kFirst](payload, scratch);
   }
 };
 
