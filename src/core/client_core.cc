@@ -1,0 +1,285 @@
+#include "core/client_core.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/probe.h"
+#include "model/limits.h"
+
+namespace sundog::core {
+namespace {
+
+constexpr size_t kCountsPerMessage = 10'000;
+constexpr uint64_t kPutCallBase = uint64_t{1} << 63;  // no task is the 2^63rd of its parent
+constexpr uint64_t kCreditStep = model::kPushCreditBytes / 4;
+
+}  // namespace
+
+ClientCore::ClientCore(JobId job, const TaskId& root, ClientOutbox* outbox, KeepInline keep_inline,
+                       DropList* drops)
+    : job_(job), outbox_(outbox), keep_inline_(keep_inline), drops_(drops) {
+  root_.task = root;
+  context_ = root_;
+}
+
+ClientCore::~ClientCore() { close(); }
+
+void ClientCore::begin_task(const TaskId& task, uint32_t attempt) {
+  if (context_.task == root_.task) root_ = context_;
+  context_ = Context{};
+  context_.task = task;
+  context_.attempt = attempt;
+}
+
+void ClientCore::end_task() { context_ = root_; }
+
+// ---------------------------------------------------------------- sending
+
+void ClientCore::emit(const model::ClientMessage& message) {
+  for (size_t at = 0; at < adds_.size(); at += kCountsPerMessage) {
+    size_t count = std::min(kCountsPerMessage, adds_.size() - at);
+    outbox_->send(model::AddRefs{std::span(adds_).subspan(at, count)});
+  }
+  adds_.clear();
+  outbox_->send(message);
+}
+
+TaskId ClientCore::submit(model::Submit call, std::vector<ClientEntry*>* results) {
+  call.task = TaskId::make(job_, context_.task, context_.attempt, context_.calls++);
+  call.parent = context_.task;
+  call.parent_attempt = context_.attempt;
+  for (uint32_t i = 0; i < call.num_results; ++i) {
+    results->push_back(add_entry(ObjectId{call.task, i}));
+  }
+  emit(call);
+  return call.task;
+}
+
+ObjectId ClientCore::next_put_id() {
+  // Puts of one attempt share a task id of their own; another after 2^31 of them.
+  uint32_t index = context_.puts % ObjectId::kPutBit;
+  if (index == 0) {
+    uint64_t space = kPutCallBase + context_.puts / ObjectId::kPutBit;
+    context_.put_space = TaskId::make(job_, context_.task, context_.attempt, space);
+  }
+  ++context_.puts;
+  return ObjectId{context_.put_space, index | ObjectId::kPutBit};
+}
+
+ClientEntry* ClientCore::put(const ObjectId& id, const model::ValueView& value,
+                             std::span<const ObjectId> contained, bool hold_for_job) {
+  ClientEntry* entry = find(id);
+  if (entry != nullptr) {  // a function put before
+    entry->use();
+    return entry;
+  }
+  entry = add_entry(id);
+  mark_ready(entry, 1);
+  entry->format = value.format;
+  entry->in_extent = value.in_extent();
+  if (!value.in_extent() && !hold_for_job) entry->value = keep_inline_(value.bytes);
+  emit(model::Put{id, value, contained, hold_for_job});
+  return entry;
+}
+
+bool ClientCore::is_here(const ClientEntry* entry) const {
+  return entry->value != nullptr || entry->arrived != nullptr ||
+         (entry->in_extent && exports_.contains(entry->id));
+}
+
+uint32_t ClientCore::begin_get(std::span<ClientEntry* const> entries, uint32_t num_ready,
+                               bool values, bool blocking) {
+  uint32_t request = next_request();
+  asked_.clear();
+  for (ClientEntry* entry : entries) {
+    if (values ? is_here(entry) : entry->is_ready()) continue;
+    if (entry->asked_by == request) continue;  // named twice
+    entry->asked_by = request;
+    asked_.push_back(entry->id);
+  }
+  if (asked_.empty()) return 0;
+  auto asked = static_cast<uint32_t>(asked_.size());
+  open_gets_.insert(request);
+  emit(model::Get{request, values ? asked : std::min(num_ready, asked), values, blocking, asked_});
+  return request;
+}
+
+uint32_t ClientCore::begin_barrier() {
+  uint32_t request = next_request();
+  open_gets_.insert(request);
+  emit(model::Get{request, 0, false, false, {}});
+  return request;
+}
+
+void ClientCore::end_get(uint32_t request) {
+  if (open_gets_.erase(request) == 0) return;
+  emit(model::EndGet{request});
+}
+
+// ---------------------------------------------------------------- references
+
+ClientEntry* ClientCore::add_entry(const ObjectId& id) {
+  auto* entry = new ClientEntry(drops_, id);
+  bool added = entries_.emplace(id, entry).second;
+  SUNDOG_CHECK(added);
+  return entry;
+}
+
+ClientEntry* ClientCore::find(const ObjectId& id) const {
+  auto it = entries_.find(id);
+  return it == entries_.end() ? nullptr : it->second;
+}
+
+ClientEntry* ClientCore::ref(const ObjectId& id) {
+  if (ClientEntry* entry = find(id)) {
+    if (entry->uses() == 0) SUNDOG_PROBE("client.entry_used_again");
+    entry->use();
+    return entry;
+  }
+  adds_.push_back({id, 1});
+  return add_entry(id);
+}
+
+TakenValue ClientCore::take(ClientEntry* entry) {
+  if (entry->value != nullptr) return {entry->format, entry->value, nullptr};
+  if (entry->arrived != nullptr) {
+    return {entry->format, nullptr, std::exchange(entry->arrived, nullptr)};
+  }
+  if (!entry->in_extent) return {};
+  auto it = exports_.find(entry->id);
+  if (it == exports_.end()) return {};
+  if (it->second->uses() == 0) SUNDOG_PROBE("client.export_used_again");
+  it->second->use();
+  return {entry->format, nullptr, it->second};
+}
+
+ClientExport* ClientCore::pin(const ObjectId& id, const model::ValueView& value) {
+  ClientExport*& slot = exports_[id];
+  if (slot != nullptr && slot->extent == value.extent) {
+    slot->use();
+  } else {
+    // A rebuilt object lies elsewhere: the old export ends by itself, with its own pins.
+    slot = new ClientExport(drops_, id, value.format, value.extent);
+    ++live_exports_;
+  }
+  ++slot->pins;
+  return slot;
+}
+
+void ClientCore::mark_ready(ClientEntry* entry, uint64_t order) {
+  if (entry->ready_order == 0) entry->ready_order = std::max<uint64_t>(order, 1);
+}
+
+// ---------------------------------------------------------------- messages from the node
+
+void ClientCore::on_value(const model::Value& message) {
+  const model::ValueView& value = message.value;
+  if (message.pushed) credit_ += value.size();
+  ClientEntry* entry = find(message.id);
+  if (entry != nullptr) {
+    mark_ready(entry, message.order);
+    entry->format = value.format;
+    entry->in_extent = value.in_extent();
+  }
+  if (value.in_extent()) {
+    ClientExport* exported = pin(message.id, value);
+    if (entry != nullptr && entry->arrived == nullptr) {
+      entry->arrived = exported;
+    } else {
+      SUNDOG_PROBE("client.value_for_nobody");
+      exported->drop();
+    }
+  } else if (entry != nullptr && entry->value == nullptr) {
+    entry->value = keep_inline_(value.bytes);
+  }
+}
+
+void ClientCore::on_ready(const model::Ready& message) {
+  if (ClientEntry* entry = find(message.id)) mark_ready(entry, message.order);
+}
+
+bool ClientCore::on_waited(const model::Waited& message) {
+  return open_gets_.erase(message.request) != 0;
+}
+
+ClientExport* ClientCore::on_argument(const model::ArgumentView& argument) {
+  return argument.value.in_extent() ? pin(argument.id, argument.value) : nullptr;
+}
+
+// ---------------------------------------------------------------- decrements
+
+void ClientCore::settle(Counted* list, std::vector<ClientExport*>* dead) {
+  while (list != nullptr) {
+    Counted* thing = std::exchange(list, DropList::next_of(list));
+    if (!DropList::settle(thing)) continue;
+    if (auto* entry = dynamic_cast<ClientEntry*>(thing)) {
+      removed_refs_.push_back({entry->id, 1});
+      entries_.erase(entry->id);
+      delete entry;
+    } else {
+      auto* exported = static_cast<ClientExport*>(thing);
+      removed_pins_.push_back({exported->id, exported->pins});
+      auto it = exports_.find(exported->id);
+      if (it != exports_.end() && it->second == exported) exports_.erase(it);
+      --live_exports_;
+      dead->push_back(exported);
+    }
+  }
+}
+
+void ClientCore::flush(std::vector<ClientExport*>* dead) {
+  // An entry that dies may be the last user of an export.
+  while (!drops_->empty()) settle(drops_->pop_all(), dead);
+  send_collected();
+}
+
+void ClientCore::send_collected() {
+  auto in_steps = [this](std::vector<model::RefCount>* counts, auto make) {
+    for (size_t at = 0; at < counts->size(); at += kCountsPerMessage) {
+      size_t count = std::min(kCountsPerMessage, counts->size() - at);
+      emit(make(std::span<const model::RefCount>(*counts).subspan(at, count)));
+    }
+    counts->clear();
+  };
+  in_steps(&removed_pins_, [](auto counts) { return model::Unpin{counts}; });
+  in_steps(&removed_refs_, [](auto counts) { return model::DropRefs{counts}; });
+  if (credit_ >= kCreditStep) emit(model::Credit{std::exchange(credit_, 0)});
+}
+
+void ClientCore::close() {
+  if (drops_ == nullptr) return;
+  DropList* drops = std::exchange(drops_, nullptr);
+  std::vector<Counted*> dead;
+  for (Counted* list = drops->stop_collecting(); list != nullptr;) {
+    Counted* thing = std::exchange(list, DropList::next_of(list));
+    if (DropList::settle(thing)) dead.push_back(thing);
+  }
+  auto alive = static_cast<int64_t>(entries_.size() + live_exports_);
+  entries_.clear();
+  exports_.clear();
+  open_gets_.clear();
+  live_exports_ = 0;
+  drops->close(alive);
+  for (Counted* thing : dead) drops->free_dead(thing);
+}
+
+std::string ClientCore::validate() const {
+  for (const auto& [id, entry] : entries_) {
+    if (entry->id != id) return "entry under another object's id";
+    if (entry->value != nullptr && entry->format == model::Format::kInvalid) {
+      return "value without a format: " + id.hex();
+    }
+    if (entry->arrived != nullptr && entry->arrived->uses() == 0) {
+      return "arrived value is not held: " + id.hex();
+    }
+    if (entry->value != nullptr && !entry->is_ready()) return "value but not ready: " + id.hex();
+  }
+  for (const auto& [id, exported] : exports_) {
+    if (exported->id != id) return "export under another object's id";
+    if (exported->pins == 0) return "export without a pin: " + id.hex();
+  }
+  if (exports_.size() > live_exports_) return "more exports in the table than alive";
+  return "";
+}
+
+}  // namespace sundog::core

@@ -1,0 +1,186 @@
+// ClientCore: what a client process knows and decides (DESIGN sections 2, 4 and 6).
+//
+// The table of objects that this process refers to, the references and pins that the node counts
+// for it, ids of what it submits and puts, credit for pushed values, and open requests. Messages in
+// (on_*), messages out through the Outbox; no I/O, no clock, no thread of its own. src/client wraps
+// it for real processes, src/sim uses it as its model client.
+//
+// Rules kept here, so that no caller can break them:
+//  - One reference a process and object: AddRefs when an entry is made for an id from outside,
+//    DropRefs when the entry is freed.
+//  - AddRefs wait until another message is sent and go before it, so an increment is in the ring
+//    before whatever could end the life it came from. Only decrements are collected: see flush().
+//  - One Export an object and process: it counts the pins the node counts for us and gives them
+//    back together.
+//
+// One caller at a time (the Runtime's lock); only Counted::use and drop may be called by anyone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/tables.h"
+#include "core/client_drops.h"
+#include "model/messages.h"
+
+namespace sundog::core {
+
+class ClientOutbox {
+ public:
+  virtual ~ClientOutbox() = default;
+  // Views inside `message` end with the call.
+  virtual void send(const model::ClientMessage& message) = 0;
+};
+
+// Whatever the shell keeps with an export: its mapping or copy.
+struct Attachment {
+  virtual ~Attachment() = default;
+};
+
+// Bytes of an object in shared memory, pinned for this process while it is used.
+struct ClientExport final : Counted {
+  ClientExport(DropList* drops, const ObjectId& object, model::Format f, const model::Extent& e)
+      : Counted(drops), id(object), format(f), extent(e) {}
+  ~ClientExport() override { delete view.load(std::memory_order_acquire); }
+
+  const ObjectId id;
+  const model::Format format;
+  const model::Extent extent;
+  uint32_t pins = 0;                       // the core's: what the node counts for us
+  std::atomic<Attachment*> view{nullptr};  // the shell's: made at first use, owned
+};
+
+// An object that this process refers to.
+struct ClientEntry final : Counted {
+  ClientEntry(DropList* drops, const ObjectId& object) : Counted(drops), id(object) {}
+  ~ClientEntry() override {
+    if (arrived != nullptr) arrived->drop();
+  }
+  bool is_ready() const { return ready_order != 0; }
+
+  const ObjectId id;
+  model::Format format = model::Format::kInvalid;  // of `value`
+  bool in_extent = false;                          // its value lies in shared memory
+  uint32_t asked_by = 0;                           // the last request that named it
+  uint64_t ready_order = 0;         // the node's; 0: not known to be ready; smaller is earlier
+  std::shared_ptr<void> value;      // inline bytes as the shell keeps them, null if not here
+  ClientExport* arrived = nullptr;  // asked for, not taken yet; holds a use
+};
+
+// A value that is here: one of the two is set.
+struct TakenValue {
+  model::Format format = model::Format::kInvalid;
+  std::shared_ptr<void> value;
+  ClientExport* exported = nullptr;  // with one use for the taker
+  bool here() const { return format != model::Format::kInvalid; }
+};
+
+class ClientCore {
+ public:
+  // Makes what the shell keeps for inline bytes.
+  using KeepInline = std::shared_ptr<void> (*)(Bytes bytes);
+
+  // `root` stands for what this process does outside of tasks; no other process has it. `drops` is
+  // owned from here on: see DropList::close.
+  ClientCore(JobId job, const TaskId& root, ClientOutbox* outbox, KeepInline keep_inline,
+             DropList* drops);
+  ~ClientCore();
+  ClientCore(const ClientCore&) = delete;
+  ClientCore& operator=(const ClientCore&) = delete;
+
+  // ---- identity: what is submitted and put from now on belongs to this task
+  void begin_task(const TaskId& task, uint32_t attempt);
+  void end_task();  // back to the process's own root
+  const TaskId& current_task() const { return context_.task; }
+  JobId job() const { return job_; }
+
+  // ---- sending
+  void define_template(const model::DefineTemplate& definition) { emit(definition); }
+  uint32_t next_template_id() { return ++last_template_; }
+  // Submits and appends one entry for each result to *results, each with one use for the caller.
+  // Of `call` are used: template_id, num_results, refs, contained, arguments.
+  TaskId submit(model::Submit call, std::vector<ClientEntry*>* results);
+  ObjectId next_put_id();
+  // The value under a fresh id, or a function's under its content's. One use for the caller.
+  ClientEntry* put(const ObjectId& id, const model::ValueView& value,
+                   std::span<const ObjectId> contained, bool hold_for_job);
+  uint32_t next_request() { return ++last_request_; }
+  // Asks for what is not here (values: all of it, whatever num_ready says) or not known to be ready
+  // (until num_ready more are); 0 if there is nothing to ask for. Otherwise the number of the
+  // request that Waited will answer.
+  uint32_t begin_get(std::span<ClientEntry* const> entries, uint32_t num_ready, bool values,
+                     bool blocking);
+  // A request that is answered as soon as everything sent before it was looked at.
+  uint32_t begin_barrier();
+  // Gives up a request that was not answered; nothing happens for one that was.
+  void end_get(uint32_t request);
+  bool is_open(uint32_t request) const { return open_gets_.contains(request); }
+  // Any other message, in order with ours.
+  void send(const model::ClientMessage& message) { emit(message); }
+
+  // ---- references
+  // The entry of an id, made and announced if new; one use for the caller.
+  ClientEntry* ref(const ObjectId& id);
+  ClientEntry* find(const ObjectId& id) const;
+  TakenValue take(ClientEntry* entry);
+
+  // ---- messages from the node
+  void on_value(const model::Value& message);
+  void on_ready(const model::Ready& message);
+  // False for a request that is not open (given up meanwhile).
+  bool on_waited(const model::Waited& message);
+  // An argument of a task that this process claimed; its export, with one use for the caller, if it
+  // lies in an extent.
+  ClientExport* on_argument(const model::ArgumentView& argument);
+
+  // ---- decrements
+  // Sends what was dropped since: DropRefs, Unpin, Credit. The exports that nobody uses are
+  // appended to *dead, for the caller to delete outside its lock.
+  void flush(std::vector<ClientExport*>* dead);
+  bool has_drops() const { return !drops_->empty(); }
+  DropList* drops() const { return drops_; }
+  // The node is gone: entries and exports that are used stay readable and free themselves.
+  void close();
+
+  size_t entry_count() const { return entries_.size(); }
+  size_t export_count() const { return exports_.size(); }
+  // The empty string, or the invariant that does not hold.
+  std::string validate() const;
+
+ private:
+  struct Context {
+    TaskId task;
+    uint32_t attempt = 0;
+    uint64_t calls = 0;
+    TaskId put_space;
+    uint32_t puts = 0;
+  };
+
+  void emit(const model::ClientMessage& message);
+  ClientEntry* add_entry(const ObjectId& id);
+  ClientExport* pin(const ObjectId& id, const model::ValueView& value);
+  void mark_ready(ClientEntry* entry, uint64_t order);
+  void settle(Counted* list, std::vector<ClientExport*>* dead);
+  bool is_here(const ClientEntry* entry) const;
+  void send_collected();
+
+  const JobId job_;
+  ClientOutbox* const outbox_;
+  const KeepInline keep_inline_;
+  DropList* drops_;
+  Context root_, context_;
+  uint32_t last_template_ = 0;
+  uint32_t last_request_ = 0;
+  uint64_t credit_ = 0;
+  IdMap<ObjectId, ClientEntry*> entries_;
+  IdMap<ObjectId, ClientExport*> exports_;
+  boost::unordered_flat_set<uint32_t> open_gets_;
+  std::vector<model::RefCount> adds_, removed_refs_, removed_pins_;
+  size_t live_exports_ = 0;      // in exports_, or replaced there and still used
+  std::vector<ObjectId> asked_;  // scratch of begin_get
+};
+
+}  // namespace sundog::core

@@ -1,0 +1,137 @@
+// Counted things of a client process, and the lock-free list of those whose count fell to zero.
+//
+// A binding drops a reference wherever its language pleases: in a finalizer, under a lock, in the
+// middle of a call. So a drop takes no lock and touches no ring: it is one compare-and-swap, and
+// the last one pushes the thing on a Treiber stack (R. K. Treiber, 1986) that the owner of the
+// table empties at its next occasion. A thing on the list may be found in the table and used again;
+// the list then lets it go.
+//
+// The word is count << 1 | queued. "Last use gone" and "queued" are one transition, so exactly one
+// thread pushes, and only what was popped is freed: a thing is never freed under its pusher.
+//
+// Any thread: use(), drop(). The owner, under its lock: pop_all(), settle(), close().
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+
+namespace sundog::core {
+
+class DropList;
+
+class Counted {
+ public:
+  explicit Counted(DropList* drops) : drops_(drops) {}
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  virtual ~Counted() = default;
+
+  // By whoever holds a use, or by the owner of the table under its lock.
+  void use() { word_.fetch_add(2, std::memory_order_relaxed); }
+  inline void drop();
+  uint32_t uses() const { return word_.load(std::memory_order_relaxed) >> 1; }
+
+ private:
+  friend class DropList;
+
+  std::atomic<uint32_t> word_{2};  // made with one use
+  DropList* drops_;
+  Counted* next_ = nullptr;
+};
+
+class DropList {
+ public:
+  // `poke` is called by the first drop after the list was told to be idle: somebody should
+  // empty it soon. It must be safe in any thread, without locks.
+  using Poke = void (*)(void* context);
+  DropList(Poke poke, void* context) : poke_(poke), context_(context) {}
+
+  bool empty() const { return head_.load(std::memory_order_relaxed) == nullptr; }
+  // Everything pushed so far, linked through next_of().
+  Counted* pop_all() { return head_.exchange(nullptr, std::memory_order_acquire); }
+  static Counted* next_of(const Counted* thing) { return thing->next_; }
+  // For each popped thing: true if it is dead and the caller frees it, false if it is used again.
+  static bool settle(Counted* thing) {
+    uint32_t word = thing->word_.load(std::memory_order_acquire);
+    while ((word >> 1) != 0) {
+      if (thing->word_.compare_exchange_weak(word, word & ~1u, std::memory_order_acq_rel)) {
+        return false;
+      }
+    }
+    return true;
+  }
+  // From now on a drop pokes once; true if the list is empty. False: empty it and try again.
+  bool go_idle() {
+    watched_.store(false, std::memory_order_seq_cst);
+    return head_.load(std::memory_order_seq_cst) == nullptr;
+  }
+  // A forked child pokes nobody.
+  void never_poke() { watched_.store(true, std::memory_order_seq_cst); }
+
+  // The end, in two steps. First: nothing is collected any more, nobody pokes after the return.
+  // Gives what was pushed until now, to be settled as ever.
+  Counted* stop_collecting() {
+    Counted* last = head_.exchange(closed(), std::memory_order_seq_cst);
+    while (pushing_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
+    return last;
+  }
+  // Second: `alive` things are still used somewhere. Each is freed by its last drop, and the list
+  // by the last of them, or here. The list must not be touched afterwards.
+  // A dead thing that stop_collecting gave is counted as alive and passed to free_dead().
+  void close(int64_t alive) {
+    if (remaining_.fetch_sub(kOpen - alive, std::memory_order_acq_rel) == kOpen - alive)
+      delete this;
+  }
+
+  // After close: frees a dead thing, and the list if it was the last.
+  void free_dead(Counted* thing) {
+    delete thing;
+    if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+  }
+
+ private:
+  friend class Counted;
+  static constexpr int64_t kOpen = int64_t{1} << 62;
+
+  ~DropList() = default;
+  Counted* closed() { return reinterpret_cast<Counted*>(this); }  // no thing has this address
+
+  void push(Counted* thing) {
+    pushing_.fetch_add(1, std::memory_order_seq_cst);
+    Counted* head = head_.load(std::memory_order_acquire);
+    do {
+      if (head == closed()) {
+        pushing_.fetch_sub(1, std::memory_order_release);
+        free_dead(thing);
+        return;
+      }
+      thing->next_ = head;
+    } while (!head_.compare_exchange_weak(head, thing, std::memory_order_seq_cst));
+    if (!watched_.load(std::memory_order_seq_cst) &&
+        !watched_.exchange(true, std::memory_order_seq_cst)) {
+      poke_(context_);
+    }
+    pushing_.fetch_sub(1, std::memory_order_release);
+  }
+
+  std::atomic<Counted*> head_{nullptr};
+  std::atomic<uint32_t> pushing_{0};  // threads inside push()
+  std::atomic<bool> watched_{true};
+  std::atomic<int64_t> remaining_{kOpen};
+  Poke poke_;
+  void* context_;
+};
+
+inline void Counted::drop() {
+  uint32_t word = word_.load(std::memory_order_relaxed);
+  uint32_t next;
+  do {
+    next = word - 2;
+    if ((next >> 1) == 0) next |= 1;
+  } while (!word_.compare_exchange_weak(word, next, std::memory_order_acq_rel));
+  // Queued before: it lies on the list already, or its pusher is on the way.
+  if ((next >> 1) == 0 && (word & 1) == 0) drops_->push(this);
+}
+
+}  // namespace sundog::core
