@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/probe.h"
+
 namespace sundog::core {
 
 namespace {
@@ -173,7 +175,11 @@ void NodeCore::on(const ClaimRevoked& e) {
   auto orphan = orphans_.find({e.worker, e.slot});
   if (orphan == orphans_.end()) {
     uint32_t task = scheduler_.claim_revoked(e.worker, e.slot, e.generation, e.won);
-    if (task == kNoIndex) return;
+    if (task == kNoIndex) {
+      SUNDOG_PROBE("tasks.worker_kept_its_claim");
+      return;
+    }
+    SUNDOG_PROBE("tasks.taken_back_unclaimed");
     // The worker never saw the arguments: the pins made for it are ours to give back.
     for (uint32_t r : tasks_[task].refs())
       if (!objects_[r].extent.empty()) objects_.unpin(r, e.worker, 1);
@@ -184,10 +190,12 @@ void NodeCore::on(const ClaimRevoked& e) {
   TaskRecord& t = tasks_[o.task];
   t.worker = ClientId{};
   if (!e.won) {
+    SUNDOG_PROBE("tasks.worker_died_with_a_claim");
     worker_crashed(o.task, {o.kind, o.code, o.detail}, o.pid);
   } else if (jobs_[t.id.job()].ended) {
     fail_task(o.task, model::ErrorKind::kTaskCancelled, "its driver has ended");
   } else {
+    SUNDOG_PROBE("tasks.worker_died_without_a_claim");
     scheduler_.enqueue(o.task);  // never tried: costs no retry
   }
 }
@@ -195,6 +203,7 @@ void NodeCore::on(const ClaimRevoked& e) {
 void NodeCore::on(const SpawnFailed& e) {
   PoolKey pool;
   uint32_t failures = scheduler_.spawn_failed(e.spawn_token, &pool);
+  SUNDOG_PROBE("workers.start_failed");
   if (failures < LocalScheduler::kSpawnFailuresMax) return;
   std::string sentence = "no worker could be started: " + std::string(e.reason);
   for (uint32_t i = 0; i < tasks_.end(); ++i) {

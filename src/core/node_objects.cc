@@ -1,6 +1,7 @@
 // NodeCore: values, references, pins, room in the store, and who waits for what.
 #include <algorithm>
 
+#include "base/probe.h"
 #include "core/node_core.h"
 
 namespace sundog::core {
@@ -11,6 +12,7 @@ using model::ErrorKind;
 uint32_t NodeCore::find_or_lost(const ObjectId& id) {
   uint32_t object = objects_.find(id);
   if (object != kNoIndex) return object;
+  SUNDOG_PROBE("objects.unknown_reference");
   object = objects_.create(id, now_);
   std::string bytes = config_.encode_error(
       {ErrorKind::kObjectLost, id.task, "",
@@ -170,6 +172,7 @@ void NodeCore::end_wait(uint32_t get) {
   GetRecord& g = waits_[get];
   if (g.satisfied) return;
   if (g.blocking && !scheduler_.resume(g.client, get)) {
+    SUNDOG_PROBE("waits.satisfied_but_no_cpu");
     g.satisfied = true;
     return;
   }
@@ -269,6 +272,7 @@ void NodeCore::serve_admission() {
     std::string state = std::to_string(objects_.used_bytes()) + " of " +
                         std::to_string(allocator.capacity()) + " bytes are held by " +
                         std::to_string(objects_.live()) + " objects";
+    SUNDOG_PROBE("store.put_waits");
     if (r.hopeless_since != kNever && now_ - r.hopeless_since >= grace) {
       send(r.client,
            model::Refused{r.number, keep("it needs " + std::to_string(r.size) + " bytes; " + state +
@@ -277,6 +281,7 @@ void NodeCore::serve_admission() {
       continue;
     }
     if (!r.noticed && now_ - r.since >= StoreAdmission::kNoticeAfter) {
+      SUNDOG_PROBE("store.wait_is_told");
       r.noticed = true;
       if (const Client* c = client(r.client))
         notice(c->job, 1,

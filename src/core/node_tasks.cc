@@ -1,6 +1,7 @@
 // NodeCore: the life of a task, from Submit to its last result.
 #include <algorithm>
 
+#include "base/probe.h"
 #include "core/node_core.h"
 
 namespace sundog::core {
@@ -102,6 +103,7 @@ void NodeCore::arguments_ready(uint32_t index) {
                        "its argument ObjectRef(" + argument.id.hex() +
                            ") is an error; get() that one to see it");
     }
+    SUNDOG_PROBE("tasks.argument_is_an_error");
     std::string bytes = argument.bytes;
     return fail_task_with(index, argument.format, bytes);
   }
@@ -158,6 +160,7 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
   bool again = m.failed && m.retry && tmpl.retry_exceptions && !jobs_[t.id.job()].ended &&
                (tmpl.max_retries < 0 || t.failures < static_cast<uint32_t>(tmpl.max_retries));
   if (again) {
+    SUNDOG_PROBE("tasks.exception_retried");
     discard_results(c, m.results);
     record(t, model::Outcome::kRetried, c.pid, m.started, m.finished);
     ++t.failures;
@@ -205,6 +208,7 @@ bool NodeCore::accept_results(Client& c, uint32_t index,
 
 // Results that nobody wants (old attempt, retry): what was granted for them is free again.
 void NodeCore::discard_results(Client& c, std::span<const model::ResultView> results) {
+  SUNDOG_PROBE("tasks.results_discarded");
   for (const auto& r : results)
     if (r.value.in_extent()) on_message(c, model::Abandon{r.value.extent});
 }

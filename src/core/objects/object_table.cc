@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/probe.h"
+
 namespace sundog::core {
 
 // ---------------------------------------------------------------- HolderCounts
@@ -158,6 +160,7 @@ void ObjectTable::collect(std::vector<model::Extent>* freed) {
     if (o.referenced() || !o.pins.empty() || awaited_by_its_task) continue;
     if (o.first_wait != kNoIndex || o.first_dependent != kNoIndex) continue;
     if (o.viewed_in_step == step_) {
+      SUNDOG_PROBE("objects.freed_a_step_later");
       o.deferred = true;
       later.push_back(index);
       continue;

@@ -1,6 +1,7 @@
 // Placement: which ready task goes to which worker (LocalScheduler, second half).
 #include <algorithm>
 
+#include "base/probe.h"
 #include "core/sched/local_scheduler.h"
 
 namespace sundog::core {
@@ -150,6 +151,7 @@ void LocalScheduler::tick(TimeNs now, Actions* actions) {
       DurationNs allowed =
           std::max(kOverrunMin, 4 * std::min(expected(w.queue[0]), kPipelineWindow));
       if (now - w.front_since < allowed) continue;
+      SUNDOG_PROBE("workers.overrun");
       w.overrun = true;
       close(&w);
       revoke_behind_front(&w, actions);
@@ -164,6 +166,7 @@ void LocalScheduler::stop_surplus(TimeNs now, Actions* actions) {
     while (static_cast<int64_t>(p.idle.size()) > keep) {
       Worker* w = worker(p.idle.front());
       if (now - w->idle_since < kIdleWorkerKept) break;
+      SUNDOG_PROBE("workers.surplus_stopped");
       w->stopping = true;
       p.idle.erase(p.idle.begin());
       Action a;

@@ -1,0 +1,301 @@
+// LocalScheduler: its rules one by one, then random use against a naive count of who may run.
+#include "core/sched/local_scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+
+#include "base/random.h"
+
+namespace sundog::core {
+namespace {
+
+constexpr PoolKey kPool{JobId{1}, model::Language::kPython, 0};
+
+class Bench {
+ public:
+  explicit Bench(int cpus) {
+    model::ResourceSet total;
+    total.set(model::kCpu, cpus * model::kResourceUnit);
+    total.set(model::kGpu, 2 * model::kResourceUnit);
+    sched = std::make_unique<LocalScheduler>(&tasks, total);
+  }
+  uint32_t make_template(const char* name, int64_t cpu, int64_t gpu = 0, int32_t priority = 0) {
+    TaskTemplate t;
+    t.job = JobId{1};
+    t.name = name;
+    t.priority = priority;
+    if (cpu > 0) t.resources.set(model::kCpu, cpu);
+    if (gpu > 0) t.resources.set(model::kGpu, gpu);
+    t.shape = sched->intern_shape(t);
+    return tasks.intern_template(std::move(t));
+  }
+  uint32_t add_task(uint32_t tmpl, uint16_t depth = 1) {
+    model::Submit s;
+    s.task = TaskId::make(JobId{1}, {}, 0, ++calls);
+    s.num_results = 0;
+    uint32_t t = tasks.create(s);
+    tasks[t].tmpl = tmpl;
+    tasks[t].depth = depth;
+    tasks[t].became_ready = now;
+    sched->enqueue(t);
+    return t;
+  }
+  void decide() {
+    sched->schedule(now, &actions);
+    ASSERT_EQ(sched->validate(), "");
+  }
+  ClientId join(uint64_t token = 0) {
+    ClientId c = ClientId::make(++workers, 1);
+    sched->worker_joined(c, kPool, 1, token, now);
+    return c;
+  }
+  void join_spawned() {
+    for (bool again = true; again;) {
+      again = false;
+      for (const Action& a : take(Action::Kind::kSpawn)) {
+        join(a.token);
+        again = true;
+      }
+      if (again) decide();
+    }
+  }
+  std::vector<Action> take(Action::Kind kind) {
+    std::vector<Action> found;
+    std::erase_if(actions, [&](const Action& a) {
+      if (a.kind == kind) found.push_back(a);
+      return a.kind == kind;
+    });
+    return found;
+  }
+  void done(ClientId w, uint32_t task) {
+    tasks.learn_duration(tasks[task].tmpl, length);
+    ASSERT_TRUE(sched->task_done(w, task, now));
+    tasks.release(task);
+    decide();
+  }
+
+  TaskTable tasks;
+  std::unique_ptr<LocalScheduler> sched;
+  Actions actions;
+  TimeNs now = kSecond;
+  DurationNs length = kSecond;
+  uint64_t calls = 0;
+  uint32_t workers = 0;
+};
+
+TEST(LocalScheduler, starts_as_many_workers_as_tasks_fit) {
+  Bench b(4);
+  uint32_t f = b.make_template("f", 10000);
+  for (int i = 0; i < 10; ++i) b.add_task(f);
+  b.decide();
+  EXPECT_EQ(b.take(Action::Kind::kSpawn).size(), 4u);
+  b.decide();
+  EXPECT_TRUE(b.take(Action::Kind::kSpawn).empty());
+}
+
+TEST(LocalScheduler, a_task_of_unknown_length_has_nothing_behind_it) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  b.join();
+  for (int i = 0; i < 3; ++i) b.add_task(f);
+  b.decide();
+  EXPECT_EQ(b.take(Action::Kind::kAssign).size(), 1u);
+}
+
+TEST(LocalScheduler, an_overrunning_worker_loses_what_is_behind) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  b.length = 10 * kMicrosecond;
+  ClientId w = b.join();
+  uint32_t first = b.add_task(f);
+  b.decide();
+  b.done(w, first);
+  for (int i = 0; i < 4; ++i) b.add_task(f);
+  b.decide();
+  EXPECT_EQ(b.sched->worker(w)->queue.size(), 4u);
+  b.now += LocalScheduler::kOverrunMin;
+  b.actions.clear();
+  b.sched->tick(b.now, &b.actions);
+  auto revokes = b.take(Action::Kind::kRevoke);
+  ASSERT_EQ(revokes.size(), 3u);
+  std::vector<uint32_t> queue = b.sched->worker(w)->queue;
+  for (const Action& r : revokes) b.sched->claim_revoked(w, r.slot, r.generation, true);
+  EXPECT_EQ(b.sched->validate(), "");
+  EXPECT_EQ(b.sched->ready().total(), 3u);
+  // They stand in their old order.
+  EXPECT_EQ(b.sched->ready().front(0), queue[1]);
+}
+
+TEST(LocalScheduler, awaited_tasks_come_first_deepest_first) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  uint32_t plain = b.add_task(f), shallow = b.add_task(f, 2), deep = b.add_task(f, 5);
+  b.sched->set_awaited(shallow);
+  b.sched->set_awaited(deep);
+  std::vector<uint32_t> order;
+  ClientId w = b.join();
+  for (int i = 0; i < 3; ++i) {
+    b.decide();
+    auto a = b.take(Action::Kind::kAssign);
+    ASSERT_EQ(a.size(), 1u);
+    order.push_back(a[0].task);
+    b.done(w, a[0].task);
+    auto next = b.take(Action::Kind::kAssign);
+    if (next.empty()) break;
+    for (const Action& n : next) {
+      order.push_back(n.task);
+      b.done(w, n.task);
+    }
+  }
+  ASSERT_GE(order.size(), 3u);
+  EXPECT_EQ(order[0], deep);
+  EXPECT_EQ(order[1], shallow);
+  EXPECT_EQ(order[2], plain);
+}
+
+TEST(LocalScheduler, a_blocked_workers_gpu_stays_its_own) {
+  Bench b(1);
+  uint32_t g = b.make_template("g", 10000, 20000);
+  b.join();
+  b.join();
+  b.add_task(g);
+  b.add_task(g);
+  b.decide();
+  auto a = b.take(Action::Kind::kAssign);
+  ASSERT_EQ(a.size(), 1u);
+  b.sched->block(a[0].worker, &b.actions);
+  b.decide();
+  EXPECT_TRUE(b.take(Action::Kind::kAssign).empty());
+  EXPECT_EQ(b.sched->available().get(model::kCpu), 10000);
+}
+
+TEST(LocalScheduler, resumed_workers_wait_beyond_twice_the_cpus) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  std::vector<ClientId> blocked;
+  for (int i = 0; i < 3; ++i) {
+    b.join();
+    b.add_task(f);
+    b.decide();
+    auto a = b.take(Action::Kind::kAssign);
+    ASSERT_EQ(a.size(), 1u);
+    b.sched->block(a[0].worker, &b.actions);
+    blocked.push_back(a[0].worker);
+  }
+  EXPECT_TRUE(b.sched->resume(blocked[0], 0));
+  EXPECT_TRUE(b.sched->resume(blocked[1], 1));
+  EXPECT_FALSE(b.sched->resume(blocked[2], 2));
+  uint32_t running = b.sched->worker(blocked[0])->queue[0];
+  b.done(blocked[0], running);
+  auto r = b.take(Action::Kind::kResume);
+  ASSERT_EQ(r.size(), 1u);
+  EXPECT_EQ(r[0].worker, blocked[2]);
+  EXPECT_EQ(r[0].token, 2u);
+}
+
+TEST(LocalScheduler, a_timeout_resumes_whatever_is_free) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  std::vector<ClientId> blocked;
+  for (int i = 0; i < 4; ++i) {
+    b.join();
+    b.add_task(f);
+    b.decide();
+    blocked.push_back(b.take(Action::Kind::kAssign).at(0).worker);
+    b.sched->block(blocked.back(), &b.actions);
+  }
+  for (uint64_t i = 0; i < 4; ++i) b.sched->resume_now(blocked[i], i);
+  EXPECT_EQ(b.sched->available().get(model::kCpu), -30000);
+  EXPECT_EQ(b.sched->validate(), "");
+}
+
+// Random starts, ends, blocks and deaths. The naive model counts CPUs of what runs: never more
+// than there are for new starts, never more than twice with resumes; nothing is lost at the end.
+TEST(LocalScheduler, random_use_runs_every_task_once_and_conserves_resources) {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    Random random(seed);
+    int cpus = 1 + static_cast<int>(random.below(4));
+    Bench b(cpus);
+    b.length = static_cast<DurationNs>(1 + random.below(2 * kMillisecond));
+    uint32_t templates[] = {b.make_template("a", 10000), b.make_template("b", 5000),
+                            b.make_template("c", 10000, 10000)};
+    std::set<uint32_t> submitted;                       // not finished
+    std::map<uint32_t, std::vector<uint32_t>> offered;  // worker -> tasks in order
+    std::map<uint32_t, bool> blocked;
+    size_t finished = 0, total = 0;
+    uint64_t token = 0;
+    auto absorb = [&] {
+      for (const Action& a : b.take(Action::Kind::kAssign))
+        offered[a.worker.value].push_back(a.task);
+      for (const Action& a : b.take(Action::Kind::kSpawn)) b.join(a.token);
+      for (const Action& a : b.take(Action::Kind::kResume)) blocked[a.worker.value] = false;
+      for (const Action& a : b.take(Action::Kind::kRevoke)) {
+        uint32_t task = b.sched->task_at(a.worker, a.slot);
+        if (task == kNoIndex) continue;
+        auto& q = offered[a.worker.value];
+        // The worker may have claimed the first one only.
+        bool won = q.empty() || q[0] != task;
+        if (b.sched->claim_revoked(a.worker, a.slot, a.generation, won) != kNoIndex)
+          std::erase(q, task);
+      }
+      b.take(Action::Kind::kStop);
+    };
+    auto settle = [&] {
+      for (int i = 0; i < 4; ++i) {
+        b.decide();
+        absorb();
+      }
+    };
+    for (int i = 0; i < 400 || !submitted.empty(); ++i) {
+      ASSERT_LT(i, 20'000) << "tasks are left over, seed " << seed;
+      b.now += static_cast<TimeNs>(random.below(kMillisecond));
+      if (i < 400 && random.one_in(2)) {
+        submitted.insert(
+            b.add_task(templates[random.below(3)], static_cast<uint16_t>(1 + random.below(3))));
+        ++total;
+        if (random.one_in(3)) b.sched->set_awaited(*submitted.rbegin());
+      }
+      if (random.one_in(10)) b.sched->tick(b.now, &b.actions);
+      for (const Worker* w : b.sched->workers()) {
+        if (w->queue.empty() || !random.one_in(3)) continue;
+        ClientId c = w->client;
+        if (blocked[c.value]) {
+          if (random.one_in(2)) {
+            b.sched->resume_now(c, 0);
+            blocked[c.value] = false;
+          } else if (b.sched->resume(c, ++token)) {
+            blocked[c.value] = false;
+          } else {
+            b.sched->resume_now(c, token);
+            blocked[c.value] = false;
+          }
+        } else if (random.one_in(4)) {
+          b.sched->block(c, &b.actions);
+          blocked[c.value] = true;
+        } else if (random.one_in(12)) {
+          for (uint32_t task : b.sched->worker_left(c)) b.sched->enqueue(task);
+          offered.erase(c.value);
+          blocked.erase(c.value);
+        } else {
+          uint32_t task = w->queue[0];
+          ASSERT_TRUE(submitted.erase(task) == 1);
+          std::erase(offered[c.value], task);
+          b.done(c, task);
+          ++finished;
+        }
+        absorb();
+        break;
+      }
+      settle();
+      ASSERT_EQ(b.sched->validate(), "") << "seed " << seed << " step " << i;
+      ASSERT_GE(b.sched->available().get(model::kGpu), 0);
+    }
+    EXPECT_EQ(finished, total);
+    EXPECT_EQ(b.sched->available(), b.sched->total());
+  }
+}
+
+}  // namespace
+}  // namespace sundog::core
