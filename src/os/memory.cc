@@ -35,6 +35,20 @@ Result<struct stat> stat_of(int memory) {
   return info;
 }
 
+// An address range whose distance to a 2 MB boundary is that of `offset`: only there can a huge
+// page of the memory be mapped as one. Null if there is none; the kernel's choice is used then.
+void* reserve_aligned(uint64_t offset, uint64_t size) {
+  uint64_t span = size + kHugePage;
+  void* start = mmap(nullptr, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) return nullptr;
+  auto first = reinterpret_cast<uintptr_t>(start);
+  uintptr_t place = first + (offset - first) % kHugePage;
+  uintptr_t end = round_up(place + size, 4096);
+  if (place > first) munmap(start, place - first);
+  if (first + span > end) munmap(reinterpret_cast<void*>(end), first + span - end);
+  return reinterpret_cast<void*>(place);
+}
+
 }  // namespace
 
 Result<Fd> create_sealed_memory(const char* name, uint64_t size) {
@@ -99,8 +113,13 @@ Status read_memory(int memory, uint64_t offset, std::span<std::byte> out) {
 Result<Mapping> Mapping::map(int memory, uint64_t offset, uint64_t size, Access access,
                              Sharing sharing) {
   int flags = sharing == Sharing::kShared ? MAP_SHARED : MAP_PRIVATE | MAP_NORESERVE;
-  void* data = mmap(nullptr, size, protection(access), flags, memory, static_cast<off_t>(offset));
+  void* place = size >= kHugePage ? reserve_aligned(offset, size) : nullptr;
+  if (place != nullptr) flags |= MAP_FIXED;
+  void* data = mmap(place, size, protection(access), flags, memory, static_cast<off_t>(offset));
   if (data == MAP_FAILED) {
+    int error_number = errno;
+    if (place != nullptr) munmap(place, size);
+    errno = error_number;
     return Failure{system_error("map " + std::to_string(size) + " bytes of shared memory")};
   }
   madvise(data, size, MADV_DONTDUMP);

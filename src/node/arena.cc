@@ -1,0 +1,221 @@
+#include "node/arena.h"
+
+#include <algorithm>
+#include <thread>
+
+#include "model/limits.h"
+#include "os/clock.h"
+#include "os/machine.h"
+#include "os/memory.h"
+
+namespace sundog::node {
+namespace {
+
+// Mapped at a time while pages are collapsed; unmapped right after.
+constexpr uint64_t kWindowBytes = 64ull << 20;
+// Below this share of the machine's memory, freed pages are given back.
+constexpr int64_t kLowMemoryDivisor = 20;
+
+Status make_window(int memory, uint64_t offset, uint64_t size) {
+  uint64_t huge_first = round_up(offset, model::kHugePageBytes);
+  uint64_t huge_last = (offset + size) / model::kHugePageBytes * model::kHugePageBytes;
+  if (huge_last > huge_first) {
+    auto window = os::Mapping::map(memory, huge_first, huge_last - huge_first,
+                                   os::Access::kReadWrite, os::Sharing::kShared);
+    if (window) window->collapse_to_huge_pages();
+  }
+  // Makes what is still missing; pages that are there stay as they are.
+  return os::allocate_pages(memory, offset, size);
+}
+
+Status make_part(int memory, uint64_t offset, uint64_t size) {
+  while (size > 0) {
+    uint64_t n = std::min(size, kWindowBytes);
+    if (Status s = make_window(memory, offset, n); !s) return s;
+    offset += n;
+    size -= n;
+  }
+  return ok_status();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Arena>> Arena::create(uint64_t store_bytes, loop::EventLoop* loop) {
+  uint64_t bytes = round_up(std::max<uint64_t>(store_bytes, 1), model::kHugePageBytes);
+  auto memory = os::create_sealed_memory("sundog-arena", bytes);
+  if (!memory) return Failure{memory.error()};
+  auto read_only = os::reopen_read_only(memory->get());
+  if (!read_only) return Failure{read_only.error()};
+  return std::unique_ptr<Arena>(
+      new Arena(bytes, *std::move(memory), *std::move(read_only), loop));
+}
+
+Arena::Arena(uint64_t bytes, os::Fd memory, os::Fd read_only, loop::EventLoop* loop)
+    : bytes_(bytes),
+      memory_(std::move(memory)),
+      read_only_(std::move(read_only)),
+      loop_(loop),
+      chunks_(round_up(bytes, kArenaChunkBytes) / kArenaChunkBytes) {}
+
+Arena::~Arena() { stop(); }
+
+void Arena::stop() {
+  *alive_ = false;
+  if (thread_started_) thread_.stop();
+  thread_started_ = false;
+}
+
+std::vector<Arena::Range> Arena::missing(uint64_t first, uint64_t last) const {
+  std::vector<Range> ranges;
+  for (uint64_t c = first; c < last; ++c) {
+    if (chunks_[c] != kNone) continue;
+    uint64_t offset = c * kArenaChunkBytes;
+    if (!ranges.empty() && ranges.back().offset + ranges.back().size == offset) {
+      ranges.back().size += kArenaChunkBytes;
+    } else {
+      ranges.push_back({offset, kArenaChunkBytes});
+    }
+  }
+  return ranges;
+}
+
+void Arena::mark(const Range& range, Chunk state) {
+  uint64_t first = range.offset / kArenaChunkBytes;
+  uint64_t last = (range.offset + range.size) / kArenaChunkBytes;
+  for (uint64_t c = first; c < last; ++c) {
+    made_chunks_ += (state == kMade) - (chunks_[c] == kMade);
+    chunks_[c] = state;
+  }
+}
+
+Arena::Room Arena::make_room(uint64_t offset, uint64_t size, Done done) {
+  if (size == 0 || offset > bytes_ || size > bytes_ - offset) return Room::kFailed;
+  uint64_t first = offset / kArenaChunkBytes;
+  uint64_t last = round_up(offset + size, kArenaChunkBytes) / kArenaChunkBytes;
+  auto begin = chunks_.begin() + static_cast<ptrdiff_t>(first);
+  auto end = chunks_.begin() + static_cast<ptrdiff_t>(last);
+  if (size >= kLargeRangeBytes) look_ahead(last * kArenaChunkBytes, size);
+  if (std::all_of(begin, end, [](uint8_t c) { return c == kMade; })) {
+    if (!ahead_running_) step_ahead();
+    return Room::kThere;
+  }
+  bool waits = std::any_of(begin, end, [](uint8_t c) { return c == kQueued; });
+  std::vector<Range> ranges = missing(first, last);
+  uint64_t missing_bytes = 0;
+  for (const Range& r : ranges) missing_bytes += r.size;
+  // A hole that is still to be punched must not swallow pages made after it: with work in flight
+  // everything goes through the one queue.
+  if (!waits && in_flight_ == 0 && missing_bytes <= kMadeInlineBytesMax) {
+    for (const Range& r : ranges) {
+      if (!os::allocate_pages(memory_.get(), r.offset, r.size)) return Room::kFailed;
+      mark(r, kMade);
+    }
+    return Room::kThere;
+  }
+  for (const Range& r : ranges) queue(r);
+  // Asks for what is already there, behind all that is on its way: fails where that failed.
+  Range whole{first * kArenaChunkBytes, (last - first) * kArenaChunkBytes};
+  thread_.loop().post([this, whole, done = std::move(done)] {
+    Status made = os::allocate_pages(memory_.get(), whole.offset, whole.size);
+    loop_->post([this, alive = alive_, done, made] {
+      if (!*alive) return;
+      done(made);
+      if (!ahead_running_) step_ahead();
+    });
+  });
+  return Room::kLater;
+}
+
+void Arena::start_thread() {
+  if (thread_started_) return;
+  SUNDOG_CHECK(thread_.start().ok());
+  thread_started_ = true;
+}
+
+void Arena::queue(const Range& range) {
+  start_thread();
+  mark(range, kQueued);
+  ++in_flight_;
+  thread_.loop().post([this, range] {
+    Status made = make_pages(range);
+    loop_->post([this, alive = alive_, range, ok = made.ok()] {
+      if (!*alive) return;
+      --in_flight_;
+      mark(range, ok ? kMade : kNone);
+    });
+  });
+}
+
+Status Arena::make_pages(const Range& range) const {
+  if (range.size < kTwoThreadsBytes || std::thread::hardware_concurrency() < 2) {
+    return make_part(memory_.get(), range.offset, range.size);
+  }
+  uint64_t half = round_up(range.offset + range.size / 2, model::kHugePageBytes) - range.offset;
+  Status second = ok_status();
+  std::thread other([&] {
+    second = make_part(memory_.get(), range.offset + half, range.size - half);
+  });
+  Status first = make_part(memory_.get(), range.offset, half);
+  other.join();
+  return first ? second : first;
+}
+
+void Arena::look_ahead(uint64_t end, uint64_t size) {
+  // As much again as was just asked for, but never so much that others miss it.
+  uint64_t spare = static_cast<uint64_t>(std::max<int64_t>(os::available_memory(), 0)) / 4;
+  uint64_t ahead = std::min({size, bytes_ / 4, spare});
+  ahead_end_ = std::max(ahead_end_, std::min(bytes_, end + ahead));
+  ahead_position_ = std::max(ahead_position_, end);
+}
+
+void Arena::step_ahead() {
+  while (ahead_position_ < ahead_end_) {
+    uint64_t first = ahead_position_ / kArenaChunkBytes;
+    uint64_t last = std::min(ahead_end_, ahead_position_ + kAheadStepBytes) / kArenaChunkBytes;
+    if (last <= first) break;
+    ahead_position_ = last * kArenaChunkBytes;
+    std::vector<Range> ranges = missing(first, last);
+    if (ranges.empty()) continue;
+    for (const Range& r : ranges) queue(r);
+    ahead_running_ = true;
+    thread_.loop().post([this] {
+      loop_->post([this, alive = alive_] {
+        if (!*alive) return;
+        ahead_running_ = false;
+        step_ahead();
+      });
+    });
+    return;
+  }
+}
+
+bool Arena::short_of_memory(TimeNs now) {
+  if (now - checked_at_ >= kPressureCheckInterval) {
+    checked_at_ = now;
+    short_of_memory_ = os::available_memory() < os::usable_memory().value / kLowMemoryDivisor;
+  }
+  return short_of_memory_;
+}
+
+void Arena::freed(uint64_t offset, uint64_t size, TimeNs now) {
+  uint64_t first = round_up(offset, kArenaChunkBytes) / kArenaChunkBytes;
+  uint64_t last = (offset + size) / kArenaChunkBytes;
+  if (last <= first || last > chunks_.size() || !short_of_memory(now)) return;
+  Range range{first * kArenaChunkBytes, (last - first) * kArenaChunkBytes};
+  bool all_made = std::all_of(chunks_.begin() + static_cast<ptrdiff_t>(first),
+                              chunks_.begin() + static_cast<ptrdiff_t>(last),
+                              [](uint8_t c) { return c == kMade; });
+  if (!all_made) return;  // an answer on its way would call the hole made
+  start_thread();
+  mark(range, kNone);
+  ++in_flight_;
+  // A later make_room() for this range finds it missing and queues behind the hole.
+  thread_.loop().post([this, range] {
+    os::punch_hole(memory_.get(), range.offset, range.size).ok();
+    loop_->post([this, alive = alive_] {
+      if (*alive) --in_flight_;
+    });
+  });
+}
+
+}  // namespace sundog::node

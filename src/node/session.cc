@@ -1,0 +1,40 @@
+#include "node/session.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "os/files.h"
+
+namespace sundog::node {
+
+Result<Session> Session::create(const std::string& folder) {
+  if (Status s = os::make_folder(folder + "/logs"); !s) return Failure{s.error()};
+  if (Status s = os::check_private_folder(folder); !s) return Failure{s.error()};
+  auto lock = os::try_lock_folder(folder, /*exclusive=*/false);
+  if (!lock) return Failure{lock.error()};
+  return Session(folder, *std::move(lock));
+}
+
+size_t Session::remove_old_sessions(TimeNs wall_now) const {
+  std::string parent = os::parent_folder(folder_);
+  std::string own = folder_.substr(parent.size() + 1);
+  std::vector<os::FolderEntry> others = os::list_folder(parent);
+  std::erase_if(others, [&](const os::FolderEntry& e) { return !e.is_folder || e.name == own; });
+  std::sort(others.begin(), others.end(), [](const auto& a, const auto& b) {
+    return std::pair(b.modified, b.name) < std::pair(a.modified, a.name);  // newest first
+  });
+  size_t removed = 0;
+  for (size_t i = 0; i < others.size(); ++i) {
+    // Ours is one of those kept.
+    bool keep = i + 1 < kSessionsKept && wall_now - others[i].modified < kSessionAgeMax;
+    if (keep) continue;
+    std::string path = parent + "/" + others[i].name;
+    auto lock = os::try_lock_folder(path, /*exclusive=*/true);
+    if (!lock || !*lock) continue;  // a daemon lives there
+    os::remove_tree(path);
+    ++removed;
+  }
+  return removed;
+}
+
+}  // namespace sundog::node
