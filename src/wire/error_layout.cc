@@ -81,7 +81,7 @@ std::string encode_system_error(const model::SystemError& e) {
 
 Result<TaskError> parse_task_error(Bytes bytes) {
   Reader reader(bytes);
-  const auto f = reader.header<TaskErrorFixed>();
+  const auto f = reader.header_read_once<TaskErrorFixed>();
   reader.require(f.magic == kTaskErrorMagic, "it does not begin as a task's error does");
   TaskError e;
   e.task = f.task;
@@ -100,7 +100,7 @@ Result<TaskError> parse_task_error(Bytes bytes) {
 
 Result<model::SystemError> parse_system_error(Bytes bytes) {
   Reader reader(bytes);
-  const auto f = reader.header<SystemErrorFixed>();
+  const auto f = reader.header_read_once<SystemErrorFixed>();
   reader.require(f.magic == kSystemErrorMagic, "it does not begin as a system error does");
   model::SystemError e;
   e.kind = static_cast<model::ErrorKind>(f.kind);

@@ -71,6 +71,14 @@ class Reader {
     }
     return value;
   }
+  // The same from memory that another process may still change: every use of the result sees the
+  // bytes of one read, because the compiler cannot know them any more.
+  template <Flat T>
+  T header_read_once() {
+    T value = header<T>();
+    asm volatile("" : "+m"(value));
+    return value;
+  }
   // `what` names the part in the error's sentence.
   Bytes bytes(uint64_t size, const char* what) {
     if (size > left_ || padded(size) > left_) [[unlikely]] {

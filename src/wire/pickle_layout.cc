@@ -68,7 +68,7 @@ void write_pickle(const PicklePlan& plan, Bytes stream, std::span<const Bytes> b
 
 Result<PickleView> parse_pickle(Bytes bytes) {
   Reader reader(bytes);
-  const auto fixed = reader.header<Fixed>();
+  const auto fixed = reader.header_read_once<Fixed>();
   reader.require(fixed.magic == kPickleMagic, "it does not begin as a pickled value does");
   reader.require(fixed.total_bytes <= bytes.size(), "it says to be longer than it is");
   PickleView view;
@@ -83,7 +83,7 @@ Result<PickleView> parse_pickle(Bytes bytes) {
       end += fixed.stream_bytes;
     }
     for (uint32_t i = 0; i < fixed.num_buffers && reader.ok(); ++i) {
-      const auto entry = reader.header<TableEntry>();
+      const auto entry = reader.header_read_once<TableEntry>();
       if (entry.offset < end || entry.offset > fixed.total_bytes ||
           entry.size > fixed.total_bytes - entry.offset) {
         reader.fail("one of its buffers lies outside of it or over another part");

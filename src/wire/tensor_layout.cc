@@ -84,7 +84,7 @@ void write_tensor_frame(const TensorPlan& plan, std::byte* at) {
 
 Result<TensorView> parse_tensor(Bytes bytes) {
   Reader reader(bytes);
-  const auto fixed = reader.header<Fixed>();
+  const auto fixed = reader.header_read_once<Fixed>();
   reader.require(fixed.magic == kTensorMagic, "it does not begin as a tensor does");
   reader.require(fixed.ndim <= kTensorDimsMax, "it has more than 64 dimensions");
   TensorView view;
