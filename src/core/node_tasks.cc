@@ -10,8 +10,7 @@ using model::ErrorKind;
 using model::Format;
 
 void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
-  if (m.template_id > c.templates.size() || m.template_id > 1'000'000)
-    return violation(c, "templates must be numbered in order");
+  if (m.template_id > model::kTemplatesMax) return violation(c, "it defines too many templates");
   TaskTemplate t;
   t.job = c.job;
   t.language = m.language;
@@ -26,11 +25,9 @@ void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
   t.runtime_env = m.runtime_env;
   t.shape = scheduler_.intern_shape(t);
   uint32_t index = tasks_.intern_template(std::move(t));
-  if (m.template_id == c.templates.size()) {
-    c.templates.push_back(index);
-  } else {
-    c.templates[m.template_id] = index;
-  }
+  if (m.template_id >= c.templates.size() || c.templates[m.template_id] == kNoIndex)
+    c.templates.resize(m.template_id + 1, kNoIndex);
+  c.templates[m.template_id] = index;
 }
 
 void NodeCore::on_message(Client& c, const model::Submit& m) {

@@ -18,6 +18,8 @@ constexpr size_t kInlineArgumentsBytesMax = 16 * 1024;
 constexpr size_t kMessageBytesMax = 64ull << 20;
 // References named by one task's arguments.
 constexpr size_t kTaskReferencesMax = 1'000'000;
+// Templates of one process: remote functions times sets of options.
+constexpr uint32_t kTemplatesMax = 1'000'000;
 constexpr uint32_t kResultsMax = 100'000;
 // Claim words of one worker: tasks offered to it and not yet done.
 constexpr uint32_t kClaimSlots = 64;
