@@ -19,6 +19,8 @@ class Metric:
     floor: the floor's figure to set beside ours; empty if there is none.
     floor_share: what DESIGN asks relative to the floor: at least this share of a rate, or at most
         this multiple of a time; meets the row as well as `must` does.
+    gate_ray: a release must be this many times better than Ray, unless it meets DESIGN's figure.
+    gate_floor: the share of the floor that a release must reach; DESIGN's may be higher.
     """
 
     name: str
@@ -28,6 +30,8 @@ class Metric:
     cpu_us_must: float | None = None
     floor: str = ""
     floor_share: float | None = None
+    gate_ray: float | None = None
+    gate_floor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,8 @@ START = (
         "start of a session",
         Program("start"),
         (
-            Metric("init returns", "s", must=0.12, floor="process start and end"),
-            Metric("eight first results", "s", must=0.08, floor="fork and end"),
+            Metric("init returns", "s", must=0.12, gate_ray=20, floor="process start and end"),
+            Metric("eight first results", "s", must=0.08, gate_ray=20, floor="fork and end"),
         ),
         (Program("process_start.c"),),
         rounds=10,
@@ -72,7 +76,7 @@ START = (
         "start_without_init",
         "start by the first call",
         Program("start_without_init"),
-        (Metric("no init, four results", "s", must=0.1),),
+        (Metric("no init, four results", "s", must=0.1, gate_ray=20),),
         rounds=10,
     ),
     Row(
@@ -99,7 +103,7 @@ START = (
         "idle session, 4 CPUs",
         Program("idle"),
         (
-            Metric("idle session, memory", "MB", must=40, floor="one bare Python"),
+            Metric("idle session, memory", "MB", must=40, gate_ray=8, floor="one bare Python"),
             Metric("idle session, wake-ups", "/s", must=5),
             Metric("idle session, CPU", "ms/s"),
             Metric("idle session, processes", ""),
@@ -123,6 +127,7 @@ TASKS = (
                 must=20_000,
                 floor="4 hops",
                 floor_share=0.5,
+                gate_ray=20,
             ),
             Metric("... p99 to p50", "x", must=5),
         ),
@@ -141,6 +146,7 @@ TASKS = (
                 must=150_000,
                 cpu_us_must=8,
                 floor="process pool",
+                gate_ray=20,
             ),
         ),
         (Program("process_pool", ("1000",)),),
@@ -157,6 +163,7 @@ TASKS = (
                 must=150_000,
                 cpu_us_must=8,
                 floor="process pool",
+                gate_ray=20,
             ),
         ),
         (Program("process_pool", ("20000",)),),
@@ -165,7 +172,7 @@ TASKS = (
         "submitters",
         "four submitters, 500 tasks each",
         Program("submitters"),
-        (Metric("4 submitters x 500", "/s", more=True, must=150_000, cpu_us_must=8),),
+        (Metric("4 submitters x 500", "/s", more=True, must=150_000, cpu_us_must=8, gate_ray=20),),
     ),
     Row(
         "queued",
@@ -200,15 +207,15 @@ OBJECTS = (
         "put and get of a small value",
         Program("put_get_small"),
         (
-            Metric("put, small value", "/s", more=True, must=1_000_000),
-            Metric("get, small value", "/s", more=True, must=2_000_000),
+            Metric("put, small value", "/s", more=True, must=1_000_000, gate_ray=20),
+            Metric("get, small value", "/s", more=True, must=2_000_000, gate_ray=20),
         ),
     ),
     Row(
         "wait",
         "wait one by one over 1,000 refs",
         Program("wait_one_by_one"),
-        (Metric("wait, one by one over 1,000", "rounds/s", more=True, must=100),),
+        (Metric("wait, one by one over 1,000", "rounds/s", more=True, must=100, gate_ray=20),),
     ),
     Row(
         "put_large",
@@ -229,6 +236,7 @@ OBJECTS = (
                 more=True,
                 floor="memcpy, warm pages",
                 floor_share=0.95,
+                gate_floor=0.8,
             ),
         ),
         (Program("memcpy.c", (MB_800,)),),

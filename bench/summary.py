@@ -7,12 +7,12 @@ from typing import Any
 
 from bench.rows import Metric, Row
 
-# The issue's own tolerance: no row may miss DESIGN's figure by more than this factor.
+# No row of a release may miss DESIGN's figure by more than this factor.
 TOLERANCE = 3.0
 HEADER = (
     "| row | unit | Sundog: median [min .. max] | p50 / p99 | CPU a call (Ray's) "
     "| Ray 2.60.0: median [min .. max] | times better | floor of the same minutes "
-    "| share of floor | must | met |"
+    "| share of floor | must | met | gate |"
 )
 
 Figures = dict[str, list[dict[str, Any]]]  # metric name -> one record a round
@@ -70,6 +70,30 @@ def verdict(metric: Metric, ours: dict[str, Any], floor: float | None) -> str:
     if best >= 1:
         return "yes"
     return f"within {TOLERANCE:.0f} x" if best * TOLERANCE >= 1 else "no"
+
+
+def gate(
+    metric: Metric, ours: dict[str, Any], theirs: dict[str, Any] | None, floor: float | None
+) -> str:
+    """Whether a release may have this figure: `pass`, `FAIL: why`, or nothing if nothing is asked.
+
+    At least gate_ray times better than Ray or as good as DESIGN asks, gate_floor of the floor, and
+    in any case not worse than DESIGN's figure by more than TOLERANCE.
+    """
+    met = verdict(metric, ours, floor)
+    reasons = []
+    if metric.gate_ray is not None and theirs is not None and met != "yes":
+        ratio = times_better(metric, ours["median"], theirs["median"])
+        if ratio < metric.gate_ray:
+            reasons.append(f"{ratio:.1f} x Ray, not {metric.gate_ray:g}")
+    if metric.gate_floor is not None and floor:
+        share = ours["median"] / floor
+        if share < metric.gate_floor:
+            reasons.append(f"{share:.2f} of the floor, not {metric.gate_floor:g}")
+    if met == "no" and (metric.gate_floor is None or reasons):
+        reasons.append(f"more than {TOLERANCE:g} x from DESIGN's figure")
+    asked = met or metric.gate_ray is not None or metric.gate_floor is not None
+    return ("FAIL: " + "; ".join(reasons)) if reasons else ("pass" if asked else "")
 
 
 def number(value: float) -> str:
@@ -134,5 +158,6 @@ def table_lines(row: Row, result: dict[str, Any]) -> list[str]:
         cells.append(f"{share:.2f}" if share is not None else "")
         cells.append(_must(metric))
         cells.append(verdict(metric, ours, floor_value) if ours else "")
+        cells.append(gate(metric, ours, theirs, floor_value) if ours else "")
         lines.append("| " + " | ".join(cells) + " |")
     return lines
