@@ -1,0 +1,60 @@
+"""Sundog: any function becomes a task, its results are immutable objects in shared memory.
+
+    import sundog
+
+    @sundog.remote
+    def square(x):
+        return x * x
+
+    print(sundog.get([square.remote(i) for i in range(4)]))
+"""
+
+import os as _os
+
+from sundog import exceptions
+from sundog._core import ObjectRef, get, put, wait
+from sundog._function import RemoteFunction, remote
+from sundog._ids import JobID, NodeID, TaskID, WorkerID
+from sundog._session import init, is_initialized, shutdown
+from sundog._state import (
+    available_resources,
+    cluster_resources,
+    explain,
+    get_gpu_ids,
+    get_runtime_context,
+    nodes,
+    timeline,
+)
+
+__version__ = "0.1.0"
+
+# Frames of files in here are ours: errors that we raise on purpose do not show them.
+_folder = _os.path.dirname(_os.path.abspath(__file__)) + _os.sep
+
+ObjectID = ObjectRef
+
+__all__ = [
+    "JobID",
+    "NodeID",
+    "ObjectID",
+    "ObjectRef",
+    "RemoteFunction",
+    "TaskID",
+    "WorkerID",
+    "__version__",
+    "available_resources",
+    "cluster_resources",
+    "exceptions",
+    "explain",
+    "get",
+    "get_gpu_ids",
+    "get_runtime_context",
+    "init",
+    "is_initialized",
+    "nodes",
+    "put",
+    "remote",
+    "shutdown",
+    "timeline",
+    "wait",
+]

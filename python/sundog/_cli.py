@@ -1,0 +1,209 @@
+"""The command ``sundog``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import sundog
+from sundog import _core, _paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+USAGE = """usage: sundog COMMAND [--session NAME]
+
+  doctor               whether this machine has what Sundog needs
+  status               what the running session has, and how much of it is used
+  memory               the objects in the store: sizes, references, pins
+  timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev)
+  debug dump           the whole state of the running session, as JSON
+  --version            versions of everything that matters
+
+A command about a session asks the newest one of this user, or the one that --session names."""
+COMMANDS = ("doctor", "status", "memory", "timeline", "debug", "help")
+MEMORY_ROWS_MAX = 50
+
+
+class UsageError(Exception):
+    """A wrong command line; the text says what to type."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: the command line without the program's name; None takes that of this process.
+
+    Returns:
+        The exit status: 0, 1 if something is not well, 2 for a wrong command line.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return run(words)
+    except UsageError as error:
+        print(f"sundog: {error}", file=sys.stderr)
+        return 2
+    except (sundog.exceptions.SundogError, OSError) as error:
+        print(f"sundog: {error}", file=sys.stderr)
+        return 1
+
+
+def run(words: list[str]) -> int:
+    """Chooses the command."""
+    if words in (["--version"], ["-V"], ["version"]):
+        print(version())
+        return 0
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0 if words else 2
+    command, rest = words[0], words[1:]
+    if command not in COMMANDS:
+        from sundog._options import did_you_mean
+
+        raise UsageError(f"no command '{command}'{did_you_mean(command, COMMANDS)}")
+    if command == "doctor":
+        expect_nothing(command, rest)
+        return doctor()
+    session = take_value(rest, "--session")
+    if command == "debug":
+        if rest[:1] != ["dump"]:
+            raise UsageError("debug has one command: sundog debug dump")
+        expect_nothing("debug dump", rest[1:])
+        return debug_dump(session)
+    output = take_value(rest, "-o", "--output") if command == "timeline" else None
+    expect_nothing(command, rest)
+    if command == "timeline":
+        return timeline(session, output)
+    return status(session) if command == "status" else memory(session)
+
+
+def take_value(words: list[str], *names: str) -> str | None:
+    """Takes ``--name VALUE`` out of the words."""
+    for name in names:
+        if name in words:
+            at = words.index(name)
+            if at + 1 == len(words):
+                raise UsageError(f"{name} wants a value")
+            value = words[at + 1]
+            del words[at : at + 2]
+            return value
+    return None
+
+
+def expect_nothing(command: str, rest: Sequence[str]) -> None:
+    """Refuses words that no command reads."""
+    if rest:
+        raise UsageError(f"{command} does not understand '{rest[0]}'")
+
+
+def version() -> str:
+    """``sundog 0.1.0 (commit), protocol 1, CPython 3.11, Linux 6.1 x86_64, glibc 2.36``."""
+    import platform
+
+    try:
+        from sundog import _build_info
+    except ImportError:
+        commit = "unknown"
+    else:
+        commit = _build_info.COMMIT or "unknown"
+    system = os.uname()
+    release = ".".join(system.release.split(".")[:2])
+    libc, libc_version = platform.libc_ver()
+    python = f"{platform.python_implementation()} {sys.version_info[0]}.{sys.version_info[1]}"
+    return (
+        f"sundog {sundog.__version__} ({commit}), protocol {_core.PROTOCOL}, {python}, "
+        f"{system.sysname} {release} {system.machine}, {libc} {libc_version}"
+    )
+
+
+def doctor() -> int:
+    """One line for each thing that matters."""
+    from sundog import _doctor
+
+    findings = _doctor.examine()
+    for finding in findings:
+        print(finding)
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def ask(session: str | None, question: int) -> Any:
+    """Joins a running session for one question; the answer."""
+    sockets = _paths.running_sockets()
+    if session is not None:
+        sockets = [p for p in sockets if os.path.basename(p).removesuffix(".sock") == session]
+    if not sockets:
+        what = "no session" if session is None else f"no session {session}"
+        raise UsageError(f"{what} of this user runs on this machine")
+    joined = _core.connect("", [], 0, "sundog " + " ".join(sys.argv[1:]), sockets[0])
+    try:
+        return json.loads(joined.query(question))
+    finally:
+        joined.close()
+
+
+def debug_dump(session: str | None) -> int:
+    """The core's state as JSON."""
+    from sundog import _explain
+
+    print(json.dumps(ask(session, _explain.DUMP), indent=2))
+    return 0
+
+
+def timeline(session: str | None, output: str | None) -> int:
+    """The trace, into a file or to stdout."""
+    from sundog import _explain
+
+    trace = ask(session, _explain.TIMELINE)
+    if output is None:
+        json.dump(trace, sys.stdout)
+        return 0
+    with open(output, "w", encoding="utf-8") as file:
+        json.dump(trace, file)
+    events = trace["traceEvents"] if isinstance(trace, dict) else trace
+    print(f"{output}: {len(events)} events; open it in ui.perfetto.dev")
+    return 0
+
+
+def status(session: str | None) -> int:
+    """One line a subject."""
+    from sundog import _explain
+
+    told = ask(session, _explain.STATUS)
+    print(f"session {told['session']}, node {told['node'][:8]}")
+    for name, total in sorted(told["total"].items()):
+        free = told["available"].get(name, 0)
+        if name == "memory":
+            print(f"  memory  {(total - free) / 1e9:.1f} of {total / 1e9:.1f} GB reserved")
+        else:
+            print(f"  {name:<7} {total - free:g} of {total:g} used")
+    store = told["store"]
+    print(
+        f"  store   {store['used_bytes'] / 1e6:.1f} of {store['capacity_bytes'] / 1e6:.1f} MB "
+        f"used by {store['objects']} objects, {store['pinned_objects']} of them pinned"
+    )
+    print(f"  tasks   {told['tasks']['live']} live, {told['tasks']['ready']} waiting for resources")
+    print(f"  clients {told['workers']} workers, {told['drivers']} drivers")
+    return 0
+
+
+def memory(session: str | None) -> int:
+    """The largest objects and who holds them."""
+    from sundog import _explain
+
+    objects = sorted(ask(session, _explain.MEMORY), key=lambda item: -item["bytes"])
+    print(f"{'object':<40}  {'bytes':>14}  held by")
+    for item in objects[:MEMORY_ROWS_MAX]:
+        held = [f"pid {h['pid']}: {h['count']} references" for h in item["refs"]]
+        held += [f"pid {h['pid']}: {h['count']} views" for h in item["pins"]]
+        if item.get("internal_refs"):
+            held.append(f"the session: {item['internal_refs']}")
+        print(f"{item['object']}  {item['bytes']:>14,}  {'; '.join(held)}")
+    hidden = len(objects) - MEMORY_ROWS_MAX
+    if hidden > 0:
+        print(f"… and {hidden} smaller ones")
+    print(f"{len(objects)} objects, {sum(item['bytes'] for item in objects):,} bytes")
+    return 0

@@ -1,0 +1,200 @@
+#include "incoming.h"
+
+#include <utility>
+
+#include "object_ref.h"
+#include "wire/error_layout.h"
+#include "wire/pickle_layout.h"
+
+namespace sundog::python {
+namespace {
+
+using model::Format;
+
+// The collector is paused while a stream of this size is read: in the middle of a large one a
+// full collection costs 190 to 260 ms.
+constexpr size_t kPauseCollectorBytes = 32 * 1024;
+
+struct PinnedBuffer {
+  PyObject_HEAD
+  std::shared_ptr<client::Pinned> pin;
+  Session* session;  // owned
+  std::byte* data;
+  Py_ssize_t size;
+  bool readonly;
+};
+PyTypeObject* pinned_buffer_type = nullptr;
+
+void buffer_dealloc(PyObject* object) {
+  auto* self = reinterpret_cast<PinnedBuffer*>(object);
+  PyTypeObject* type = Py_TYPE(object);
+  std::destroy_at(&self->pin);  // before the session: its Runtime sends the pin's end
+  Py_DECREF(self->session);
+  PyObject_Free(object);
+  Py_DECREF(type);
+}
+
+int buffer_export(PyObject* object, Py_buffer* view, int flags) {
+  auto* self = reinterpret_cast<PinnedBuffer*>(object);
+  return PyBuffer_FillInfo(view, object, self->data, self->size, self->readonly, flags);
+}
+
+PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(buffer_dealloc)},
+                       {Py_bf_getbuffer, reinterpret_cast<void*>(buffer_export)},
+                       {0, nullptr}};
+PyType_Spec spec = {"sundog._core.PinnedBuffer", sizeof(PinnedBuffer), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+
+// A memoryview of `part`, which lies inside the pinned bytes.
+Object view_of(const std::shared_ptr<client::Pinned>& pin, Session* session, Bytes part,
+               bool writable) {
+  auto* buffer = PyObject_New(PinnedBuffer, pinned_buffer_type);
+  if (buffer == nullptr) return {};
+  std::construct_at(&buffer->pin, pin);
+  Py_INCREF(session);
+  buffer->session = session;
+  buffer->data = const_cast<std::byte*>(part.data());
+  buffer->size = static_cast<Py_ssize_t>(part.size());
+  buffer->readonly = !writable;
+  Object exporter = steal(reinterpret_cast<PyObject*>(buffer));
+  return steal(PyMemoryView_FromObject(exporter.ptr()));
+}
+
+Object memory_view(Bytes bytes) {
+  return steal(PyMemoryView_FromMemory(
+      const_cast<char*>(reinterpret_cast<const char*>(bytes.data())),
+      static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
+}
+
+// pickle.loads(stream, buffers=buffers).
+PyObject* load_pickle(Bytes stream, PyObject* buffers) {
+  static PyObject* loads = nullptr;  // lives as long as the interpreter
+  static PyObject* keywords = nullptr;
+  if (loads == nullptr) {
+    Object module = steal(PyImport_ImportModule("_pickle"));
+    if (!module.is_valid()) return nullptr;
+    keywords = Py_BuildValue("(s)", "buffers");
+    loads = PyObject_GetAttrString(module.ptr(), "loads");
+    if (loads == nullptr || keywords == nullptr) return nullptr;
+  }
+  Object view = memory_view(stream);
+  if (!view.is_valid()) return nullptr;
+  PyObject* arguments[] = {view.ptr(), buffers};
+  const bool pause = stream.size() >= kPauseCollectorBytes && PyGC_Disable() == 1;
+  PyObject* value = PyObject_Vectorcall(loads, arguments, 1, keywords);
+  if (pause) PyGC_Enable();
+  return value;
+}
+
+PyObject* raise_malformed(std::string_view what) {
+  std::string sentence = "a value of the store is malformed: " + std::string(what);
+  PyErr_SetString(PyExc_SystemError, sentence.c_str());
+  return nullptr;
+}
+
+PyObject* raise_task_error(Bytes bytes) {
+  auto parsed = wire::parse_task_error(bytes);
+  if (!parsed.ok()) return raise_malformed(parsed.error());
+  Object fields = steal(PyDict_New());
+  if (!fields.is_valid()) return nullptr;
+  auto set = [&fields](const char* name, Object value) {
+    return value.is_valid() && PyDict_SetItemString(fields.ptr(), name, value.ptr()) == 0;
+  };
+  const wire::TaskError& error = *parsed;
+  if (!set("task", text(error.task.hex())) ||
+      !set("pid", steal(PyLong_FromUnsignedLong(error.pid))) ||
+      !set("type", text(error.exception_type)) || !set("message", text(error.message)) ||
+      !set("traceback", text(error.traceback)) || !set("name", text(error.task_name)) ||
+      !set("source", text(error.source)) || !set("node", text(error.node)) ||
+      !set("exception", raw(error.exception)) || !set("cause", raw(error.cause))) {
+    return nullptr;
+  }
+  return raise_from("from_task", {fields.ptr()});
+}
+
+PyObject* raise_system_error(Bytes bytes) {
+  auto parsed = wire::parse_system_error(bytes);
+  if (!parsed.ok()) return raise_malformed(parsed.error());
+  Object kind = steal(PyLong_FromUnsignedLong(static_cast<unsigned long>(parsed->kind)));
+  Object name = text(parsed->task_name), sentence = text(parsed->sentence);
+  Object task = text(parsed->task.hex());
+  return raise_from("from_system", {kind.ptr(), task.ptr(), name.ptr(), sentence.ptr()});
+}
+
+template <typename T>
+T read_scalar(Bytes bytes) {
+  T value{};
+  std::memcpy(&value, bytes.data(), std::min(sizeof value, bytes.size()));
+  return value;
+}
+
+PyObject* make_ref(Bytes bytes, Session* session) {
+  const auto id = read_scalar<ObjectId>(bytes);
+  return make_object_ref(session, session->runtime->ref_from_id(id));
+}
+
+// Every format but kPickle: what is made owns its bytes.
+PyObject* to_python_flat(Format format, Bytes bytes, Session* session) {
+  const char* chars = reinterpret_cast<const char*>(bytes.data());
+  const auto size = static_cast<Py_ssize_t>(bytes.size());
+  switch (format) {
+    case Format::kNone:
+      Py_RETURN_NONE;
+    case Format::kBool:
+      return PyBool_FromLong(read_scalar<uint8_t>(bytes));
+    case Format::kInt64:
+      return PyLong_FromLongLong(read_scalar<int64_t>(bytes));
+    case Format::kFloat64:
+      return PyFloat_FromDouble(read_scalar<double>(bytes));
+    case Format::kText:
+      return PyUnicode_DecodeUTF8(chars, size, "strict");
+    case Format::kRaw:
+      return PyBytes_FromStringAndSize(chars, size);
+    case Format::kRef:
+      return make_ref(bytes, session);
+    case Format::kTaskError:
+      return raise_task_error(bytes);
+    case Format::kSystemError:
+      return raise_system_error(bytes);
+    default:
+      return PyErr_Format(PyExc_TypeError, "a value of format %d cannot be read by Python yet",
+                          static_cast<int>(format));
+  }
+}
+
+}  // namespace
+
+PyObject* to_python(const client::Fetched& value, Session* session, bool writable) {
+  const Bytes bytes = value.data->bytes();
+  if (value.format != Format::kPickle) return to_python_flat(value.format, bytes, session);
+  auto parsed = wire::parse_pickle(bytes);
+  if (!parsed.ok()) return raise_malformed(parsed.error());
+  Object buffers = steal(PyList_New(0));
+  if (!buffers.is_valid()) return nullptr;
+  for (const wire::PickleView::Buffer& part : parsed->buffers) {
+    Object view = view_of(value.data, session, part.bytes, writable);
+    if (!view.is_valid() || PyList_Append(buffers.ptr(), view.ptr()) != 0) return nullptr;
+  }
+  return load_pickle(parsed->stream, buffers.ptr());
+}
+
+PyObject* to_python_copied(Format format, Bytes bytes, Session* session) {
+  if (format != Format::kPickle) return to_python_flat(format, bytes, session);
+  auto parsed = wire::parse_pickle(bytes);
+  if (!parsed.ok()) return raise_malformed(parsed.error());
+  Object buffers = steal(PyList_New(0));
+  if (!buffers.is_valid()) return nullptr;
+  for (const wire::PickleView::Buffer& part : parsed->buffers) {
+    Object copy = raw(part.bytes);
+    if (!copy.is_valid() || PyList_Append(buffers.ptr(), copy.ptr()) != 0) return nullptr;
+  }
+  return load_pickle(parsed->stream, buffers.ptr());
+}
+
+void add_incoming(nb::module_& module) {
+  pinned_buffer_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  if (pinned_buffer_type == nullptr) throw nb::python_error();
+  module.attr("PinnedBuffer") = nb::handle(reinterpret_cast<PyObject*>(pinned_buffer_type));
+}
+
+}  // namespace sundog::python

@@ -1,0 +1,115 @@
+#include "interop.h"
+
+#include <array>
+
+namespace sundog::python {
+namespace {
+
+constexpr size_t kArgumentsMax = 8;
+
+// Exceptions that the package raises on purpose; any other type whose traceback ends in our own
+// files is a bug of ours and keeps its whole traceback.
+bool is_deliberate(PyObject* type) {
+  if (PyErr_GivenExceptionMatches(type, PyExc_TypeError) ||
+      PyErr_GivenExceptionMatches(type, PyExc_ValueError) ||
+      PyErr_GivenExceptionMatches(type, PyExc_RuntimeError)) {
+    return true;
+  }
+  Object module = steal(PyImport_ImportModule("sundog.exceptions"));
+  Object base = module.is_valid() ? steal(PyObject_GetAttrString(module.ptr(), "SundogError"))
+                                  : Object();
+  if (!base.is_valid()) {
+    PyErr_Clear();
+    return false;
+  }
+  return PyErr_GivenExceptionMatches(type, base.ptr()) != 0;
+}
+
+bool is_own_frame(PyObject* traceback, PyObject* folder) {
+  auto* frame = reinterpret_cast<PyTracebackObject*>(traceback)->tb_frame;
+  Object code = steal(reinterpret_cast<PyObject*>(PyFrame_GetCode(frame)));
+  Object file = steal(PyObject_GetAttrString(code.ptr(), "co_filename"));
+  if (!file.is_valid() || !PyUnicode_Check(file.ptr())) {
+    PyErr_Clear();
+    return false;
+  }
+  return PyUnicode_Tailmatch(file.ptr(), folder, 0, PY_SSIZE_T_MAX, -1) == 1;
+}
+
+}  // namespace
+
+Object call_package(const char* module, const char* function,
+                    std::initializer_list<PyObject*> arguments) {
+  std::string name = std::string("sundog.") + module;
+  Object loaded = steal(PyImport_ImportModule(name.c_str()));
+  if (!loaded.is_valid()) return {};
+  Object callee = steal(PyObject_GetAttrString(loaded.ptr(), function));
+  if (!callee.is_valid()) return {};
+  std::array<PyObject*, kArgumentsMax> vector{};
+  SUNDOG_CHECK(arguments.size() <= kArgumentsMax);
+  std::copy(arguments.begin(), arguments.end(), vector.begin());
+  return steal(PyObject_Vectorcall(callee.ptr(), vector.data(), arguments.size(), nullptr));
+}
+
+PyObject* raise_made(Object exception) {
+  if (!exception.is_valid()) return raise_without_own_frames();
+  PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(exception.ptr())), exception.ptr());
+  return nullptr;
+}
+
+PyObject* raise_from(const char* maker, std::initializer_list<PyObject*> arguments) {
+  return raise_made(call_package("_errors", maker, arguments));
+}
+
+PyObject* raise_call_error(const client::CallError& error) {
+  if (PyErr_Occurred() != nullptr) return nullptr;
+  if (error.status == client::CallStatus::kInterrupted) {
+    PyErr_SetNone(PyExc_KeyboardInterrupt);
+    return nullptr;
+  }
+  Object status = steal(PyLong_FromLong(static_cast<long>(error.status)));
+  Object sentence = text(error.text);
+  return raise_from("from_call", {status.ptr(), sentence.ptr()});
+}
+
+PyObject* raise_without_own_frames() {
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  Object kept = borrow(traceback);
+  Object package = steal(PyImport_ImportModule("sundog"));
+  Object path = package.is_valid() ? steal(PyObject_GetAttrString(package.ptr(), "_folder"))
+                                   : Object();
+  PyErr_Clear();
+  if (path.is_valid()) {
+    while (kept.is_valid() && is_own_frame(kept.ptr(), path.ptr())) {
+      PyObject* next =
+          reinterpret_cast<PyObject*>(reinterpret_cast<PyTracebackObject*>(kept.ptr())->tb_next);
+      kept = borrow(next);
+    }
+    if (kept.is_valid() || is_deliberate(type)) {
+      Py_XDECREF(traceback);
+      traceback = kept.release().ptr();
+      PyException_SetTraceback(value, traceback != nullptr ? traceback : Py_None);
+    }
+  }
+  PyErr_Restore(type, value, traceback);
+  return nullptr;
+}
+
+void GilYielder::release() { state_ = PyEval_SaveThread(); }
+
+void GilYielder::acquire() {
+  PyEval_RestoreThread(state_);
+  state_ = nullptr;
+}
+
+bool GilYielder::interrupted() {
+  const bool released = state_ != nullptr;
+  if (released) acquire();
+  raised_ = raised_ || PyErr_CheckSignals() != 0;
+  if (released) release();
+  return raised_;
+}
+
+}  // namespace sundog::python

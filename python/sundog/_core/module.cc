@@ -1,0 +1,25 @@
+// sundog._core: what the package needs of client::Runtime, and nothing else.
+#include "calls.h"
+#include "incoming.h"
+#include "object_ref.h"
+#include "output_queue.h"
+#include "public_function.h"
+#include "remote_function.h"
+#include "session.h"
+#include "worker_loop.h"
+
+#include "model/limits.h"
+
+NB_MODULE(_core, module) {
+  using namespace sundog::python;
+  module.doc() = "The C++ part of Sundog; use the names of the package `sundog`.";
+  module.attr("PROTOCOL") = sundog::model::kProtocolVersion;
+  add_session(module);
+  add_object_ref(module);
+  add_incoming(module);
+  add_calls(module);
+  add_remote_function(module);
+  add_public_function(module);
+  add_output_queue(module);
+  add_worker_loop(module);
+}

@@ -1,0 +1,246 @@
+#include "session.h"
+
+#include <sys/time.h>
+
+#include <string>
+#include <vector>
+
+#include "output_queue.h"
+
+namespace sundog::python {
+namespace {
+
+// The process's sessions; the GIL protects it.
+struct State {
+  PyTypeObject* type = nullptr;
+  Session* current = nullptr;  // owned
+  uint64_t opened = 0;
+};
+State state;
+
+Session* self_of(PyObject* object) { return reinterpret_cast<Session*>(object); }
+
+void session_dealloc(PyObject* object) {
+  Session* self = self_of(object);
+  PyTypeObject* type = Py_TYPE(object);
+  delete self->runtime;
+  PyObject_Free(object);
+  Py_DECREF(type);
+}
+
+double now_seconds() {
+  timeval now{};
+  gettimeofday(&now, nullptr);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_usec) / 1e6;
+}
+
+PyObject* session_close(PyObject* object, PyObject*) {
+  Session* self = self_of(object);
+  if (self->ended == 0) {
+    self->ended = now_seconds();
+    Object kept = borrow(object);
+    if (state.current == self) Py_CLEAR(state.current);
+    GilYielder yielder;
+    yielder.release();
+    self->runtime->shutdown();
+    yielder.acquire();
+  }
+  Py_RETURN_NONE;
+}
+
+PyObject* session_query(PyObject* object, PyObject* args) {
+  int question = 0;
+  const char* argument = "";
+  if (!PyArg_ParseTuple(args, "i|s", &question, &argument)) return nullptr;
+  GilYielder yielder;
+  auto answer = self_of(object)->runtime->query(static_cast<model::Question>(question), argument,
+                                                &yielder);
+  if (yielder.raised()) return nullptr;
+  if (!answer.ok()) return raise_call_error(answer.error());
+  return text(*answer).release().ptr();
+}
+
+PyObject* session_put_function(PyObject* object, PyObject* args) {
+  Py_buffer pickled;
+  PyObject* contained = nullptr;
+  if (!PyArg_ParseTuple(args, "y*O!", &pickled, &PyList_Type, &contained)) return nullptr;
+  std::vector<ObjectId> ids;
+  bool valid = true;
+  for (Py_ssize_t i = 0; i < PyList_GET_SIZE(contained); ++i) {
+    PyObject* item = PyList_GET_ITEM(contained, i);
+    valid = valid && PyBytes_Check(item) && PyBytes_GET_SIZE(item) == sizeof(ObjectId);
+    if (!valid) break;
+    std::memcpy(&ids.emplace_back(), PyBytes_AS_STRING(item), sizeof(ObjectId));
+  }
+  PyObject* out = nullptr;
+  if (!valid) {
+    PyErr_SetString(PyExc_TypeError, "contained ids are bytes objects of 20 bytes");
+  } else {
+    GilYielder yielder;
+    Bytes view{static_cast<const std::byte*>(pickled.buf), static_cast<size_t>(pickled.len)};
+    auto id = self_of(object)->runtime->put_function(view, ids, &yielder);
+    if (!yielder.raised()) {
+      out = id.ok() ? raw({reinterpret_cast<const std::byte*>(&*id), sizeof(ObjectId)})
+                          .release()
+                          .ptr()
+                    : raise_call_error(id.error());
+    }
+  }
+  PyBuffer_Release(&pickled);
+  return out;
+}
+
+bool read_resources(PyObject* dict, std::vector<std::pair<std::string, int64_t>>* out) {
+  PyObject *key = nullptr, *value = nullptr;
+  Py_ssize_t position = 0;
+  while (PyDict_Next(dict, &position, &key, &value)) {
+    const char* name = PyUnicode_AsUTF8(key);
+    const int64_t amount = PyLong_AsLongLong(value);
+    if (name == nullptr || (amount == -1 && PyErr_Occurred() != nullptr)) return false;
+    out->emplace_back(name, amount);
+  }
+  return true;
+}
+
+PyObject* session_define(PyObject* object, PyObject* args) {
+  const char *function = nullptr, *name = nullptr, *source = nullptr;
+  Py_ssize_t size = 0;
+  PyObject* resources = nullptr;
+  int max_retries = 0, retry_exceptions = 0;
+  if (!PyArg_ParseTuple(args, "y#ssO!ip", &function, &size, &name, &source, &PyDict_Type,
+                        &resources, &max_retries, &retry_exceptions)) {
+    return nullptr;
+  }
+  if (size != sizeof(ObjectId)) {
+    PyErr_SetString(PyExc_ValueError, "a function's id has 20 bytes");
+    return nullptr;
+  }
+  client::TaskOptions options;
+  options.name = name;
+  options.source = source;
+  options.max_retries = max_retries;
+  options.retry_exceptions = retry_exceptions != 0;
+  if (!read_resources(resources, &options.resources)) return nullptr;
+  ObjectId id;
+  std::memcpy(&id, function, sizeof id);
+  auto number = self_of(object)->runtime->define_template(options, id);
+  if (!number.ok()) return raise_call_error(number.error());
+  return PyLong_FromUnsignedLong(*number);
+}
+
+PyObject* session_info(PyObject* object, PyObject*) {
+  const client::SessionInfo& info = self_of(object)->runtime->info();
+  std::string node = info.node.hex();
+  return Py_BuildValue("{s:s,s:s,s:s,s:I,s:I,s:K,s:K,s:L,s:L}", "session", info.session.c_str(),
+                       "session_dir", info.session_dir.c_str(), "node", node.c_str(), "job",
+                       info.job.value, "daemon_pid", info.daemon_pid, "store_bytes",
+                       static_cast<unsigned long long>(info.store_bytes), "total_memory_bytes",
+                       static_cast<unsigned long long>(info.total_memory_bytes), "num_cpus",
+                       static_cast<long long>(info.num_cpus), "num_gpus",
+                       static_cast<long long>(info.num_gpus));
+}
+
+PyObject* get_name(PyObject* object, void*) {
+  return text(self_of(object)->runtime->info().session).release().ptr();
+}
+PyObject* get_ended(PyObject* object, void*) { return PyFloat_FromDouble(self_of(object)->ended); }
+PyObject* get_is_worker(PyObject* object, void*) {
+  return PyBool_FromLong(self_of(object)->is_worker);
+}
+PyObject* get_connected(PyObject* object, void*) {
+  return PyBool_FromLong(self_of(object)->ended == 0 && self_of(object)->runtime->connected());
+}
+
+PyMethodDef methods[] = {
+    {"close", session_close, METH_NOARGS,
+     "close($self)\n--\n\nEnds the session; what it brought here stays readable."},
+    {"query", session_query, METH_VARARGS,
+     "query($self, question, argument='')\n--\n\nAsks the daemon; the answer is JSON."},
+    {"put_function", session_put_function, METH_VARARGS,
+     "put_function($self, pickled, contained)\n--\n\nStores a pickled function; its id."},
+    {"define", session_define, METH_VARARGS,
+     "define($self, function, name, source, resources, max_retries, retry_exceptions)\n--\n\n"
+     "Announces a function with its options; the number that submissions name."},
+    {"info", session_info, METH_NOARGS, "info($self)\n--\n\nWhat the daemon said of itself."},
+    {nullptr, nullptr, 0, nullptr}};
+PyGetSetDef getters[] = {
+    {"name", get_name, nullptr, "The session's name.", nullptr},
+    {"ended", get_ended, nullptr, "When it was shut down, as time.time(); 0 before.", nullptr},
+    {"is_worker", get_is_worker, nullptr, "Whether this process runs tasks.", nullptr},
+    {"connected", get_connected, nullptr, "Whether the daemon is there.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(session_dealloc)},
+                       {Py_tp_methods, methods},
+                       {Py_tp_getset, getters},
+                       {0, nullptr}};
+PyType_Spec spec = {"sundog._core.Session", sizeof(Session), 0,
+                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
+
+nb::object connect(const std::string& daemon, const std::vector<std::string>& arguments,
+                   uint32_t prestart, const std::string& entry_point, const std::string& address) {
+  client::DriverConfig config{daemon, arguments, prestart, entry_point, address};
+  GilYielder yielder;
+  yielder.release();
+  auto runtime = client::Runtime::connect_driver(config);
+  yielder.acquire();
+  if (!runtime.ok()) {
+    raise_call_error(runtime.error());
+    throw nb::python_error();
+  }
+  collect_output(runtime->get());
+  Session* session = open_session(std::move(*runtime), false);
+  if (session == nullptr) throw nb::python_error();
+  return nb::borrow(reinterpret_cast<PyObject*>(session));
+}
+
+void after_fork_in_child() {
+  if (state.current != nullptr) state.current->runtime->after_fork_in_child();
+}
+
+nb::object current() {
+  if (state.current == nullptr) return nb::none();
+  return nb::borrow(reinterpret_cast<PyObject*>(state.current));
+}
+
+}  // namespace
+
+Session* open_session(std::unique_ptr<client::Runtime> runtime, bool is_worker) {
+  Session* session = PyObject_New(Session, state.type);
+  if (session == nullptr) return nullptr;
+  session->runtime = runtime.release();
+  session->number = ++state.opened;
+  session->ended = 0;
+  session->is_worker = is_worker;
+  Py_XSETREF(state.current, session);
+  return session;
+}
+
+Session* current_session() { return state.current; }
+uint64_t current_session_number() {
+  return state.current != nullptr ? state.current->number : 0;
+}
+
+Session* need_session() {
+  if (state.current != nullptr) [[likely]] return state.current;
+  Object started = call_package("_session", "start_by_default", {});
+  if (!started.is_valid()) {
+    raise_without_own_frames();
+    return nullptr;
+  }
+  if (state.current == nullptr) PyErr_SetString(PyExc_RuntimeError, "no session was started");
+  return state.current;
+}
+
+void add_session(nb::module_& module) {
+  state.type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
+  if (state.type == nullptr) throw nb::python_error();
+  module.attr("Session") = nb::handle(reinterpret_cast<PyObject*>(state.type));
+  module.def("connect", &connect, nb::arg("daemon"), nb::arg("arguments"), nb::arg("prestart"),
+             nb::arg("entry_point"), nb::arg("address"),
+             "Starts a daemon, or joins the one at `address`, and makes the session current.");
+  module.def("current_session", &current, "The current session, or None.");
+  module.def("after_fork_in_child", &after_fork_in_child,
+             "Tells the session that this process is a forked child and no client.");
+}
+
+}  // namespace sundog::python

@@ -1,0 +1,333 @@
+#include "worker_loop.h"
+
+#include <ctime>
+#include <utility>
+#include <vector>
+
+#include "base/tables.h"
+#include "incoming.h"
+#include "model/limits.h"
+#include "object_ref.h"
+#include "outgoing.h"
+#include "wire/arguments.h"
+#include "wire/error_layout.h"
+
+namespace sundog::python {
+namespace {
+
+TimeNs now() {
+  timespec t{};
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec * kSecond + t.tv_nsec;
+}
+
+// The task that this process runs; read by get_runtime_context. Null between tasks.
+const client::TaskCall* running = nullptr;
+
+Object text_item(PyObject* dict, const char* key) {
+  PyObject* item = PyDict_GetItemString(dict, key);
+  return item != nullptr ? borrow(item) : Object();
+}
+std::string_view as_view(const Object& string) {
+  Py_ssize_t size = 0;
+  const char* data = string.is_valid() && PyUnicode_Check(string.ptr())
+                         ? PyUnicode_AsUTF8AndSize(string.ptr(), &size)
+                         : nullptr;
+  if (data == nullptr) PyErr_Clear();
+  return data != nullptr ? std::string_view(data, static_cast<size_t>(size)) : std::string_view();
+}
+Bytes as_byte_view(const Object& bytes) {
+  if (!bytes.is_valid() || !PyBytes_Check(bytes.ptr())) return {};
+  return {reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(bytes.ptr())),
+          static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
+}
+
+class WorkerLoop {
+ public:
+  explicit WorkerLoop(Session* session) : session_(session), runtime_(session->runtime) {}
+  ~WorkerLoop() {
+    for (PyObject* function : functions_) Py_DECREF(function);
+  }
+
+  // Until the daemon says stop or is gone. False with an exception set that ends the process:
+  // SystemExit of a task, or a failure to hand a result over.
+  bool run() {
+    while (true) {
+      GilYielder yielder;
+      std::optional<client::TaskCall> call = runtime_->next_task(&yielder);
+      if (yielder.raised()) PyErr_Clear();  // a signal for the driver, not for a worker
+      if (!call) return true;
+      if (!run_one(*call)) return false;
+    }
+  }
+
+ private:
+  bool run_one(const client::TaskCall& call) {
+    running = &call;
+    started_ = now();
+    Object value = call_function(call);
+    if (value.is_valid()) {
+      value = hand_over(call, std::move(value));
+    }
+    flush_output();
+    bool done = false;
+    if (value.is_valid()) {
+      done = finish(call, false);
+    } else if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
+      done = hand_over_error(call) && finish(call, true);
+    }
+    running = nullptr;
+    return done;
+  }
+
+  bool finish(const client::TaskCall& call, bool failed) {
+    auto finished = runtime_->finish(call, failed, failed && call.retry_exceptions, started_,
+                                     now());
+    if (finished.ok()) return true;
+    raise_call_error(finished.error());
+    return false;
+  }
+
+  // ---- the function and its arguments
+
+  Object call_function(const client::TaskCall& call) {
+    PyObject* function = function_of(call);
+    if (function == nullptr) return {};
+    auto parsed = wire::parse_arguments(call.arguments, call.refs.size(), &scratch_);
+    if (!parsed.ok()) {
+      PyErr_SetString(PyExc_SystemError, parsed.error().c_str());
+      return {};
+    }
+    const size_t num_positional = parsed->positional.size();
+    std::vector<Object> arguments;
+    arguments.reserve(num_positional + parsed->keyword.size());
+    Object names;
+    for (const wire::ParsedArgument& argument : parsed->positional) {
+      if (!add_argument(call, argument, &arguments)) return {};
+    }
+    if (!parsed->keyword.empty()) {
+      names = steal(PyTuple_New(static_cast<Py_ssize_t>(parsed->keyword.size())));
+      Py_ssize_t at = 0;
+      for (const wire::ParsedArgument& argument : parsed->keyword) {
+        if (!add_argument(call, argument, &arguments)) return {};
+        PyTuple_SET_ITEM(names.ptr(), at++, text(argument.name).release().ptr());
+      }
+    }
+    vector_.clear();
+    for (const Object& argument : arguments) vector_.push_back(argument.ptr());
+    return steal(PyObject_Vectorcall(function, vector_.data(), num_positional,
+                                     names.is_valid() ? names.ptr() : nullptr));
+  }
+
+  bool add_argument(const client::TaskCall& call, const wire::ParsedArgument& argument,
+                    std::vector<Object>* out) {
+    Object value = steal(argument.is_reference()
+                             ? to_python(call.refs[argument.ref_index], session_, false)
+                             : to_python_copied(argument.format, argument.bytes, session_));
+    if (!value.is_valid()) return false;
+    out->push_back(std::move(value));
+    return true;
+  }
+
+  // Borrowed; null with an exception set.
+  PyObject* function_of(const client::TaskCall& call) {
+    auto known = by_id_.find(call.function);
+    if (known != by_id_.end() && !call.function.is_nil()) [[likely]] return known->second;
+    Object function = call.function.is_nil() ? import_by_name(call.name) : load(call.function);
+    if (!function.is_valid()) return nullptr;
+    functions_.push_back(function.release().ptr());
+    if (!call.function.is_nil()) by_id_[call.function] = functions_.back();
+    return functions_.back();
+  }
+
+  Object load(const ObjectId& id) {
+    client::RefHandle handle = runtime_->ref_from_id(id);
+    client::Entry* entry = handle.get();
+    std::vector<client::Fetched> fetched;
+    GilYielder yielder;
+    auto got = runtime_->get({&entry, 1}, kNever, &yielder, &fetched);
+    if (yielder.raised()) return {};
+    if (!got.ok()) {
+      raise_call_error(got.error());
+      return {};
+    }
+    if (model::is_error(fetched[0].format)) {
+      to_python(fetched[0], session_, false);
+      return {};
+    }
+    Object pickled = raw(fetched[0].data->bytes());
+    Object binary = raw({reinterpret_cast<const std::byte*>(&id), sizeof id});
+    return call_package("_pickling", "load_function", {pickled.ptr(), binary.ptr()});
+  }
+
+  // A caller in another language names the function.
+  Object import_by_name(std::string_view name) {
+    Object python_name = text(name);
+    return call_package("_pickling", "import_function", {python_name.ptr()});
+  }
+
+  // ---- results
+
+  // Gives all results to the Runtime; the value back, or null with an exception set.
+  Object hand_over(const client::TaskCall& call, Object value) {
+    if (call.num_results == 0) return value;
+    if (call.num_results == 1) {
+      if (!hand_over_one(call, 0, value.ptr())) return {};
+      return value;
+    }
+    Object items = steal(PySequence_Fast(value.ptr(), ""));
+    if (!items.is_valid()) PyErr_Clear();
+    if (!items.is_valid() || PySequence_Fast_GET_SIZE(items.ptr()) != call.num_results) {
+      Object name = text(call.name), wanted = steal(PyLong_FromUnsignedLong(call.num_results));
+      raise_from("wrong_number_of_results", {name.ptr(), wanted.ptr(), value.ptr()});
+      return {};
+    }
+    for (uint32_t i = 0; i < call.num_results; ++i) {
+      if (!hand_over_one(call, i, PySequence_Fast_ITEMS(items.ptr())[i])) return {};
+    }
+    return value;
+  }
+
+  bool hand_over_one(const client::TaskCall& call, uint32_t index, PyObject* value) {
+    Outgoing outgoing;
+    if (!outgoing.take(value)) {
+      PyObject *type = nullptr, *cause = nullptr, *traceback = nullptr;
+      PyErr_Fetch(&type, &cause, &traceback);
+      PyErr_NormalizeException(&type, &cause, &traceback);
+      Object name = text(call.name);
+      raise_from("unpicklable_result", {name.ptr(), value, cause});
+      Py_XDECREF(type);
+      Py_XDECREF(cause);
+      Py_XDECREF(traceback);
+      return false;
+    }
+    std::unique_ptr<client::Room> room;
+    client::OutValue out{outgoing.format(), {}, outgoing.contained()};
+    if (outgoing.size() > model::kInlineValueBytesMax) {
+      room = fill_room(session_, outgoing);
+      if (room == nullptr) return false;
+    } else {
+      out.bytes = outgoing.in_one_piece();
+    }
+    auto added = runtime_->add_result(call, index, out, std::move(room));
+    if (added.ok()) return true;
+    raise_call_error(added.error());
+    return false;
+  }
+
+  // The pending exception becomes every result of the task.
+  bool hand_over_error(const client::TaskCall& call) {
+    PyObject *type = nullptr, *exception = nullptr, *traceback = nullptr;
+    PyErr_Fetch(&type, &exception, &traceback);
+    PyErr_NormalizeException(&type, &exception, &traceback);
+    if (traceback != nullptr) PyException_SetTraceback(exception, traceback);
+    Object name = text(call.name);
+    Object told = call_package("_errors", "describe", {exception, name.ptr()});
+    Py_XDECREF(type);
+    Py_XDECREF(exception);
+    Py_XDECREF(traceback);
+    if (!told.is_valid()) return false;
+    std::vector<std::byte> bytes = encode_error(call, told.ptr());
+    for (uint32_t i = 0; i < call.num_results; ++i) {
+      if (!hand_over_bytes(call, i, model::Format::kTaskError, bytes)) return false;
+    }
+    return true;
+  }
+
+  std::vector<std::byte> encode_error(const client::TaskCall& call, PyObject* told) {
+    Object type = text_item(told, "type"), message = text_item(told, "message");
+    Object trace = text_item(told, "traceback"), source = text_item(told, "source");
+    Object node = text_item(told, "node"), name = text_item(told, "name");
+    Object exception = text_item(told, "exception"), cause = text_item(told, "cause");
+    wire::TaskError error;
+    error.task = call.task;
+    error.pid = static_cast<uint32_t>(getpid());
+    error.exception_type = as_view(type);
+    error.message = as_view(message);
+    error.traceback = as_view(trace);
+    error.task_name = as_view(name);
+    error.source = as_view(source);
+    error.node = as_view(node);
+    error.exception = as_byte_view(exception);
+    error.cause = as_byte_view(cause);
+    std::vector<std::byte> bytes;
+    wire::encode_task_error(error, &bytes);
+    return bytes;
+  }
+
+  bool hand_over_bytes(const client::TaskCall& call, uint32_t index, model::Format format,
+                       Bytes bytes) {
+    std::unique_ptr<client::Room> room;
+    client::OutValue out{format, bytes, {}};
+    if (bytes.size() > model::kInlineValueBytesMax) {
+      GilYielder yielder;
+      auto granted = runtime_->allocate(bytes.size(), &yielder);
+      if (!granted.ok()) {
+        raise_call_error(granted.error());
+        return false;
+      }
+      room = std::move(*granted);
+      std::memcpy(room->data(), bytes.data(), bytes.size());
+      out.bytes = {};
+    }
+    auto added = runtime_->add_result(call, index, out, std::move(room));
+    if (added.ok()) return true;
+    raise_call_error(added.error());
+    return false;
+  }
+
+  // What a task printed without a newline belongs to it, not to the next one.
+  static void flush_output() {
+    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+    PyErr_Fetch(&type, &value, &traceback);
+    for (const char* name : {"stdout", "stderr"}) {
+      PyObject* stream = PySys_GetObject(name);
+      if (stream == nullptr || stream == Py_None) continue;
+      Object flushed = steal(PyObject_CallMethod(stream, "flush", nullptr));
+      if (!flushed.is_valid()) PyErr_Clear();
+    }
+    PyErr_Restore(type, value, traceback);
+  }
+
+  Session* session_;
+  client::Runtime* runtime_;
+  TimeNs started_ = 0;
+  IdMap<ObjectId, PyObject*> by_id_;
+  std::vector<PyObject*> functions_;  // owned
+  std::vector<wire::ParsedArgument> scratch_;
+  std::vector<PyObject*> vector_;
+};
+
+PyObject* run_worker(PyObject*, PyObject* args) {
+  int control = -1;
+  unsigned int job = 0;
+  unsigned long long runtime_env = 0, token = 0;
+  if (!PyArg_ParseTuple(args, "iIKK", &control, &job, &runtime_env, &token)) return nullptr;
+  auto runtime = client::Runtime::connect_worker(control, JobId{job}, model::Language::kPython,
+                                                 runtime_env, token);
+  if (!runtime.ok()) return raise_call_error(runtime.error());
+  Session* session = open_session(std::move(*runtime), true);
+  if (session == nullptr || !WorkerLoop(session).run()) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* current_task(PyObject*, PyObject*) {
+  if (running == nullptr) Py_RETURN_NONE;
+  Object task = text(running->task.hex()), name = text(running->name);
+  return Py_BuildValue("(OOI)", task.ptr(), name.ptr(), running->attempt);
+}
+
+PyMethodDef functions[] = {
+    {"run_worker", run_worker, METH_VARARGS,
+     "run_worker(control_fd, job, runtime_env, token)\n--\n\nRuns tasks until told to stop."},
+    {"current_task", current_task, METH_NOARGS,
+     "current_task()\n--\n\n(task id in hex, name, attempt) of the running task, or None."},
+    {nullptr, nullptr, 0, nullptr}};
+
+}  // namespace
+
+void add_worker_loop(nb::module_& module) {
+  if (PyModule_AddFunctions(module.ptr(), functions) != 0) throw nb::python_error();
+}
+
+}  // namespace sundog::python

@@ -1,0 +1,400 @@
+"""Makes the exceptions that users see. Every function returns the exception; the C++ part raises
+it, so that a traceback shows the user's lines only."""
+
+from __future__ import annotations
+
+import os
+import sys
+from time import localtime, strftime
+
+from sundog import exceptions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import CodeType, TracebackType
+
+    from sundog import _core
+    from sundog._function import RemoteFunction
+
+# model::ErrorKind
+SYSTEM_ERRORS: dict[int, type[exceptions.SundogError]] = {
+    1: exceptions.WorkerCrashedError,
+    2: exceptions.NodeDiedError,
+    3: exceptions.ObjectLostError,
+    4: exceptions.ObjectStoreFullError,
+    5: exceptions.TaskUnschedulableError,
+    6: exceptions.TaskCancelledError,
+    7: exceptions.GetTimeoutError,
+    8: exceptions.OutOfMemoryError,
+    9: exceptions.WorkerCrashedError,
+    10: exceptions.ActorDiedError,
+}
+# client::CallStatus
+CALL_ERRORS: dict[int, type[Exception]] = {
+    1: exceptions.GetTimeoutError,
+    3: exceptions.NodeDiedError,
+    4: exceptions.SundogError,
+    5: exceptions.SundogError,
+    6: exceptions.ObjectStoreFullError,
+    7: ValueError,
+}
+FORKED_CHILD = 5
+OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+TRACEBACK_FRAMES_MAX = 20
+REPR_MAX = 60
+
+
+def short_repr(value: object) -> str:
+    """A repr for a message: one line, never long, never an error."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = object.__repr__(value)
+    text = " ".join(text.split())
+    return text if len(text) <= REPR_MAX else text[: REPR_MAX - 1] + "…"
+
+
+def short_id(task: str) -> str:
+    """A task's id for people. The first 8 digits are the job's and tell nothing."""
+    return task[8:12] + "…"
+
+
+def type_name(value: object) -> str:
+    """``_thread.lock``, ``int``, ``package.module.Class``."""
+    cls = type(value)
+    return (
+        cls.__qualname__
+        if cls.__module__ == "builtins"
+        else f"{cls.__module__}.{cls.__qualname__}"
+    )
+
+
+# ---------------------------------------------------------------- failed tasks, at the caller
+
+
+def from_task(fields: dict[str, object]) -> exceptions.TaskError:
+    """The error of a task whose code raised: ``fields`` are those of wire::TaskError."""
+    error = rebuild({**fields, "exception": load(fields["exception"])})
+    cause = load(fields["cause"])
+    if isinstance(cause, BaseException) and error.cause is not None:
+        error.cause.__cause__ = cause
+    return error
+
+
+def load(pickled: object) -> object:
+    """The object, or None if there is none or it cannot be loaded here."""
+    if not pickled:
+        return None
+    import pickle
+
+    try:
+        return pickle.loads(pickled)  # type: ignore[arg-type]
+    except Exception:
+        return None
+
+
+def rebuild(fields: Mapping[str, object]) -> exceptions.TaskError:
+    """A TaskError that is also an instance of its cause's class."""
+    cause = fields["exception"]
+    cause = cause if isinstance(cause, Exception) else None
+    error = instance_of_cause(cause) if cause is not None else None
+    if error is None:
+        error = exceptions.TaskError(f"{fields['type']}: {fields['message']}")
+    error.cause = cause
+    error.remote_traceback = str(fields["traceback"])
+    error.function_name = str(fields["name"])
+    error.pid = int(str(fields["pid"]))
+    error.node = str(fields["node"])
+    error.task_id = str(fields["task"])
+    place = f"  in {error.function_name}, {fields['source']}, pid {error.pid} on node {error.node}"
+    add_note(error, place)
+    if cause is not None:
+        error.__cause__ = cause
+        add_note(cause, error.remote_traceback.rstrip())
+    else:
+        add_note(error, error.remote_traceback.rstrip())
+    return error
+
+
+def parts_of(error: exceptions.TaskError) -> dict[str, object]:
+    """What ``rebuild`` needs to make the error again."""
+    cause = error.cause
+    return {
+        "exception": cause,
+        "type": type(cause).__name__ if cause is not None else "",
+        "message": str(error),
+        "traceback": error.remote_traceback,
+        "name": error.function_name,
+        "source": getattr(error, "source", ""),
+        "pid": error.pid,
+        "node": error.node,
+        "task": error.task_id,
+    }
+
+
+def instance_of_cause(cause: Exception) -> exceptions.TaskError | None:
+    """An instance of a class derived from TaskError and the cause's; None where Python objects."""
+    cause_class = type(cause)
+    members = {
+        "__module__": cause_class.__module__,
+        "__qualname__": cause_class.__qualname__,
+        "__init__": lambda self, *args: None,
+        "__str__": lambda self: str(self.cause) if self.cause is not None else "",
+        "__doc__": cause_class.__doc__,
+    }
+    try:
+        made = type(cause_class.__name__, (exceptions.TaskError, cause_class), members)
+        error = made.__new__(made, *cause.args)
+        initialize_builtin_part(error, cause)
+        error.__dict__.update(
+            {name: value for name, value in vars(cause).items() if name != "__notes__"}
+        )
+    except Exception:
+        return None
+    return error if isinstance(error, exceptions.TaskError) else None
+
+
+def initialize_builtin_part(error: BaseException, cause: BaseException) -> None:
+    """Fills what the interpreter keeps outside ``__dict__`` (OSError.errno, UnicodeError.start)."""
+    for base in type(cause).__mro__:
+        if base.__module__ == "builtins" and base is not BaseException:
+            base.__init__(error, *cause.args)  # type: ignore[misc]
+            return
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """``BaseException.add_note``, which Python 3.10 has not."""
+    if note and sys.version_info >= (3, 11):
+        error.add_note(note)
+
+
+def from_system(
+    kind: int, task: str, name: str, sentence: str
+) -> exceptions.SundogError:
+    """The error of a task or object for a failure that the runtime determined."""
+    del task, name  # the sentence names them
+    return SYSTEM_ERRORS.get(kind, exceptions.SystemError)(sentence)
+
+
+def from_call(status: int, sentence: str) -> Exception:
+    """The error of a call that could not be made."""
+    if status == FORKED_CHILD:
+        return forked_child()
+    return CALL_ERRORS.get(status, exceptions.SystemError)(sentence)
+
+
+def forked_child() -> exceptions.SundogError:
+    """What a call in a forked child raises."""
+    return exceptions.SundogError(
+        "this process was forked from a client of a session and is none itself: arrays that it "
+        'holds stay readable, nothing else works. Call sundog.init(address="auto") here to make '
+        "it one."
+    )
+
+
+# ---------------------------------------------------------------- failed tasks, at the worker
+
+
+def describe(error: BaseException, name: str) -> dict[str, object]:
+    """What a worker sends of an exception that a task raised: the fields of wire::TaskError."""
+    inner = error
+    if isinstance(error, exceptions.TaskError) and error.cause is not None:
+        inner = error.cause  # a task that it waited for failed: the first cause is what counts
+    frames = user_frames(error.__traceback__)
+    text = format_frames(frames)
+    if inner is not error and isinstance(error, exceptions.TaskError):
+        text = error.remote_traceback.rstrip() + f"\n  awaited in {name}:\n" + text
+    return {
+        "type": type(inner).__name__,
+        "message": str(inner),
+        "traceback": text,
+        "name": name,
+        "source": place_of(frames[-1]) if frames else "",
+        "node": os.uname().nodename,
+        "exception": dump(inner),
+        "cause": dump(inner.__cause__),
+    }
+
+
+def dump(error: BaseException | None) -> bytes:
+    """The exception pickled, if it can be pickled and loaded again; else nothing."""
+    if error is None:
+        return b""
+    import pickle
+
+    from sundog import _pickling
+
+    try:
+        pickled = _pickling.dumps(error)
+        pickle.loads(pickled)
+    except Exception:
+        return b""
+    return pickled
+
+
+def user_frames(traceback: TracebackType | None) -> list[tuple[CodeType, int]]:
+    """The frames below ours, outermost first: (code, line)."""
+    frames = []
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if not code.co_filename.startswith(OWN_FOLDER):
+            frames.append((code, traceback.tb_lineno))
+        traceback = traceback.tb_next
+    return frames
+
+
+def place_of(frame: tuple[CodeType, int]) -> str:
+    """``hello.py:12``."""
+    return f"{os.path.basename(frame[0].co_filename)}:{frame[1]}"
+
+
+def format_frames(frames: list[tuple[CodeType, int]]) -> str:
+    """As Python formats a traceback's lines; the middle of a deep one is left out."""
+    import linecache
+
+    hidden = max(0, len(frames) - TRACEBACK_FRAMES_MAX)
+    lines = []
+    for index, (code, line) in enumerate(frames):
+        if hidden and index == 1:
+            lines.append(f"  … {hidden} more calls …")
+        if hidden and 1 <= index <= hidden:
+            continue
+        lines.append(f'  File "{code.co_filename}", line {line}, in {code.co_name}')
+        source = linecache.getline(code.co_filename, line).strip()
+        if source:
+            lines.append(f"    {source}")
+    return "\n".join(lines)
+
+
+# ---------------------------------------------------------------- wrong calls
+
+
+def get_of_something_else(given: object) -> TypeError:
+    """``get(5)``, ``get([ref, 5])``."""
+    if isinstance(given, (list, tuple)):
+        given = [given]
+        from sundog import _core
+
+        for index, item in enumerate(given[0]):
+            if not isinstance(item, _core.ObjectRef):
+                return TypeError(
+                    "get() takes an ObjectRef or a list of them, got a "
+                    f"{type(given[0]).__name__} with {type_name(item)} at index {index}: "
+                    f"{short_repr(item)}"
+                )
+    return TypeError(
+        f"get() takes an ObjectRef or a list of them, got {type_name(given)}: {short_repr(given)}"
+    )
+
+
+def wait_for_something_else(given: object) -> TypeError:
+    """``wait(ref)``, ``wait([5])``."""
+    from sundog import _core
+
+    if isinstance(given, _core.ObjectRef):
+        return TypeError("wait() takes a list of ObjectRefs, got one ObjectRef: wait([ref])")
+    if isinstance(given, list):
+        for index, item in enumerate(given):
+            if not isinstance(item, _core.ObjectRef):
+                return TypeError(
+                    f"wait() takes a list of ObjectRefs, got a list with {type_name(item)} at "
+                    f"index {index}: {short_repr(item)}"
+                )
+    return TypeError(
+        f"wait() takes a list of ObjectRefs, got {type_name(given)}: {short_repr(given)}"
+    )
+
+
+def called_directly(
+    function: RemoteFunction, args: Sequence[object], kwargs: Mapping[str, object] | None
+) -> TypeError:
+    """``f(3)`` instead of ``f.remote(3)``."""
+    given = [short_repr(arg) for arg in args]
+    given += [f"{name}={short_repr(value)}" for name, value in (kwargs or {}).items()]
+    name = function.__name__
+    call = ", ".join(given)
+    return TypeError(
+        f"'{name}' is a remote function: call {name}.remote({call}), or "
+        f"{name}.__wrapped__({call}) to run it here."
+    )
+
+
+def wrong_number_of_results(name: str, wanted: int, value: object) -> ValueError:
+    """A task with ``num_returns`` returned something else."""
+    try:
+        got = f"{len(value)} values"  # type: ignore[arg-type]
+    except TypeError:
+        got = f"one {type_name(value)}"
+    return ValueError(f"{name}() has num_returns={wanted}, but it returned {got}")
+
+
+def unpicklable_argument(
+    function: RemoteFunction, where: int | str, value: object, error: BaseException
+) -> BaseException:
+    """An argument that cannot be sent, with the path to the member that is at fault."""
+    from sundog import _signature, _unpicklable
+
+    name = _signature.parameter_name(function, where)
+    return _unpicklable.exception(
+        f"cannot send argument '{name}' of {function.__name__}()", name, value, error
+    )
+
+
+def unpicklable_value(value: object, error: BaseException) -> BaseException:
+    """A value that cannot be put."""
+    from sundog import _unpicklable
+
+    return _unpicklable.exception("cannot put this value", "value", value, error)
+
+
+def unpicklable_result(name: str, value: object, error: BaseException) -> BaseException:
+    """A result that cannot be sent back."""
+    from sundog import _unpicklable
+
+    return _unpicklable.exception(
+        f"cannot send the result of {name}()", "result", value, error, remedy=""
+    )
+
+
+# ---------------------------------------------------------------- timeouts and old references
+
+
+def timed_out(
+    refs: _core.ObjectRef[object] | Sequence[_core.ObjectRef[object]], seconds: float
+) -> exceptions.GetTimeoutError:
+    """``get`` with a timeout: says what the first object that is not there waits for."""
+    from sundog import _core, _explain
+
+    waited = refs if isinstance(refs, (list, tuple)) else [refs]
+    one = len(waited) == 1
+    for ref in waited:
+        assert isinstance(ref, _core.ObjectRef)
+        told = _explain.ask(ref)
+        if told is None or told.get("ready"):
+            continue
+        what = f"object {ref.hex()}"
+        if "name" in told:
+            what = f"{told['name']} (task {short_id(str(told['task']))})"
+        others = "" if one else f" ({len(waited)} objects were asked for)"
+        reason = str(told.get("reason") or "the session does not say why")
+        return exceptions.GetTimeoutError(
+            f"{what} is not ready after {seconds:.1f} s{others}: {reason.rstrip('.')}."
+        )
+    return exceptions.GetTimeoutError(
+        f"{len(waited)} object{'' if one else 's'} were not here after {seconds:.1f} s"
+    )
+
+
+def lost_with_session(
+    ref: object, old: _core.Session | None, current: _core.Session | None
+) -> exceptions.ObjectLostError:
+    """A reference of a session that is not the current one."""
+    if old is None:
+        return exceptions.ObjectLostError(f"{ref} names no object: it is the nil reference.")
+    text = f"{ref} belongs to session {old.name}"
+    if old.ended:
+        text += f", shut down at {strftime('%H:%M:%S', localtime(old.ended))}"
+    if current is None:
+        return exceptions.ObjectLostError(f"{text}; now there is no session.")
+    return exceptions.ObjectLostError(f"{text}; this is session {current.name}.")

@@ -1,0 +1,32 @@
+"""Questions to the daemon about its state."""
+
+from __future__ import annotations
+
+import json
+
+from sundog import _core
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# model::Question
+DUMP, EXPLAIN, TIMELINE, STATUS, MEMORY = 1, 2, 3, 4, 5
+
+
+def ask(ref: _core.ObjectRef[Any]) -> dict[str, Any] | None:
+    """What the daemon knows of an object; None if it cannot be asked."""
+    session = _core.current_session()
+    if session is None:
+        return None
+    try:
+        told: dict[str, Any] = json.loads(session.query(EXPLAIN, ref.hex()))
+    except Exception:
+        return None
+    return told
+
+
+def status(session: _core.Session) -> dict[str, Any]:
+    """Resources, store and tasks of the session."""
+    told: dict[str, Any] = json.loads(session.query(STATUS))
+    return told

@@ -1,0 +1,131 @@
+"""What this machine, or the container it shows us, has: the defaults of a session."""
+
+from __future__ import annotations
+
+import os
+
+STORE_SHARE = 0.3
+CGROUP_ROOT = "/sys/fs/cgroup"
+NO_LIMIT = 1 << 60  # cgroup v1 writes a huge number where there is none
+
+
+class Amount:
+    """A number, and how it was determined."""
+
+    __slots__ = ("reason", "value")
+
+    def __init__(self, value: float, reason: str) -> None:
+        """``reason`` completes "4 CPUs (…)"."""
+        self.value = value
+        self.reason = reason
+
+
+def read(path: str) -> str:
+    """The file's text; empty if there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def cgroup_folders(controller: str) -> list[str]:
+    """The folders of this process's control group and its ancestors, v2 or v1's ``controller``."""
+    root, path = "", ""
+    for line in read("/proc/self/cgroup").splitlines():
+        number, controllers, name = line.split(":", 2)
+        if number == "0" and not controllers and not root:
+            root, path = CGROUP_ROOT, name
+        elif controller in controllers.split(","):
+            root, path = os.path.join(CGROUP_ROOT, controller), name
+            break
+    if not root:
+        return []
+    folders = []
+    parts = [part for part in path.split("/") if part and part != ".."]
+    for depth in range(len(parts), -1, -1):
+        folders.append(os.path.join(root, *parts[:depth]))
+    return folders
+
+
+def cpu_quota() -> float | None:
+    """CPUs that the control group may use; None without a quota."""
+    quotas = []
+    for folder in cgroup_folders("cpu"):
+        fields = read(os.path.join(folder, "cpu.max")).split()
+        if not fields:
+            fields = [
+                read(os.path.join(folder, "cpu.cfs_quota_us")),
+                read(os.path.join(folder, "cpu.cfs_period_us")),
+            ]
+        try:
+            quota, period = int(fields[0]), int(fields[1])
+        except (ValueError, IndexError):
+            continue  # "max", or no such file
+        if quota > 0 and period > 0:
+            quotas.append(quota / period)
+    return min(quotas) if quotas else None
+
+
+def memory_limit() -> int | None:
+    """Bytes that the control group may use; None without a limit."""
+    limits = []
+    for folder in cgroup_folders("memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            text = read(os.path.join(folder, name))
+            if text.isdigit() and int(text) < NO_LIMIT:
+                limits.append(int(text))
+    return min(limits) if limits else None
+
+
+def physical_memory() -> int:
+    """Bytes of RAM."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def cpus() -> Amount:
+    """Whole CPUs: SUNDOG_NUM_CPUS, else the affinity mask, or the quota if that is less.
+
+    Raises:
+        ValueError: SUNDOG_NUM_CPUS is not a number.
+    """
+    text = os.environ.get("SUNDOG_NUM_CPUS", "")
+    if text:
+        try:
+            return Amount(float(text), "SUNDOG_NUM_CPUS")
+        except ValueError:
+            raise ValueError(f"SUNDOG_NUM_CPUS is a number, got {text!r}") from None
+    affinity = len(os.sched_getaffinity(0))
+    quota = cpu_quota()
+    if quota is not None and quota < affinity:
+        return Amount(max(1, int(quota)), f"cgroup quota {quota:g}, affinity {affinity}")
+    return Amount(affinity, f"affinity {affinity}")
+
+
+def gpus() -> Amount:
+    """GPUs that the driver may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        shown = [part for part in visible.split(",") if part.strip() not in ("", "-1")]
+        return Amount(len(shown), "CUDA_VISIBLE_DEVICES")
+    try:
+        return Amount(len(os.listdir("/proc/driver/nvidia/gpus")), "nvidia driver")
+    except OSError:
+        return Amount(0, "no nvidia driver")
+
+
+def memory() -> Amount:
+    """Bytes that this process and its children may use."""
+    ram, limit = physical_memory(), memory_limit()
+    if limit is not None and limit < ram:
+        return Amount(limit, f"memory limit of this cgroup, {ram / 1e9:.1f} GB in the machine")
+    return Amount(ram, "physical memory, no cgroup limit")
+
+
+def store() -> Amount:
+    """Bytes of the object store."""
+    available = memory()
+    return Amount(
+        int(available.value * STORE_SHARE),
+        f"{STORE_SHARE:.0%} of {available.value / 1e9:.1f} GB {available.reason}",
+    )

@@ -1,0 +1,150 @@
+"""The options of remote functions: checked once, when they are given."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+UNIT = 10_000  # resources travel in 1/10000
+RETRIES_DEFAULT = 3
+
+FUNCTION_OPTIONS = (
+    "num_cpus",
+    "num_gpus",
+    "resources",
+    "memory",
+    "num_returns",
+    "max_retries",
+    "retry_exceptions",
+    "name",
+)
+# Ray's other options: known by name and refused.
+LATER = (
+    "_generator_backpressure_num_objects",
+    "_labels",
+    "_num_objects_per_yield",
+    "accelerator_type",
+    "enable_task_events",
+    "fallback_strategy",
+    "label_selector",
+    "max_calls",
+    "object_store_memory",
+    "placement_group",
+    "placement_group_bundle_index",
+    "placement_group_capture_child_tasks",
+    "runtime_env",
+    "scheduling_strategy",
+)
+RESERVED_RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
+RESULTS_MAX = 100_000
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'num_cpus'?`` or nothing."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def check_names(options: Mapping[str, object]) -> None:
+    """Raises ValueError for an option that does not exist or is not in this version."""
+    for name in options:
+        if name in LATER:
+            raise ValueError(f"option '{name}' is not in this version")
+        if name not in FUNCTION_OPTIONS:
+            raise ValueError(f"unknown option '{name}'{did_you_mean(name, FUNCTION_OPTIONS)}")
+
+
+def amount(name: str, value: object) -> int:
+    """A resource amount in 1/10000."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} is a number, got {type(value).__name__}: {value!r}")
+    if not 0 <= value < 2**40:
+        raise ValueError(f"{name} is a number from 0 on, got {value!r}")
+    if isinstance(value, float) and value != 0 and round(value * UNIT) == 0:
+        raise ValueError(f"{name} is counted in 1/{UNIT}, got {value!r}")
+    return round(value * UNIT)
+
+
+class FunctionOptions:
+    """Checked options of one remote function; equal options share one template."""
+
+    __slots__ = ("given", "max_retries", "name", "num_returns", "resources", "retry_exceptions")
+
+    def __init__(self, given: Mapping[str, object], function_name: str) -> None:
+        """Checks what was given.
+
+        Raises ValueError or TypeError that names the option.
+        """
+        check_names(given)
+        self.given = dict(given)
+        self.resources = resource_amounts(given)
+        self.num_returns = count_of_results(given.get("num_returns"))
+        self.max_retries = retries(given.get("max_retries"))
+        self.retry_exceptions = flag_of_retries(given.get("retry_exceptions"))
+        name = given.get("name")
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name is a string, got {type(name).__name__}: {name!r}")
+        self.name = name or function_name
+
+    def key(self) -> tuple[object, ...]:
+        """What the daemon distinguishes."""
+        resources = tuple(sorted(self.resources.items()))
+        return resources, self.max_retries, self.retry_exceptions, self.name
+
+
+def resource_amounts(given: Mapping[str, object]) -> dict[str, int]:
+    """CPU, GPU, memory and custom resources in 1/10000; what is zero is left out."""
+    amounts = {}
+    for name, option, default in (("CPU", "num_cpus", 1), ("GPU", "num_gpus", 0)):
+        value = given.get(option)
+        amounts[name] = amount(option, default if value is None else value)
+    if given.get("memory") is not None:
+        amounts["memory"] = amount("memory", given["memory"])
+    custom = given.get("resources") or {}
+    if not isinstance(custom, dict):
+        raise TypeError(f"resources is a dict of names to amounts, got {custom!r}")
+    for name, value in custom.items():
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"resources: a name is a string, got {name!r}")
+        if name in RESERVED_RESOURCES:
+            raise ValueError(f"resources: use {RESERVED_RESOURCES[name]} for '{name}'")
+        amounts[name] = amount(f"resources['{name}']", value)
+    return {name: value for name, value in amounts.items() if value}
+
+
+def count_of_results(value: object) -> int:
+    """num_returns."""
+    if value is None:
+        return 1
+    if value in ("dynamic", "streaming"):
+        raise ValueError(f"num_returns={value!r} is not in this version")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"num_returns is an integer, got {type(value).__name__}: {value!r}")
+    if not 0 <= value <= RESULTS_MAX:
+        raise ValueError(f"num_returns is from 0 to {RESULTS_MAX}, got {value}")
+    return value
+
+
+def retries(value: object) -> int:
+    """max_retries; -1 is without end."""
+    if value is None:
+        return RETRIES_DEFAULT
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"max_retries is an integer, got {type(value).__name__}: {value!r}")
+    if not -1 <= value < 2**31:
+        raise ValueError(f"max_retries is from -1 (without end) on, got {value}")
+    return value
+
+
+def flag_of_retries(value: object) -> bool:
+    """retry_exceptions."""
+    if value is None:
+        return False
+    if isinstance(value, list):
+        raise ValueError("retry_exceptions as a list of types is not in this version: use True")
+    if not isinstance(value, bool):
+        raise TypeError(f"retry_exceptions is True or False, got {value!r}")
+    return value

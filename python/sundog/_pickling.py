@@ -1,0 +1,64 @@
+"""Pickling where the C++ part's fast paths end: cloudpickle, and functions."""
+
+from __future__ import annotations
+
+import pickle
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROTOCOL = 5
+# A stream with this name in it refers to the driver's own program, which a worker cannot import.
+MAIN = b"__main__"
+
+# Functions that came from the session's store, and their ids: a worker that submits one of them
+# need not send it again.
+known_functions: dict[object, bytes] = {}
+
+
+def by_value(value: object, buffers: list[pickle.PickleBuffer]) -> bytes:
+    """Pickles functions and classes of ``__main__``, closures and lambdas with their code."""
+    import cloudpickle
+
+    result: bytes = cloudpickle.dumps(value, PROTOCOL, buffer_callback=buffers.append)
+    return result
+
+
+def dumps(value: object) -> bytes:
+    """One stream, by reference where another process can look the names up."""
+    try:
+        pickled = pickle.dumps(value, PROTOCOL)
+    except Exception:
+        pickled = MAIN
+    if MAIN not in pickled:
+        return pickled
+    import cloudpickle
+
+    result: bytes = cloudpickle.dumps(value, PROTOCOL)
+    return result
+
+
+def load_function(pickled: bytes, function_id: bytes) -> Callable[..., object]:
+    """The function of a task, in a worker."""
+    function: Callable[..., object] = pickle.loads(pickled)
+    try:
+        known_functions[function] = function_id
+    except TypeError:
+        pass  # a callable object that cannot be hashed is sent again if it submits itself
+    return function
+
+
+def import_function(name: str) -> Callable[..., object]:
+    """The function that another language named, as ``module.function``."""
+    import importlib
+
+    module, _, attribute = name.rpartition(".")
+    if not module:
+        raise ValueError(f"a Python function is named module.function, got {name!r}")
+    found = getattr(importlib.import_module(module), attribute)
+    found = getattr(found, "__wrapped__", found)
+    if not callable(found):
+        raise TypeError(f"{name} is not a function but a {type(found).__name__}")
+    function: Callable[..., object] = found
+    return function

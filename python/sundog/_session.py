@@ -1,0 +1,402 @@
+"""Starting and ending sessions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from sundog import _core, _log, _machine, _output, _paths
+from sundog._core import public
+from sundog.exceptions import SundogError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+UNIT = 10_000
+PRESTART_MAX = 64
+INIT_OPTIONS = (
+    "address",
+    "num_cpus",
+    "num_gpus",
+    "resources",
+    "object_store_memory",
+    "ignore_reinit_error",
+    "include_dashboard",
+    "logging_level",
+    "log_to_driver",
+    "namespace",
+    "preload",
+)
+# Ray's other keywords: known by name and refused.
+LATER = (
+    "_redis_password",
+    "_system_config",
+    "_temp_dir",
+    "cgroup_path",
+    "configure_logging",
+    "dashboard_host",
+    "dashboard_port",
+    "enable_resource_isolation",
+    "job_config",
+    "labels",
+    "local_mode",
+    "logging_config",
+    "logging_format",
+    "proxy_server_url",
+    "runtime_env",
+    "system_reserved_cpu",
+    "system_reserved_memory",
+)
+
+_hooks_installed = False
+_forked = False
+
+
+class Context(Mapping[str, object]):
+    """What ``init`` returns: a mapping that describes the session, and a context manager that
+    ends it. Parts that do not run are None."""
+
+    def __init__(self, session: _core.Session) -> None:
+        """Describes ``session``."""
+        info = session.info()
+        self.session_name = str(info["session"])
+        self.address_info: dict[str, object] = {
+            "node_ip_address": "127.0.0.1",
+            "raylet_ip_address": None,
+            "redis_address": None,
+            "object_store_address": None,
+            "raylet_socket_name": None,
+            "webui_url": None,
+            "session_dir": info["session_dir"],
+            "metrics_export_port": None,
+            "node_id": info["node"],
+        }
+        self.dashboard_url = None
+
+    def __getitem__(self, key: str) -> object:
+        """One part of the description."""
+        return self.address_info[key]
+
+    def __iter__(self) -> Iterator[str]:
+        """The parts' names."""
+        return iter(self.address_info)
+
+    def __len__(self) -> int:
+        """How many parts there are."""
+        return len(self.address_info)
+
+    def __repr__(self) -> str:
+        """As a mapping."""
+        return repr(self.address_info)
+
+    def __enter__(self) -> Context:
+        """The session runs already."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends the session."""
+        end()
+
+    def disconnect(self) -> None:
+        """Ends the session."""
+        end()
+
+
+class Plan:
+    """What a session is started with."""
+
+    __slots__ = ("cpus", "gpus", "preload", "resources", "store")
+
+    def __init__(self, options: Mapping[str, object]) -> None:
+        """Takes ``init``'s checked keywords; what is None is determined from the machine."""
+        from sundog import _options
+
+        def given(name: str, default: _machine.Amount) -> _machine.Amount:
+            value = options.get(name)
+            if value is None:
+                return default
+            _options.amount(name, value)
+            assert isinstance(value, (int, float))
+            return _machine.Amount(value, "given")
+
+        self.cpus = given("num_cpus", _machine.cpus())
+        self.gpus = given("num_gpus", _machine.gpus())
+        self.store = given("object_store_memory", _machine.store())
+        self.resources = _options.resource_amounts(
+            {"num_cpus": 0, "resources": options.get("resources")}
+        )
+        self.preload = list_of_names("preload", options.get("preload"))
+
+    def describe(self) -> str:
+        """``4 CPUs, 0 GPUs, store 7.2 GB``."""
+        cpus, gpus = self.cpus.value, self.gpus.value
+        return (
+            f"{cpus:g} CPU{'' if cpus == 1 else 's'}, {gpus:g} GPU{'' if gpus == 1 else 's'}, "
+            f"store {self.store.value / 1e9:.1f} GB"
+        )
+
+    def arguments(self, name: str, folder: str, socket: str) -> list[str]:
+        """The daemon's flags."""
+        flags = [
+            "--session", name, "--session-dir", folder, "--socket", socket,
+            "--num-cpus", f"{self.cpus.value:g}", "--num-gpus", f"{self.gpus.value:g}",
+            "--store-bytes", str(int(self.store.value)),
+            "--python", sys.executable,
+            "--zygote", os.path.join(_paths.package_folder(), "_zygote.py"),
+            "--zygote-config", os.path.join(folder, "zygote.json"),
+        ]  # fmt: skip
+        for resource, amount in self.resources.items():
+            flags += ["--resource", f"{resource}={amount / UNIT:g}"]
+        return flags
+
+
+def list_of_names(option: str, value: object) -> list[str]:
+    """A list of module names."""
+    if value is None:
+        return []
+    if isinstance(value, str) or not isinstance(value, (list, tuple)):
+        raise TypeError(f"{option} is a list of module names, got {value!r}")
+    for name in value:
+        if not isinstance(name, str):
+            raise TypeError(f"{option} is a list of module names, got {name!r} in it")
+    return list(value)
+
+
+def write_zygote_config(folder: str, socket: str, preload: Iterable[str]) -> None:
+    """Describes this process to the one that forks workers: they are to look like it."""
+    import json
+
+    path = [entry if entry else os.getcwd() for entry in sys.path]
+    config = {
+        "sys_path": path,
+        "prefixes": {
+            name: getattr(sys, name)
+            for name in ("prefix", "exec_prefix", "base_prefix", "base_exec_prefix")
+        },
+        "argv": sys.argv,
+        "cwd": os.getcwd(),
+        "dont_write_bytecode": sys.dont_write_bytecode,
+        "import_lines": pth_import_lines(path),
+        "numpy": "numpy" in sys.modules,
+        "preload": list(preload),
+        "socket": socket,
+    }
+    with open(os.path.join(folder, "zygote.json"), "w", encoding="utf-8") as file:
+        json.dump(config, file)
+
+
+def pth_import_lines(path: Iterable[str]) -> list[str]:
+    """Lines of ``.pth`` files that installed finders (editable installs); none if none did."""
+    builtin = {"BuiltinImporter", "FrozenImporter", "PathFinder", "DistutilsMetaFinder"}
+    names = {getattr(finder, "__name__", type(finder).__name__) for finder in sys.meta_path}
+    if names <= builtin:
+        return []
+    lines = []
+    for folder in path:
+        if not folder.endswith(("site-packages", "dist-packages")):
+            continue
+        try:
+            files = sorted(name for name in os.listdir(folder) if name.endswith(".pth"))
+        except OSError:
+            continue
+        for name in files:
+            text = _machine.read(os.path.join(folder, name))
+            lines += [line for line in text.splitlines() if line.startswith(("import ", "import\t"))]
+    return lines
+
+
+def install_hooks() -> None:
+    """At exit and at fork; once a process."""
+    global _hooks_installed
+    if _hooks_installed:
+        return
+    _hooks_installed = True
+    import atexit
+
+    atexit.register(end)
+    os.register_at_fork(after_in_child=after_fork_in_child)
+
+
+def after_fork_in_child() -> None:
+    """This process is no client: its parent's session goes on without it."""
+    global _forked
+    if _core.current_session() is not None:
+        _forked = True
+        _core.after_fork_in_child()
+        _output.forget()
+
+
+def entry_point() -> str:
+    """The script, for people."""
+    return (sys.argv[0] if sys.argv else "") or "-c"
+
+
+def start(options: Mapping[str, object], explain: bool) -> _core.Session:
+    """Starts a daemon and a session; ``explain`` says how the defaults came about."""
+    plan = Plan(options)
+    name, folder, socket = _paths.new_session()
+    write_zygote_config(folder, socket, plan.preload)
+    prestart = min(max(1, int(plan.cpus.value)), PRESTART_MAX)
+    session = _core.connect(
+        _paths.daemon(), plan.arguments(name, folder, socket), prestart, entry_point(), ""
+    )
+    opened(options.get("log_to_driver") is not False)
+    text = f"session {session.name}: {plan.describe()}"
+    if explain:
+        text += f" (CPUs: {plan.cpus.reason}; store: {plan.store.reason})"
+    _log.info(text)
+    return session
+
+
+def join(address: str, print_output: bool) -> _core.Session:
+    """Joins a running session of this user."""
+    if address == "auto":
+        sockets = _paths.running_sockets()
+        if not sockets:
+            raise ConnectionError(
+                "address='auto': no session of this user runs here; init() starts one"
+            )
+        address = sockets[0]
+    elif not os.path.exists(address):
+        raise ValueError(
+            f"address is 'auto' or the path of a session's socket in this version, got {address!r}"
+        )
+    session = _core.connect("", [], 0, entry_point(), address)
+    opened(print_output)
+    _log.info(f"session {session.name}: joined")
+    return session
+
+
+def opened(print_output: bool) -> None:
+    """What follows a connection."""
+    global _forked
+    _forked = False
+    install_hooks()
+    _output.start(print_output)
+
+
+def end() -> None:
+    """Ends the current session, if there is one and it is this process's own."""
+    session = _core.current_session()
+    if session is None or _forked or session.is_worker:
+        return
+    session.close()
+    _output.stop()
+
+
+def start_by_default() -> None:
+    """The first use of a session without ``init``."""
+    start({}, explain=False)
+
+
+def check_options(options: Mapping[str, object]) -> None:
+    """Raises for what ``init`` does not have."""
+    from sundog import _options
+
+    for name in options:
+        if name in LATER:
+            raise ValueError(f"init(): '{name}' is not in this version")
+        raise ValueError(f"init() has no '{name}'{_options.did_you_mean(name, INIT_OPTIONS)}")
+
+
+@public
+def init(
+    address: str | None = None,
+    *,
+    num_cpus: float | None = None,
+    num_gpus: float | None = None,
+    resources: dict[str, float] | None = None,
+    object_store_memory: int | None = None,
+    ignore_reinit_error: bool = False,
+    include_dashboard: bool | None = None,
+    logging_level: int | str = "info",
+    log_to_driver: bool | None = None,
+    namespace: str | None = None,
+    preload: Iterable[str] | None = None,
+    **unknown: object,
+) -> Context:
+    """Starts a session on this machine. Without it, the first use of Sundog starts one.
+
+    Args:
+        address: None starts a session; "auto" joins this user's newest one, which makes a
+            forked child a client.
+        num_cpus: CPUs that tasks may use; by default SUNDOG_NUM_CPUS, else what affinity mask
+            and control group allow.
+        num_gpus: GPUs that tasks may use; by default those that are visible.
+        resources: custom resources and their amounts.
+        object_store_memory: bytes of the object store; by default 30 % of the memory.
+        ignore_reinit_error: return the running session's description instead of raising.
+        include_dashboard: None or False; there is no dashboard in this version.
+        logging_level: what Sundog itself prints: "debug", "info", "warning", "error".
+        log_to_driver: False hides what tasks print.
+        namespace: None; actors are not in this version.
+        preload: modules that workers import before they are asked for.
+        unknown: refused, by name.
+
+    Returns:
+        A mapping that describes the session; as a context manager it ends the session.
+
+    Raises:
+        RuntimeError: a session runs already.
+        ValueError: a keyword that does not exist or is not in this version.
+    """
+    check_options(unknown)
+    if include_dashboard:
+        raise ValueError("init(): include_dashboard=True is not in this version")
+    if namespace is not None:
+        raise ValueError("init(): 'namespace' is not in this version")
+    _log.set_level(_log.level_of(logging_level))
+    session = _core.current_session()
+    if session is not None and not _forked:
+        if session.is_worker:
+            return Context(session)
+        if session.connected:
+            if ignore_reinit_error:
+                return Context(session)
+            raise RuntimeError(
+                f"session {session.name} is running already: call sundog.shutdown() first, or "
+                "init(ignore_reinit_error=True)"
+            )
+        end()
+    if address is not None and address != "local":
+        return Context(join(address, log_to_driver is not False))
+    options = {
+        "num_cpus": num_cpus,
+        "num_gpus": num_gpus,
+        "resources": resources,
+        "object_store_memory": object_store_memory,
+        "log_to_driver": log_to_driver,
+        "preload": preload,
+    }
+    return Context(start(options, explain=True))
+
+
+@public
+def shutdown(*, wait_for_processes: bool = True) -> None:
+    """Ends the session and its processes; does nothing without one.
+
+    Arrays that ``get`` returned stay readable; ObjectRefs of the session do not.
+
+    Args:
+        wait_for_processes: has no meaning here, because shutdown always waits for the daemon.
+    """
+    del wait_for_processes
+    session = _core.current_session()
+    if session is not None and session.is_worker:
+        raise SundogError("a task cannot shut down the session that runs it")
+    end()
+
+
+@public
+def is_initialized() -> bool:
+    """Whether this process has a session."""
+    session = _core.current_session()
+    return session is not None and not _forked and session.connected

@@ -1,0 +1,211 @@
+"""What a program can ask about its session."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sundog import _core
+from sundog._core import public
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def need_session(function: str) -> _core.Session:
+    """The current session.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    session = _core.current_session()
+    if session is None:
+        raise RuntimeError(f"{function}() needs a session: call sundog.init() first")
+    return session
+
+
+@public
+def cluster_resources() -> dict[str, float]:
+    """All resources of the session, by name.
+
+    Raises:
+        RuntimeError: there is no session.
+    """
+    from sundog import _explain
+
+    total: dict[str, float] = _explain.status(need_session("cluster_resources"))["total"]
+    return total
+
+
+@public
+def available_resources() -> dict[str, float]:
+    """Resources that no running task holds, by name; what is used up is left out.
+
+    Raises:
+        RuntimeError: there is no session.
+    """
+    from sundog import _explain
+
+    free = _explain.status(need_session("available_resources"))["available"]
+    return {name: amount for name, amount in free.items() if amount > 0}
+
+
+@public
+def nodes() -> list[dict[str, Any]]:
+    """The machines of the session: this one.
+
+    Raises:
+        RuntimeError: there is no session.
+    """
+    from sundog import _explain
+
+    session = need_session("nodes")
+    return [
+        {
+            "NodeID": session.info()["node"],
+            "Alive": session.connected,
+            "NodeManagerAddress": "127.0.0.1",
+            "NodeManagerHostname": os.uname().nodename,
+            "NodeName": os.uname().nodename,
+            "Resources": _explain.status(session)["total"],
+        }
+    ]
+
+
+@public
+def timeline(filename: str | None = None) -> list[Any] | None:
+    """The session's tasks so far as a Chrome trace (chrome://tracing, ui.perfetto.dev).
+
+    Args:
+        filename: where to write it as JSON; None returns the events.
+
+    Raises:
+        RuntimeError: there is no session.
+    """
+    from sundog import _explain
+
+    text = need_session("timeline").query(_explain.TIMELINE)
+    if filename is not None:
+        with open(filename, "w", encoding="utf-8") as file:
+            file.write(text)
+        return None
+    import json
+
+    trace = json.loads(text)
+    events: list[Any] = trace["traceEvents"] if isinstance(trace, dict) else trace
+    return events
+
+
+class Explanation(str):
+    """What ``explain`` returns: text that shows itself as it is."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """The text, so that a prompt shows it as lines."""
+        return str(self)
+
+
+@public
+def explain(ref: _core.ObjectRef[Any]) -> str:
+    """Why an object is, or is not, ready: one line for each step of the chain.
+
+    Args:
+        ref: the object.
+
+    Raises:
+        TypeError: ``ref`` is not an ObjectRef.
+        RuntimeError: there is no session, or it does not answer.
+    """
+    from sundog import _errors, _explain
+
+    if not isinstance(ref, _core.ObjectRef):
+        raise TypeError(
+            f"explain() takes an ObjectRef, got {_errors.type_name(ref)}: {_errors.short_repr(ref)}"
+        )
+    need_session("explain")
+    told = _explain.ask(ref)
+    if told is None:
+        raise RuntimeError("the session does not answer")
+    what = f"object {ref.hex()}"
+    if "name" in told:
+        what = f"{told['name']} (task {_errors.short_id(str(told['task']))}, {told['state']})"
+    lines = [str(line) for line in told.get("chain") or [told.get("reason", "")]]
+    return Explanation(f"{what}: {lines[0]}" + "".join(f"\n  {line}" for line in lines[1:]))
+
+
+class RuntimeContext:
+    """Where this code runs. What does not apply is None."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: _core.Session) -> None:
+        """Use ``get_runtime_context``."""
+        self._session = session
+
+    def get_job_id(self) -> str:
+        """The job, 8 hex digits."""
+        job = self._session.info()["job"]
+        assert isinstance(job, int)
+        return job.to_bytes(4, "little").hex()
+
+    def get_node_id(self) -> str:
+        """This machine, 32 hex digits."""
+        return str(self._session.info()["node"])
+
+    def get_worker_id(self) -> str:
+        """This process: its pid, for there is no other name."""
+        return str(os.getpid())
+
+    def get_session_name(self) -> str:
+        """The session's name."""
+        return self._session.name
+
+    def get_temp_dir(self) -> str:
+        """The session's folder."""
+        return str(self._session.info()["session_dir"])
+
+    def get_task_id(self) -> str | None:
+        """The task that runs here, 32 hex digits; None in a driver."""
+        task = _core.current_task()
+        return task[0] if task else None
+
+    def get_task_name(self) -> str | None:
+        """What messages call the task that runs here; None in a driver."""
+        task = _core.current_task()
+        return task[1] if task else None
+
+    def get_actor_id(self) -> None:
+        """None: actors are not in this version."""
+
+    @property
+    def namespace(self) -> None:
+        """None: actors are not in this version."""
+
+    @property
+    def worker_mode(self) -> str:
+        """``worker`` in a task, else ``driver``."""
+        return "worker" if self._session.is_worker else "driver"
+
+
+@public
+def get_runtime_context() -> RuntimeContext:
+    """Where this code runs: session, job, node, task.
+
+    Raises:
+        RuntimeError: there is no session.
+    """
+    return RuntimeContext(need_session("get_runtime_context"))
+
+
+@public
+def get_gpu_ids() -> list[int]:
+    """The GPUs that this task may use."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return [int(part) for part in visible.split(",") if part.strip().isdigit()]
+
+
+def python_version() -> str:
+    """``3.11``."""
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"

@@ -1,0 +1,28 @@
+"""The life of a Python worker, from the fork to its end."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from sundog import _core
+
+# Not used here, but by the first task: they are imported before the fork.
+from sundog import _errors, _function, _pickling  # noqa: F401  # isort: skip
+
+
+def main(control_fd: int, job: int, runtime_env: int, token: int) -> None:
+    """Runs tasks of one job until the daemon says stop.
+
+    Args:
+        control_fd: the connected control socket.
+        job: the job's number.
+        runtime_env: hash of the runtime environment; 0 is the job's own.
+        token: what the daemon knows this start by.
+    """
+    # Ctrl-C is the driver's: a terminal sends it to all, and the session has to survive it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    _core.run_worker(control_fd, job, runtime_env, token)

@@ -1,0 +1,99 @@
+"""What Sundog raises. Every class is a SundogError; the names are Ray's without "Ray"."""
+
+from __future__ import annotations
+
+__all__ = [
+    "ActorDiedError",
+    "ActorError",
+    "GetTimeoutError",
+    "NodeDiedError",
+    "ObjectLostError",
+    "ObjectStoreFullError",
+    "OutOfMemoryError",
+    "SundogError",
+    "SystemError",
+    "TaskCancelledError",
+    "TaskError",
+    "TaskUnschedulableError",
+    "WorkerCrashedError",
+]
+
+
+class SundogError(Exception):
+    """The base of everything that Sundog raises by itself."""
+
+
+class SystemError(SundogError):
+    """The runtime itself failed."""
+
+
+class TaskError(SundogError):
+    """A task raised an exception.
+
+    What ``get`` raises is also an instance of the exception's own type, so that both
+    ``except ZeroDivisionError`` and ``except TaskError`` catch it.
+
+    Attributes:
+        cause: the exception as the task raised it; None if it could not be pickled.
+        remote_traceback: the task's traceback, the program's own lines only.
+        function_name: the task's function.
+        pid: the process that ran it.
+        node: the machine that ran it.
+    """
+
+    cause: BaseException | None = None
+    remote_traceback: str = ""
+    function_name: str = ""
+    pid: int = 0
+    node: str = ""
+    task_id: str = ""
+
+    def as_instanceof_cause(self) -> TaskError:
+        """The same error: it is an instance of its cause's type already."""
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled by its parts: its class is made for the exception's type."""
+        from sundog import _errors
+
+        return _errors.rebuild, (_errors.parts_of(self),)
+
+
+class WorkerCrashedError(SundogError):
+    """The process that ran the task ended; the text says by what cause."""
+
+
+class OutOfMemoryError(WorkerCrashedError):
+    """The process that ran the task was killed because memory ran out."""
+
+
+class NodeDiedError(SundogError):
+    """The daemon of this machine is gone, and its session with it."""
+
+
+class ObjectLostError(SundogError):
+    """The object does not exist any more, or never did in this session."""
+
+
+class ObjectStoreFullError(SundogError):
+    """The object store has no room, and nothing that runs can make any."""
+
+
+class TaskUnschedulableError(SundogError):
+    """No machine can ever run the task."""
+
+
+class TaskCancelledError(SundogError):
+    """The task was cancelled."""
+
+
+class GetTimeoutError(SundogError, TimeoutError):
+    """``get`` waited as long as it was told to."""
+
+
+class ActorError(SundogError):
+    """An actor failed."""
+
+
+class ActorDiedError(ActorError):
+    """The actor is dead."""
