@@ -48,7 +48,7 @@ for target in "${targets[@]}"; do
     echo "      input in $findings, log in $log"
   fi
   if [ "${FUZZ_KEEP:-0}" = 1 ]; then
-    "$program" -merge=1 -max_len=4096 "$corpus/$target" "$grown" >>"$log" 2>&1
+    "$program" -set_cover_merge=1 -max_len=1024 "$corpus/$target" "$grown" >>"$log" 2>&1
   fi
 done
 exit $failed
