@@ -94,7 +94,6 @@ void ObjectTable::set_value(uint32_t index, const model::ValueView& value,
   o.ready = true;
   o.order = next_order();
   o.format = value.format;
-  o.producer = kNoIndex;
   if (value.in_extent()) {
     o.extent = value.extent;
   } else {
@@ -156,8 +155,9 @@ void ObjectTable::collect(std::vector<model::Extent>* freed) {
     uint32_t index = suspects_[i];
     ObjectRecord& o = objects_[index];
     o.deferred = false;
-    bool awaited_by_its_task = !o.ready && o.producer != kNoIndex;
-    if (o.referenced() || !o.pins.empty() || awaited_by_its_task) continue;
+    // A task names its results by their records until it ends, those it delivered ahead too.
+    bool its_task_lives = o.producer != kNoIndex;
+    if (o.referenced() || !o.pins.empty() || its_task_lives) continue;
     if (o.first_wait != kNoIndex || o.first_dependent != kNoIndex) continue;
     if (o.viewed_in_step == step_) {
       SUNDOG_PROBE("objects.freed_a_step_later");
@@ -218,7 +218,8 @@ std::string ObjectTable::validate() const {
       return who + "its extent is not allocated";
     if (!o.pins.empty() && o.extent.empty()) return who + "pinned without an extent";
     if (o.internal_refs < containers[i]) return who + "a container does not count";
-    if (o.ready && !o.referenced() && o.pins.empty() && !o.deferred) return who + "nobody holds it";
+    if (o.ready && !o.referenced() && o.pins.empty() && o.producer == kNoIndex && !o.deferred)
+      return who + "nobody holds it";
     if (!o.ready && o.producer == kNoIndex) return who + "pending without a producer";
   }
   if (inline_sum != inline_bytes_) return "inline bytes are miscounted";
