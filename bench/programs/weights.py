@@ -1,6 +1,7 @@
 """put and get of 400 MB of weights, a dictionary of fifty arrays."""
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def main() -> None:
     put_seconds, get_seconds = [], []
     for i in range(PUTS + 1):
         weights["layer0"][0] = float(i)
-        ref = None  # the last round's object goes before the next is put
+        ref: Any = None  # the last round's object goes before the next is put
         start = time.perf_counter()
         ref = sundog.put(weights)
         put_seconds.append(time.perf_counter() - start)

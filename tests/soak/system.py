@@ -35,7 +35,8 @@ def process(pid: int) -> Process | None:
         command = (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode()
     except OSError:
         return None
-    return Process(pid, int(fields[1]), int(fields[19]), fields[0], command or head)
+    name = command.strip()[:120] or head
+    return Process(pid, int(fields[1]), int(fields[19]), fields[0], name)
 
 
 def all_processes() -> list[Process]:
