@@ -28,8 +28,8 @@ NodeCore::NodeCore(NodeConfig config)
 void NodeCore::step(TimeNs now, Random& /*random*/, const Event& event, Effects* effects) {
   now_ = now;
   effects_ = effects;
-  kept_text_.clear();
-  kept_arguments_.clear();
+  if (!kept_text_.empty()) kept_text_.clear();
+  if (!kept_arguments_.empty()) kept_arguments_.clear();
   objects_.begin_step();
   std::visit([this](const auto& e) { on(e); }, event);
   finish_step();

@@ -20,9 +20,7 @@ class Slab {
     uint32_t index = free_.back();
     free_.pop_back();
     ++live_;
-    T& record = (*this)[index];
-    record = T{};
-    record.live = true;
+    (*this)[index].live = true;  // release() left it as new
     return index;
   }
   void release(uint32_t index) {

@@ -168,7 +168,7 @@ bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
     if (!w->stopping) became_idle(w, now);
   } else {
     refresh_open(w);
-    shapes_[w->shape].try_now = true;
+    try_shape(w->shape);
   }
   return true;
 }
@@ -210,7 +210,7 @@ uint32_t LocalScheduler::claim_revoked(ClientId client, uint32_t slot, uint32_t 
   erase_from_queue(w, static_cast<size_t>(at - w->queue.begin()));
   t.worker = ClientId{};
   ready_.push_front(task);
-  shapes_[tasks_->tmpl_of(t).shape].try_now = true;
+  try_shape(tasks_->tmpl_of(t).shape);
   refresh_open(w);
   return task;
 }

@@ -164,7 +164,8 @@ class LocalScheduler {
   void serve_resumes(Actions* actions);
   void stop_surplus(TimeNs now, Actions* actions);
   DurationNs expected(uint32_t task) const;
-  uint32_t best_shape() const;
+  uint32_t best_shape();
+  void try_shape(uint32_t shape);
 
   TaskTable* tasks_;
   model::ResourceSet total_;
@@ -180,6 +181,7 @@ class LocalScheduler {
   uint64_t last_token_ = 0;
   TimeNs next_timer_ = kNever;
   bool try_all_ = false;
+  std::vector<uint32_t> to_try_;  // shapes whose try_now is set
 };
 
 }  // namespace sundog::core

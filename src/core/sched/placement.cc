@@ -1,5 +1,6 @@
 // Placement: which ready task goes to which worker (LocalScheduler, second half).
 #include <algorithm>
+#include <tuple>
 
 #include "base/probe.h"
 #include "core/sched/local_scheduler.h"
@@ -11,17 +12,25 @@ DurationNs LocalScheduler::expected(uint32_t task) const {
   return t.samples == 0 ? kUnknownDuration : std::max<DurationNs>(t.average_ns, kMicrosecond);
 }
 
-uint32_t LocalScheduler::best_shape() const {
+// The shape to try whose first task comes first; forgets shapes that need no try any more.
+uint32_t LocalScheduler::best_shape() {
   uint32_t best = kNoIndex;
   ReadyKey best_key;
   TimeNs best_since = 0;
-  for (uint32_t s = 0; s < shapes_.size(); ++s) {
-    if (!shapes_[s].try_now) continue;
-    uint32_t front = ready_.front(s);
-    if (front == kNoIndex) continue;
+  for (size_t i = 0; i < to_try_.size();) {
+    uint32_t s = to_try_[i];
+    uint32_t front = shapes_[s].try_now ? ready_.front(s) : kNoIndex;
+    if (front == kNoIndex) {
+      shapes_[s].try_now = false;
+      to_try_[i] = to_try_.back();
+      to_try_.pop_back();
+      continue;
+    }
+    ++i;
+    if (to_try_.size() == 1) return s;
     ReadyKey key = ready_.key_of(front);
     TimeNs since = (*tasks_)[front].became_ready;
-    if (best == kNoIndex || key < best_key || (key == best_key && since < best_since)) {
+    if (best == kNoIndex || std::tie(key, since, s) < std::tie(best_key, best_since, best)) {
       best = s;
       best_key = key;
       best_since = since;
@@ -30,15 +39,22 @@ uint32_t LocalScheduler::best_shape() const {
   return best;
 }
 
+void LocalScheduler::try_shape(uint32_t shape) {
+  if (shapes_[shape].try_now) return;
+  shapes_[shape].try_now = true;
+  to_try_.push_back(shape);
+}
+
 void LocalScheduler::enqueue(uint32_t task) {
   ready_.push_back(task);
-  shapes_[tasks_->tmpl_of((*tasks_)[task]).shape].try_now = true;
+  try_shape(tasks_->tmpl_of((*tasks_)[task]).shape);
 }
 
 void LocalScheduler::schedule(TimeNs now, Actions* actions) {
   serve_resumes(actions);
   if (try_all_) {
-    for (Shape& s : shapes_) s.try_now = true;
+    for (uint32_t s = 0; s < shapes_.size(); ++s)
+      if (ready_.count(s) > 0) try_shape(s);
     try_all_ = false;
   }
   for (uint32_t shape = best_shape(); shape != kNoIndex; shape = best_shape()) {
