@@ -1,12 +1,11 @@
 """Sundog: any function becomes a task, its results are immutable objects in shared memory.
 
-    import sundog
-
-    @sundog.remote
-    def square(x):
-        return x * x
-
-    print(sundog.get([square.remote(i) for i in range(4)]))
+>>> import sundog
+>>> @sundog.remote
+... def square(x):
+...     return x * x
+>>> sundog.get([square.remote(i) for i in range(4)])
+[0, 1, 4, 9]
 """
 
 import os as _os

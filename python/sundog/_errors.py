@@ -64,9 +64,7 @@ def type_name(value: object) -> str:
     """``_thread.lock``, ``int``, ``package.module.Class``."""
     cls = type(value)
     return (
-        cls.__qualname__
-        if cls.__module__ == "builtins"
-        else f"{cls.__module__}.{cls.__qualname__}"
+        cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     )
 
 
@@ -169,9 +167,7 @@ def add_note(error: BaseException, note: str) -> None:
         error.add_note(note)
 
 
-def from_system(
-    kind: int, task: str, name: str, sentence: str
-) -> exceptions.SundogError:
+def from_system(kind: int, task: str, name: str, sentence: str) -> exceptions.SundogError:
     """The error of a task or object for a failure that the runtime determined."""
     del task, name  # the sentence names them
     return SYSTEM_ERRORS.get(kind, exceptions.SystemError)(sentence)

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, overload
 
 
 class FunctionCode:
@@ -47,14 +47,12 @@ class FunctionCode:
         """Stores the function in the session unless the job has it; its id."""
         from sundog import _pickling
 
-        job = session.info()["job"]
         try:
             known = _pickling.known_functions.get(self.function) or self.function_id
         except TypeError:
             known = self.function_id
-        if known is not None and int.from_bytes(known[:4], "little") == job:
-            if self.session is None:
-                return known
+        if known is not None and self.session is None and known[:4] == job_prefix(session):
+            return known
         name = self.function.__name__
         try:
             pickled, contained = _core.pickle_noting_refs(_pickling.dumps, self.function)
@@ -65,6 +63,13 @@ class FunctionCode:
                 f"cannot send {name}()", f"{name}()", self.function, error
             ) from None
         return session.put_function(pickled, contained)
+
+
+def job_prefix(session: _core.Session) -> bytes:
+    """What the ids of a session's job begin with."""
+    job = session.info()["job"]
+    assert isinstance(job, int)
+    return job.to_bytes(4, "little")
 
 
 class RemoteFunction(_core.Callee):
@@ -143,6 +148,14 @@ def remote_function(function: object, options: Mapping[str, object]) -> RemoteFu
             "name: @remote(num_cpus=2)"
         )
     return RemoteFunction(function, options)
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def remote(function: Callable[..., Any], /) -> RemoteFunction: ...
+    @overload
+    def remote(**options: object) -> Callable[[Callable[..., Any]], RemoteFunction]: ...
 
 
 @public

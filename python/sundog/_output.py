@@ -23,9 +23,7 @@ def start(print_output: bool) -> None:
     import threading
 
     _core.begin_output()
-    _printer = threading.Thread(
-        target=run, args=(print_output,), name="sundog-output", daemon=True
-    )
+    _printer = threading.Thread(target=run, args=(print_output,), name="sundog-output", daemon=True)
     _printer.start()
 
 

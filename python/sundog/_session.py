@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 
 from sundog import _core, _log, _machine, _output, _paths
 from sundog._core import public
@@ -12,8 +11,9 @@ from sundog.exceptions import SundogError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from types import TracebackType
+    from collections.abc import Iterable, Mapping
+
+    from sundog._context import Context
 
 UNIT = 10_000
 PRESTART_MAX = 64
@@ -53,61 +53,6 @@ LATER = (
 
 _hooks_installed = False
 _forked = False
-
-
-class Context(Mapping[str, object]):
-    """What ``init`` returns: a mapping that describes the session, and a context manager that
-    ends it. Parts that do not run are None."""
-
-    def __init__(self, session: _core.Session) -> None:
-        """Describes ``session``."""
-        info = session.info()
-        self.session_name = str(info["session"])
-        self.address_info: dict[str, object] = {
-            "node_ip_address": "127.0.0.1",
-            "raylet_ip_address": None,
-            "redis_address": None,
-            "object_store_address": None,
-            "raylet_socket_name": None,
-            "webui_url": None,
-            "session_dir": info["session_dir"],
-            "metrics_export_port": None,
-            "node_id": info["node"],
-        }
-        self.dashboard_url = None
-
-    def __getitem__(self, key: str) -> object:
-        """One part of the description."""
-        return self.address_info[key]
-
-    def __iter__(self) -> Iterator[str]:
-        """The parts' names."""
-        return iter(self.address_info)
-
-    def __len__(self) -> int:
-        """How many parts there are."""
-        return len(self.address_info)
-
-    def __repr__(self) -> str:
-        """As a mapping."""
-        return repr(self.address_info)
-
-    def __enter__(self) -> Context:
-        """The session runs already."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Ends the session."""
-        end()
-
-    def disconnect(self) -> None:
-        """Ends the session."""
-        end()
 
 
 class Plan:
@@ -209,7 +154,7 @@ def pth_import_lines(path: Iterable[str]) -> list[str]:
             continue
         for name in files:
             text = _machine.read(os.path.join(folder, name))
-            lines += [line for line in text.splitlines() if line.startswith(("import ", "import\t"))]
+            lines += [line for line in text.splitlines() if line.startswith("import ")]
     return lines
 
 
@@ -222,7 +167,11 @@ def install_hooks() -> None:
     import atexit
 
     atexit.register(end)
-    os.register_at_fork(after_in_child=after_fork_in_child)
+    os.register_at_fork(
+        before=_core.before_fork,
+        after_in_parent=_core.after_fork_in_parent,
+        after_in_child=after_fork_in_child,
+    )
 
 
 def after_fork_in_child() -> None:
@@ -348,6 +297,8 @@ def init(
         RuntimeError: a session runs already.
         ValueError: a keyword that does not exist or is not in this version.
     """
+    from sundog._context import Context
+
     check_options(unknown)
     if include_dashboard:
         raise ValueError("init(): include_dashboard=True is not in this version")

@@ -66,12 +66,9 @@ def find(value: object, name: str) -> tuple[str, object]:
 
 def members(value: object) -> Iterator[tuple[str, object]]:
     """What the value holds, with the text that leads there."""
-    count = 0
-    for step, member in all_members(value):
-        count += 1
-        if count > MEMBERS_MAX:
-            return
-        yield step, member
+    import itertools
+
+    return itertools.islice(all_members(value), MEMBERS_MAX)
 
 
 def all_members(value: object) -> Iterator[tuple[str, object]]:
@@ -101,7 +98,7 @@ def captured(function: object) -> Iterator[tuple[str, object]]:
     """The variables of a closure and the globals that a function names."""
     code = function.__code__  # type: ignore[attr-defined]
     cells = getattr(function, "__closure__", None) or ()
-    for variable, cell in zip(code.co_freevars, cells):
+    for variable, cell in zip(code.co_freevars, cells, strict=False):
         try:
             yield f"'s variable {variable}", cell.cell_contents
         except ValueError:

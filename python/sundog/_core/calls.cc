@@ -98,7 +98,7 @@ bool fetch(Session* session, std::span<client::Entry* const> entries, PyObject* 
   TimeNs deadline = kNever;
   if (!read_timeout(options.timeout, "get", &seconds, &deadline)) return false;
   GilYielder yielder;
-  auto got = session->runtime->get(entries, deadline, &yielder, values);
+  auto got = session->runtime->get(entries, deadline, &yielder, values, options.writable);
   if (yielder.raised()) return false;
   if (got.ok()) return true;
   if (got.error().status == client::CallStatus::kTimeout) {
@@ -279,8 +279,8 @@ Py_ssize_t read_num_returns(PyObject* value, size_t count) {
     return -1;
   }
   if (static_cast<size_t>(wanted) > count) {
-    PyErr_Format(PyExc_ValueError,
-                 "wait(): num_returns is %zd, but there are only %zu references", wanted, count);
+    PyErr_Format(PyExc_ValueError, "wait(): num_returns is %zd, but there are only %zu references",
+                 wanted, count);
     return -1;
   }
   return wanted;
@@ -323,8 +323,8 @@ PyObject* wait(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwn
   if (wanted < 0) return nullptr;
   std::vector<bool> ready;
   GilYielder yielder;
-  auto waited = session->runtime->wait(entries, static_cast<size_t>(wanted), deadline, &yielder,
-                                       &ready);
+  auto waited =
+      session->runtime->wait(entries, static_cast<size_t>(wanted), deadline, &yielder, &ready);
   if (yielder.raised()) return nullptr;
   if (!waited.ok() && waited.error().status != client::CallStatus::kTimeout) {
     return raise_call_error(waited.error());

@@ -16,8 +16,7 @@ using model::Format;
 constexpr size_t kPauseCollectorBytes = 32 * 1024;
 
 struct PinnedBuffer {
-  PyObject_HEAD
-  std::shared_ptr<client::Pinned> pin;
+  PyObject_HEAD std::shared_ptr<client::Pinned> pin;
   Session* session;  // owned
   std::byte* data;
   Py_ssize_t size;
@@ -61,9 +60,9 @@ Object view_of(const std::shared_ptr<client::Pinned>& pin, Session* session, Byt
 }
 
 Object memory_view(Bytes bytes) {
-  return steal(PyMemoryView_FromMemory(
-      const_cast<char*>(reinterpret_cast<const char*>(bytes.data())),
-      static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
+  return steal(
+      PyMemoryView_FromMemory(const_cast<char*>(reinterpret_cast<const char*>(bytes.data())),
+                              static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
 }
 
 // pickle.loads(stream, buffers=buffers).

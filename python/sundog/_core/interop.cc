@@ -12,12 +12,13 @@ constexpr size_t kArgumentsMax = 8;
 bool is_deliberate(PyObject* type) {
   if (PyErr_GivenExceptionMatches(type, PyExc_TypeError) ||
       PyErr_GivenExceptionMatches(type, PyExc_ValueError) ||
-      PyErr_GivenExceptionMatches(type, PyExc_RuntimeError)) {
+      PyErr_GivenExceptionMatches(type, PyExc_RuntimeError) ||
+      PyErr_GivenExceptionMatches(type, PyExc_OSError)) {
     return true;
   }
   Object module = steal(PyImport_ImportModule("sundog.exceptions"));
-  Object base = module.is_valid() ? steal(PyObject_GetAttrString(module.ptr(), "SundogError"))
-                                  : Object();
+  Object base =
+      module.is_valid() ? steal(PyObject_GetAttrString(module.ptr(), "SundogError")) : Object();
   if (!base.is_valid()) {
     PyErr_Clear();
     return false;
@@ -78,8 +79,8 @@ PyObject* raise_without_own_frames() {
   PyErr_NormalizeException(&type, &value, &traceback);
   Object kept = borrow(traceback);
   Object package = steal(PyImport_ImportModule("sundog"));
-  Object path = package.is_valid() ? steal(PyObject_GetAttrString(package.ptr(), "_folder"))
-                                   : Object();
+  Object path =
+      package.is_valid() ? steal(PyObject_GetAttrString(package.ptr(), "_folder")) : Object();
   PyErr_Clear();
   if (path.is_valid()) {
     while (kept.is_valid() && is_own_frame(kept.ptr(), path.ptr())) {

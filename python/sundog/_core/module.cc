@@ -1,14 +1,13 @@
 // sundog._core: what the package needs of client::Runtime, and nothing else.
 #include "calls.h"
 #include "incoming.h"
+#include "model/limits.h"
 #include "object_ref.h"
 #include "output_queue.h"
 #include "public_function.h"
 #include "remote_function.h"
 #include "session.h"
 #include "worker_loop.h"
-
-#include "model/limits.h"
 
 NB_MODULE(_core, module) {
   using namespace sundog::python;

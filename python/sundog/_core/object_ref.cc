@@ -100,7 +100,9 @@ PyObject* ref_new(PyTypeObject*, PyObject* args, PyObject* kwargs) {
   return from_binary(nullptr, bytes);
 }
 
-PyObject* ref_hex(PyObject* self, PyObject*) { return text(as_object_ref(self)->id.hex()).release().ptr(); }
+PyObject* ref_hex(PyObject* self, PyObject*) {
+  return text(as_object_ref(self)->id.hex()).release().ptr();
+}
 
 PyObject* ref_binary(PyObject* self, PyObject*) {
   return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(&as_object_ref(self)->id),
@@ -167,8 +169,8 @@ PyObject* ref_reduce(PyObject* self, PyObject*) {
     }
   }
   Object module = steal(PyImport_ImportModule("sundog._core"));
-  Object maker = module.is_valid() ? steal(PyObject_GetAttrString(module.ptr(), "ref_from_binary"))
-                                   : Object();
+  Object maker =
+      module.is_valid() ? steal(PyObject_GetAttrString(module.ptr(), "ref_from_binary")) : Object();
   Object bytes = steal(ref_binary(self, nullptr));
   if (!maker.is_valid() || !bytes.is_valid()) return nullptr;
   return Py_BuildValue("O(O)", maker.ptr(), bytes.ptr());
@@ -183,7 +185,8 @@ PyMethodDef ref_methods[] = {
     {"future", ref_future, METH_NOARGS,
      "future($self)\n--\n\nA concurrent.futures.Future of the value."},
     {"__reduce__", ref_reduce, METH_NOARGS, nullptr},
-    {"nil", make_nil, METH_NOARGS | METH_STATIC, "nil()\n--\n\nThe reference that names no object."},
+    {"nil", make_nil, METH_NOARGS | METH_STATIC,
+     "nil()\n--\n\nThe reference that names no object."},
     {"size", id_size, METH_NOARGS | METH_STATIC, "size()\n--\n\nBytes of an id."},
     {"from_random", from_random, METH_NOARGS | METH_STATIC,
      "from_random()\n--\n\nA reference with a random id, which never becomes ready."},
@@ -247,7 +250,8 @@ PyObject* make_object_ref(Session* session, client::RefHandle handle) {
 }
 
 bool belongs_to(ObjectRef* ref, Session* session) {
-  if (ref->session == session) [[likely]] return true;
+  if (ref->session == session) [[likely]]
+    return true;
   auto or_none = [](Session* s) { return s != nullptr ? reinterpret_cast<PyObject*>(s) : Py_None; };
   raise_from("lost_with_session",
              {reinterpret_cast<PyObject*>(ref), or_none(ref->session), or_none(session)});

@@ -9,9 +9,8 @@
 namespace sundog::python {
 
 struct ObjectRef {
-  PyObject_HEAD
-  Session* session;      // owned; null for the nil reference
-  client::Entry* entry;  // one count of it; null for the nil reference
+  PyObject_HEAD Session* session;  // owned; null for the nil reference
+  client::Entry* entry;            // one count of it; null for the nil reference
   ObjectId id;
 };
 

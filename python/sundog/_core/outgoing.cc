@@ -24,7 +24,8 @@ struct Pickler {
 
 const Pickler* stdlib_pickler() {
   static Pickler* pickler = nullptr;  // lives as long as the interpreter
-  if (pickler != nullptr) [[likely]] return pickler;
+  if (pickler != nullptr) [[likely]]
+    return pickler;
   Object module = steal(PyImport_ImportModule("_pickle"));
   if (!module.is_valid()) return nullptr;
   auto made = std::make_unique<Pickler>();

@@ -43,12 +43,12 @@ class Outgoing {
   model::Format format_ = model::Format::kInvalid;
   uint64_t size_ = 0;
   std::array<std::byte, sizeof(ObjectId)> scalar_{};
-  PyObject* owner_ = nullptr;      // of flat_
+  PyObject* owner_ = nullptr;       // of flat_
   Bytes flat_;                      // a value of one piece, or the pickle stream
   std::vector<Py_buffer> buffers_;  // out of band, in order
   wire::PicklePlan plan_;           // of a pickle
   std::vector<ObjectId> contained_;
-  std::vector<std::byte> piece_;   // what in_one_piece built
+  std::vector<std::byte> piece_;  // what in_one_piece built
 };
 
 // Puts the value as an object: inside the message if small, else written once into shared memory.

@@ -14,7 +14,7 @@ namespace {
 constexpr size_t kWaitingBytesMax = 8 << 20;
 
 struct Line {
-  long number = 0;       // output: the worker's pid; notice: its severity
+  long number = 0;  // output: the worker's pid; notice: its severity
   bool is_notice = false;
   bool is_stderr = false;
   std::string task_name, text;

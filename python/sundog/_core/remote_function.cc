@@ -12,12 +12,11 @@ namespace {
 // The base of sundog.RemoteFunction. What a call needs is resolved once, by the Python method
 // _prepare, and holds for one session.
 struct Callee {
-  PyObject_HEAD
-  uint64_t session;      // its number; 0: not prepared
+  PyObject_HEAD uint64_t session;  // its number; 0: not prepared
   uint32_t template_id;
   uint32_t num_returns;
-  Py_ssize_t min_args;   // -1: the signature is not known, Python binds each call
-  Py_ssize_t max_args;   // -1: no limit
+  Py_ssize_t min_args;  // -1: the signature is not known, Python binds each call
+  Py_ssize_t max_args;  // -1: no limit
 };
 
 Callee* callee_of(PyObject* object) { return reinterpret_cast<Callee*>(object); }
@@ -28,7 +27,7 @@ struct CallScratch {
   std::vector<std::pair<std::string_view, client::Argument>> keyword;
   std::vector<Outgoing> values;
   std::vector<ObjectId> contained;
-  std::vector<client::RefHandle> put;      // arguments put under the hood
+  std::vector<client::RefHandle> put;  // arguments put under the hood
   std::vector<client::RefHandle> results;
   uint64_t inline_bytes = 0;
 
@@ -122,7 +121,8 @@ class ArgumentEncoder {
 };
 
 bool prepare(PyObject* self, Session* session) {
-  if (callee_of(self)->session == session->number) [[likely]] return true;
+  if (callee_of(self)->session == session->number) [[likely]]
+    return true;
   Object done = steal(PyObject_CallMethod(self, "_prepare", nullptr));
   if (!done.is_valid()) {
     raise_without_own_frames();
@@ -148,15 +148,15 @@ bool check_signature(PyObject* self, PyObject* const* args, Py_ssize_t nargs, Py
       return false;
     }
   }
-  Object problem = call_package("_signature", "problem_of_call",
-                                {self, positional.ptr(), keyword.ptr()});
+  Object problem =
+      call_package("_signature", "problem_of_call", {self, positional.ptr(), keyword.ptr()});
   if (problem.is_valid() && problem.is_none()) return true;
   raise_made(std::move(problem));
   return false;
 }
 
-bool encode_arguments(PyObject* self, Session* session, CallScratch* scratch,
-                      PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+bool encode_arguments(PyObject* self, Session* session, CallScratch* scratch, PyObject* const* args,
+                      Py_ssize_t nargs, PyObject* kwnames) {
   const Py_ssize_t num_keywords = kwnames != nullptr ? PyTuple_GET_SIZE(kwnames) : 0;
   // Arguments view into `values`: it must not move.
   scratch->values.reserve(static_cast<size_t>(nargs + num_keywords));

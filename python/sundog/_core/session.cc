@@ -15,6 +15,7 @@ struct State {
   PyTypeObject* type = nullptr;
   Session* current = nullptr;  // owned
   uint64_t opened = 0;
+  uint64_t opened_before_fork = 0;  // sessions up to this number are the parent's
 };
 State state;
 
@@ -23,7 +24,8 @@ Session* self_of(PyObject* object) { return reinterpret_cast<Session*>(object); 
 void session_dealloc(PyObject* object) {
   Session* self = self_of(object);
   PyTypeObject* type = Py_TYPE(object);
-  delete self->runtime;
+  // A forked child leaves its parent's Runtime alone: threads and locks of it do not exist here.
+  if (self->number > state.opened_before_fork) delete self->runtime;
   PyObject_Free(object);
   Py_DECREF(type);
 }
@@ -53,8 +55,8 @@ PyObject* session_query(PyObject* object, PyObject* args) {
   const char* argument = "";
   if (!PyArg_ParseTuple(args, "i|s", &question, &argument)) return nullptr;
   GilYielder yielder;
-  auto answer = self_of(object)->runtime->query(static_cast<model::Question>(question), argument,
-                                                &yielder);
+  auto answer =
+      self_of(object)->runtime->query(static_cast<model::Question>(question), argument, &yielder);
   if (yielder.raised()) return nullptr;
   if (!answer.ok()) return raise_call_error(answer.error());
   return text(*answer).release().ptr();
@@ -80,10 +82,9 @@ PyObject* session_put_function(PyObject* object, PyObject* args) {
     Bytes view{static_cast<const std::byte*>(pickled.buf), static_cast<size_t>(pickled.len)};
     auto id = self_of(object)->runtime->put_function(view, ids, &yielder);
     if (!yielder.raised()) {
-      out = id.ok() ? raw({reinterpret_cast<const std::byte*>(&*id), sizeof(ObjectId)})
-                          .release()
-                          .ptr()
-                    : raise_call_error(id.error());
+      out = id.ok()
+                ? raw({reinterpret_cast<const std::byte*>(&*id), sizeof(ObjectId)}).release().ptr()
+                : raise_call_error(id.error());
     }
   }
   PyBuffer_Release(&pickled);
@@ -131,13 +132,12 @@ PyObject* session_define(PyObject* object, PyObject* args) {
 PyObject* session_info(PyObject* object, PyObject*) {
   const client::SessionInfo& info = self_of(object)->runtime->info();
   std::string node = info.node.hex();
-  return Py_BuildValue("{s:s,s:s,s:s,s:I,s:I,s:K,s:K,s:L,s:L}", "session", info.session.c_str(),
-                       "session_dir", info.session_dir.c_str(), "node", node.c_str(), "job",
-                       info.job.value, "daemon_pid", info.daemon_pid, "store_bytes",
-                       static_cast<unsigned long long>(info.store_bytes), "total_memory_bytes",
-                       static_cast<unsigned long long>(info.total_memory_bytes), "num_cpus",
-                       static_cast<long long>(info.num_cpus), "num_gpus",
-                       static_cast<long long>(info.num_gpus));
+  return Py_BuildValue(
+      "{s:s,s:s,s:s,s:I,s:I,s:K,s:K,s:L,s:L}", "session", info.session.c_str(), "session_dir",
+      info.session_dir.c_str(), "node", node.c_str(), "job", info.job.value, "daemon_pid",
+      info.daemon_pid, "store_bytes", static_cast<unsigned long long>(info.store_bytes),
+      "total_memory_bytes", static_cast<unsigned long long>(info.total_memory_bytes), "num_cpus",
+      static_cast<long long>(info.num_cpus), "num_gpus", static_cast<long long>(info.num_gpus));
 }
 
 PyObject* get_name(PyObject* object, void*) {
@@ -193,7 +193,14 @@ nb::object connect(const std::string& daemon, const std::vector<std::string>& ar
   return nb::borrow(reinterpret_cast<PyObject*>(session));
 }
 
+void before_fork() {
+  if (state.current != nullptr) state.current->runtime->before_fork();
+}
+void after_fork_in_parent() {
+  if (state.current != nullptr) state.current->runtime->after_fork_in_parent();
+}
 void after_fork_in_child() {
+  state.opened_before_fork = state.opened;
   if (state.current != nullptr) state.current->runtime->after_fork_in_child();
 }
 
@@ -216,12 +223,11 @@ Session* open_session(std::unique_ptr<client::Runtime> runtime, bool is_worker) 
 }
 
 Session* current_session() { return state.current; }
-uint64_t current_session_number() {
-  return state.current != nullptr ? state.current->number : 0;
-}
+uint64_t current_session_number() { return state.current != nullptr ? state.current->number : 0; }
 
 Session* need_session() {
-  if (state.current != nullptr) [[likely]] return state.current;
+  if (state.current != nullptr) [[likely]]
+    return state.current;
   Object started = call_package("_session", "start_by_default", {});
   if (!started.is_valid()) {
     raise_without_own_frames();
@@ -239,6 +245,8 @@ void add_session(nb::module_& module) {
              nb::arg("entry_point"), nb::arg("address"),
              "Starts a daemon, or joins the one at `address`, and makes the session current.");
   module.def("current_session", &current, "The current session, or None.");
+  module.def("before_fork", &before_fork, "Before os.fork(): what is viewed stays pinned.");
+  module.def("after_fork_in_parent", &after_fork_in_parent, "Undoes before_fork.");
   module.def("after_fork_in_child", &after_fork_in_child,
              "Tells the session that this process is a forked child and no client.");
 }

@@ -12,10 +12,9 @@
 namespace sundog::python {
 
 struct Session {
-  PyObject_HEAD
-  client::Runtime* runtime;  // owned
-  uint64_t number;           // 1, 2, ... in this process
-  double ended;              // seconds of time.time(); 0 while it lives
+  PyObject_HEAD client::Runtime* runtime;  // owned
+  uint64_t number;                         // 1, 2, ... in this process
+  double ended;                            // seconds of time.time(); 0 while it lives
   bool is_worker;
 };
 

@@ -81,8 +81,8 @@ class WorkerLoop {
   }
 
   bool finish(const client::TaskCall& call, bool failed) {
-    auto finished = runtime_->finish(call, failed, failed && call.retry_exceptions, started_,
-                                     now());
+    auto finished =
+        runtime_->finish(call, failed, failed && call.retry_exceptions, started_, now());
     if (finished.ok()) return true;
     raise_call_error(finished.error());
     return false;
@@ -132,7 +132,8 @@ class WorkerLoop {
   // Borrowed; null with an exception set.
   PyObject* function_of(const client::TaskCall& call) {
     auto known = by_id_.find(call.function);
-    if (known != by_id_.end() && !call.function.is_nil()) [[likely]] return known->second;
+    if (known != by_id_.end() && !call.function.is_nil()) [[likely]]
+      return known->second;
     Object function = call.function.is_nil() ? import_by_name(call.name) : load(call.function);
     if (!function.is_valid()) return nullptr;
     functions_.push_back(function.release().ptr());
