@@ -29,9 +29,10 @@ function(sundog_folder name)
   endif()
 endfunction()
 
-# sundog_program(name source folders...)
+# sundog_program(name source folders...): nothing while there is no such source.
 function(sundog_program name source)
-  if(EXISTS ${CMAKE_SOURCE_DIR}/${source})
+  file(GLOB present CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${source})
+  if(present)
     add_executable(${name} ${source})
     list(TRANSFORM ARGN PREPEND sundog_ OUTPUT_VARIABLE deps)
     target_link_libraries(${name} PRIVATE ${deps})

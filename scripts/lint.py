@@ -40,26 +40,37 @@ def check_text(jobs: int) -> Outcome:
     return Outcome(not found, "\n".join(found))
 
 
+def reachable(header: Path, seen: dict[Path, bytes]) -> dict[Path, bytes]:
+    """The header and every header of the tree that it includes, with their text."""
+    if header not in seen and header.is_file():
+        seen[header] = header.read_bytes()
+        for name in re.findall(rb'^#include "([^"]+)"', seen[header], re.MULTILINE):
+            reachable(ROOT / "src" / name.decode(), seen)
+            reachable(ROOT / "include" / name.decode(), seen)
+    return seen
+
+
 def check_headers(jobs: int) -> Outcome:
     """Every header compiles as the only line of a program."""
-    headers = [p for p in tree_files(".h") if p.is_relative_to(ROOT / "src")]
-    headers += [p for p in tree_files(".h") if p.is_relative_to(ROOT / "include")]
-    passed = ROOT / "build/lint" / ("headers-" + digest(p.read_bytes() for p in headers))
-    if passed.exists():
-        return Outcome(True, "")
+    places = (ROOT / "src", ROOT / "include")
+    headers = [p for p in tree_files(".h") if any(p.is_relative_to(place) for place in places)]
+    (ROOT / "build/lint").mkdir(parents=True, exist_ok=True)
 
     def compile_alone(header: Path) -> Outcome:
+        texts = [text for _, text in sorted(reachable(header, {}).items())]
+        passed = ROOT / "build/lint" / ("header-" + digest([str(header).encode(), *texts]))
+        if passed.exists():
+            return Outcome(True, "")
         flags = ["-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wthread-safety"]
         flags += ["-Isrc", "-Iinclude", "-Wno-unused-const-variable", "-x", "c++"]
-        return run("clang++-16", *flags, "-include", header, "/dev/null")
+        outcome = run("clang++-16", *flags, "-include", header, "/dev/null")
+        if outcome.ok:
+            passed.touch()
+        return outcome
 
     with ThreadPoolExecutor(jobs) as pool:
         outcomes = list(pool.map(compile_alone, headers))
-    result = Outcome(all(o.ok for o in outcomes), "".join(o.text for o in outcomes))
-    if result.ok:
-        passed.parent.mkdir(parents=True, exist_ok=True)
-        passed.touch()
-    return result
+    return Outcome(all(o.ok for o in outcomes), "".join(o.text for o in outcomes))
 
 
 def check_threads(jobs: int) -> Outcome:
