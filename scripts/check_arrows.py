@@ -25,6 +25,14 @@ IMPURE_HEADERS = re.compile(
     r"(thread|mutex|shared_mutex|condition_variable|future|chrono|fstream|filesystem|random|"
     r"unistd\.h|fcntl\.h|poll\.h|pthread\.h|sched\.h|signal\.h|csignal|time\.h|ctime)$"
 )
+# Pure files that may include an impure header, and why.
+EXCUSED = {
+    (
+        "src/core/client_drops.h",
+        "thread",
+    ): "yields while another thread is inside push(); starts none",
+}
+
 # tree -> what its modules may import beside the standard library: at the top level, and lazily.
 PYTHON_MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "python/sundog": (
@@ -117,6 +125,8 @@ def check_cpp_file(path: str, text: str, folder: str | None, may: set[str]) -> I
                 f"{', '.join(sorted(may)) or 'nothing'} (CMakeLists.txt)",
             )
         elif quote == "<" and folder in PURE and not is_test and IMPURE_HEADERS.match(name):
+            if (path, name) in EXCUSED:
+                continue
             yield Finding(
                 path,
                 number,
