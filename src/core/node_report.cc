@@ -7,6 +7,9 @@
 namespace sundog::core {
 namespace {
 
+constexpr size_t kObjectsShownMax = 10'000;
+constexpr uint32_t kTasksShownMax = 1'000;
+
 const char* state_name(const TaskRecord& t) {
   switch (t.state) {
     case TaskState::kWaiting:
@@ -191,9 +194,13 @@ std::string NodeCore::status_json() const {
 std::string NodeCore::memory_json() const {
   JsonWriter j;
   j.begin_array();
-  for (uint32_t i = 0; i < objects_.end(); ++i) {
+  // Extents first: they are what fills the store; then inline values while there is room.
+  std::vector<uint32_t> shown;
+  for (bool extents : {true, false})
+    for (uint32_t i = 0; i < objects_.end() && shown.size() < kObjectsShownMax; ++i)
+      if (objects_[i].live && objects_[i].extent.empty() != extents) shown.push_back(i);
+  for (uint32_t i : shown) {
     const ObjectRecord& o = objects_[i];
-    if (!o.live) continue;
     j.begin_object()
         .field("object", o.id.hex())
         .field("ready", o.ready)
@@ -233,8 +240,7 @@ std::string NodeCore::dump_json() const {
   }
   j.end_array().key("tasks").begin_array();
   uint32_t shown = 0;
-  constexpr uint32_t kShownMax = 1000;
-  for (uint32_t i = 0; i < tasks_.end() && shown < kShownMax; ++i) {
+  for (uint32_t i = 0; i < tasks_.end() && shown < kTasksShownMax; ++i) {
     const TaskRecord& t = tasks_[i];
     if (!t.live) continue;
     ++shown;
