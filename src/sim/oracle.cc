@@ -1,0 +1,99 @@
+#include "sim/oracle.h"
+
+#include "base/random.h"
+
+namespace sundog::sim {
+
+uint64_t mix(uint64_t a, uint64_t b) { return Random(a ^ (b * 0x9E3779B97F4A7C15ull)).next(); }
+
+void Oracle::submitted(const TaskId& task, TaskFacts facts) {
+  uint64_t arguments = 0;
+  for (const ObjectId& id : facts.arguments) arguments = mix(arguments, meaning_of(id));
+  for (uint32_t i = 0; i < facts.num_results; ++i)
+    meanings_[{task, i}] = mix(mix(facts.seed, i), arguments);
+  if (!tasks_.emplace(task, std::move(facts)).second)
+    fail("task " + task.hex() + " was made twice");
+}
+
+uint64_t Oracle::write(Written value) {
+  written_.push_back(std::move(value));
+  return written_.size();
+}
+
+const Written* Oracle::find(uint64_t content) const {
+  return content == 0 || content > written_.size() ? nullptr : &written_[content - 1];
+}
+
+TaskFacts* Oracle::task(const TaskId& id) {
+  auto found = tasks_.find(id);
+  return found == tasks_.end() ? nullptr : &found->second;
+}
+
+uint64_t Oracle::meaning_of(const ObjectId& id) const {
+  auto found = meanings_.find(id);
+  return found == meanings_.end() ? 0 : found->second;
+}
+
+void Oracle::started(const TaskId& id, uint32_t attempt) {
+  TaskFacts* t = task(id);
+  if (t == nullptr) return fail("task " + id.hex() + " runs and nobody submitted it");
+  std::string name = "task " + id.hex() + " attempt " + std::to_string(attempt);
+  if (!t->started.insert(attempt).second) fail(name + " started twice");
+  if (t->running) fail(name + " started while another attempt runs");
+  if (t->finished && !ended_jobs_.contains(id.job()))
+    fail(name + " started after the task's end was published");
+  if (t->max_retries >= 0 && t->started.size() > static_cast<size_t>(t->max_retries) + 1)
+    fail(name + ": more attempts than max_retries allows");
+  t->running = true;
+}
+
+void Oracle::published_end(const TaskId& id, uint32_t, bool raised, bool will_retry) {
+  TaskFacts* t = task(id);
+  t->running = false;
+  t->finished = !will_retry;
+  t->raised = t->raised || raised;
+}
+
+void Oracle::crashed(const TaskId& id, uint32_t) {
+  TaskFacts* t = task(id);
+  t->running = false;
+  ++t->crashes;
+}
+
+bool Oracle::may_fail(const ObjectId& id) const {
+  if (excused_.contains(id.task) || ended_jobs_.contains(id.task.job())) return true;
+  auto found = tasks_.find(id.task);
+  if (found == tasks_.end() || id.is_put()) return false;
+  const TaskFacts& t = found->second;
+  if (t.raised) return true;
+  if (t.max_retries >= 0 && t.crashes > static_cast<uint32_t>(t.max_retries)) return true;
+  for (const ObjectId& argument : t.arguments)
+    if (may_fail(argument)) return true;
+  return false;
+}
+
+void Oracle::check_value(const ObjectId& id, uint64_t content) {
+  const Written* written = find(content);
+  if (written == nullptr)
+    return fail("object " + id.hex() + " reads as bytes that nobody wrote (" +
+                std::to_string(content) + ")");
+  if (written->id != id)
+    return fail("object " + id.hex() + " reads as the bytes of " + written->id.hex());
+  if (written->is_error) return check_error(id, "an exception of a task");
+  if (written->meaning != meaning_of(id)) fail("object " + id.hex() + " has the wrong value");
+}
+
+void Oracle::check_error(const ObjectId& id, std::string_view text) {
+  if (may_fail(id)) return;
+  std::string facts;
+  if (const TaskFacts* t = task(id.task))
+    facts = " (" + std::to_string(t->started.size()) + " attempts, " + std::to_string(t->crashes) +
+            " crashes of " + std::to_string(t->max_retries) + " allowed)";
+  fail("object " + id.hex() + " failed and nothing justifies it: " + std::string(text) + facts);
+}
+
+void Oracle::fail(std::string what) {
+  if (failures_.size() < 20) failures_.push_back(std::move(what));
+}
+
+}  // namespace sundog::sim

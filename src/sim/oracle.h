@@ -1,0 +1,82 @@
+// Oracle: what must be true, told apart from what the core believes. Model processes tell it what
+// they write, start, finish and read; it knows the right value of every object and which failures
+// are justified.
+//
+// The meaning of a result is a hash of the task's seed, the result's index and the meanings of its
+// arguments: it does not depend on attempts, so that a retried task must give the same meaning.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/time.h"
+
+namespace sundog::sim {
+
+uint64_t mix(uint64_t a, uint64_t b);
+
+struct Written {
+  ObjectId id;
+  uint32_t attempt = 0;
+  uint64_t meaning = 0;
+  uint64_t size = 0;  // bytes
+  bool is_error = false;
+  std::vector<ObjectId> contained;
+};
+
+struct TaskFacts {
+  uint64_t seed = 0;
+  uint32_t num_results = 1;
+  int32_t max_retries = 0;
+  int64_t cpu = 0, gpu = 0;  // 1/10000
+  std::vector<ObjectId> arguments;
+  std::set<uint32_t> started;  // attempts that were claimed
+  uint32_t crashes = 0;        // attempts whose worker died before their end was published
+  bool raised = false;         // its program failed by itself
+  bool finished = false;       // an end was published
+  bool running = false;
+};
+
+class Oracle {
+ public:
+  // ---- told by model processes
+  void submitted(const TaskId& task, TaskFacts facts);
+  void put(const ObjectId& id, uint64_t meaning) { meanings_[id] = meaning; }
+  // The number that stands for a written value in bytes and arenas.
+  uint64_t write(Written value);
+  void started(const TaskId& task, uint32_t attempt);
+  void published_end(const TaskId& task, uint32_t attempt, bool raised, bool will_retry);
+  void crashed(const TaskId& task, uint32_t attempt);
+  // From now on nobody is owed the results of this job.
+  void job_ended(JobId job) { ended_jobs_.insert(job); }
+  // A value arrived: it must be the right one.
+  void check_value(const ObjectId& id, uint64_t content);
+  // An error of the runtime arrived: something must justify it.
+  void check_error(const ObjectId& id, std::string_view text);
+  // From now on a failure of this object is justified (its node died, its store was full).
+  void excuse(const TaskId& task, std::string why) { excused_[task] = std::move(why); }
+
+  const Written* find(uint64_t content) const;
+  TaskFacts* task(const TaskId& id);
+  uint64_t meaning_of(const ObjectId& id) const;
+  bool may_fail(const ObjectId& id) const;
+
+  void fail(std::string what);
+  const std::vector<std::string>& failures() const { return failures_; }
+  size_t num_tasks() const { return tasks_.size(); }
+
+ private:
+  std::map<TaskId, TaskFacts> tasks_;
+  std::map<ObjectId, uint64_t> meanings_;
+  std::map<TaskId, std::string> excused_;
+  std::set<JobId> ended_jobs_;
+  std::vector<Written> written_;
+  std::vector<std::string> failures_;
+};
+
+}  // namespace sundog::sim

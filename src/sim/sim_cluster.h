@@ -1,0 +1,37 @@
+// SimCluster: one simulated run, from its configuration to its verdict.
+//
+//   SimCluster cluster(SimConfig::of_seed(17));
+//   SimResult result = cluster.run();     // equal seeds give equal results, hash included
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/sim_node.h"
+#include "sim/sim_world.h"
+
+namespace sundog::sim {
+
+struct SimResult {
+  uint64_t hash = 0;  // of all effects of all cores, with their moments
+  uint64_t steps = 0;
+  uint64_t tasks = 0;
+  TimeNs ended = 0;  // virtual
+  std::vector<std::string> failures;
+};
+
+class SimCluster {
+ public:
+  explicit SimCluster(const SimConfig& config);
+  SimResult run();
+
+ private:
+  void schedule_kills();
+  bool drivers_left() const;
+
+  SimWorld world_;
+  std::vector<std::unique_ptr<SimNode>> nodes_;
+};
+
+}  // namespace sundog::sim

@@ -1,0 +1,88 @@
+// SimNode: the shell of one NodeCore in the simulator. It turns ring records, deaths, claims and
+// timers into events, performs the effects, and checks after every step what only a shell can
+// see: memory handed out twice, bytes freed under a view, more tasks running than resources.
+//
+// Owned by SimCluster; single-threaded under virtual time.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/node_core.h"
+#include "sim/sim_process.h"
+#include "sim/sim_world.h"
+
+namespace sundog::sim {
+
+class SimNode {
+ public:
+  SimNode(SimWorld* world, uint32_t index);
+
+  // ---- for SimCluster
+  void start_driver(JobId job);
+  void kill_random_worker();
+  void kill_random_driver();
+  bool has_drivers() const;
+  // After the last driver: everything must be zero.
+  void check_empty();
+  void trace_state() const;
+
+  // ---- for SimProcess
+  SimWorld& world() { return *world_; }
+  TimeNs now() const { return world_->queue.now(); }
+  void to_core(SimProcess* from, wire::RecordType type, std::vector<std::byte> payload);
+  void process_finished(SimProcess* process, int32_t exit_code);
+  void write_arena(const model::Extent& extent, uint64_t content);
+  // 0 unless every page holds the same content.
+  uint64_t read_arena(const model::Extent& extent) const;
+  void check_running();  // a task just began
+  void sealed(const model::Extent& extent);
+  std::string name() const { return "node " + std::to_string(index_); }
+  const core::NodeCore& core() const { return *core_; }
+
+ private:
+  struct Attached {
+    std::unique_ptr<SimProcess> process;
+    TimeNs to_core_free = 0;  // the ring to the daemon is a FIFO: nothing arrives before this
+    TimeNs to_process_free = 0;
+    bool gone = false;  // the core was told
+  };
+  enum class Use : uint8_t { kGranted, kSealed };
+
+  void step(const core::Event& event);
+  void perform(const core::Effect& effect);
+  void on_effect(const core::ToClient& e);
+  void on_effect(const core::RevokeClaim& e);
+  void on_effect(const core::SpawnWorker& e);
+  void on_effect(const core::KillClient& e);
+  void on_effect(const core::ExtentFreed& e);
+  void on_effect(const core::SetTimer& e);
+  void on_effect(const core::RecordTask& e);
+  void on_effect(const core::AnswerTimeline& e);
+  SimProcess* attach(core::ClientConnected who);
+  void kill(ClientId id, model::DeathCause cause);
+  void announce_gone(ClientId id, model::DeathCause cause);
+  Attached* find(ClientId id);
+  ClientId new_client_id();
+
+  SimWorld* world_;
+  uint32_t index_;
+  std::unique_ptr<core::NodeCore> core_;
+  Random core_random_;
+  std::map<ClientId, Attached> processes_;    // dead ones stay: their claim words are still read
+  std::map<uint32_t, uint32_t> generations_;  // client index -> last generation
+  std::vector<uint64_t> arena_;               // a word for each page
+  struct Lent {
+    uint64_t size = 0;
+    Use use = Use::kGranted;
+  };
+  std::map<uint64_t, Lent> extents_;
+  uint64_t timer_number_ = 0;
+  uint32_t last_pid_ = 100;
+  std::vector<std::byte> encode_buffer_;
+  wire::DecodeScratch scratch_;
+};
+
+}  // namespace sundog::sim

@@ -1,0 +1,168 @@
+// SimProcess: a model of a driver or worker process. It speaks the real messages through the real
+// codec, keeps counts and pins by the rules of model/messages.h, and may be killed between any two
+// of its actions: what was published is delivered, the rest is gone.
+//
+// Owned by SimNode; single-threaded under virtual time.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "core/events.h"
+#include "model/limits.h"
+#include "sim/coroutine.h"
+#include "sim/oracle.h"
+#include "wire/codec.h"
+
+namespace sundog::sim {
+
+class SimNode;
+
+// What is known here of an object's value.
+struct LocalValue {
+  bool is_error = false;
+  uint64_t content = 0;  // Oracle's number; 0 for errors of the runtime
+};
+// A mapping of an extent, with the pins that keep it.
+struct LocalView {
+  model::Extent extent;
+  uint64_t content = 0;
+  uint32_t pins = 0;
+};
+struct OwnedArgument {
+  ObjectId id;
+  model::Extent extent;  // empty: inline
+  uint64_t content = 0;  // of an inline value; an extent may be read only after the claim
+};
+struct OwnedExecute {
+  uint32_t slot = 0, generation = 0, attempt = 0, num_results = 1;
+  TaskId task;
+  ObjectId function;
+  bool retry_exceptions = false;
+  std::vector<OwnedArgument> refs;
+  std::vector<ObjectId> contained;  // as the arguments' bytes name them
+  uint64_t seed = 0;
+  uint32_t depth = 0;
+};
+
+enum class Wake : uint8_t { kMessage, kTimeout };
+
+class SimProcess {
+ public:
+  SimProcess(SimNode* node, const core::ClientConnected& who, Random random);
+  SimProcess(const SimProcess&) = delete;
+
+  void start();  // runs its program: driver_program or worker_program
+  void receive(wire::RecordType type, const std::vector<std::byte>& payload);
+  // The process stops at once: what it sent before is on its way.
+  void kill(const core::ClientGone& gone);
+
+  const core::ClientConnected& who() const { return who_; }
+  bool alive() const { return alive_; }
+  bool finished() const { return finished_; }
+  bool runs_task() const { return running_.has_value(); }
+  bool is_blocked() const { return blocked_; }
+  bool has_blocked() const { return has_blocked_; }
+  // The core asked for a task back in vain: it goes on behind one that blocked, unplanned.
+  void contested() { contested_ = true; }
+  int64_t running_cpu() const { return running_cpu_; }
+  int64_t running_gpu() const { return running_gpu_; }
+  const std::map<ObjectId, LocalView>& views() const { return views_; }
+  const std::map<uint64_t, model::Extent>& grants() const { return grants_; }
+  std::array<uint32_t, model::kClaimSlots>& claims() { return claims_; }
+  std::string describe() const;        // who
+  std::string describe_state() const;  // and what it does
+
+ private:
+  friend struct Suspend;
+  struct Handle {
+    uint32_t handles = 0;
+    uint32_t counted = 0;  // by the daemon, for us
+  };
+
+  // ---- programs (sim_programs.cc)
+  Co<bool> driver_program();
+  Co<bool> worker_program();
+  Co<bool> run_task(OwnedExecute e);
+  // Writes the results of the running task and says Done. `own`: refs that may go into results.
+  Co<bool> produce_results(std::vector<ObjectId> own);
+  bool claim(const OwnedExecute& e);
+  void end_task(const model::Done& done, bool raised);
+  // One random action of a driver or a task at nesting `depth`; new handles go to *own.
+  Co<bool> random_step(uint32_t depth, std::vector<ObjectId>* own);
+  Co<bool> random_get(std::vector<ObjectId>* own, bool values);
+  Co<bool> get(std::vector<ObjectId> ids, uint32_t num_ready, bool values, DurationNs timeout);
+  Co<bool> sleep(DurationNs duration);
+  // False: no room will come.
+  Co<bool> allocate(uint64_t size, model::Extent* extent);
+  Co<bool> put_value(uint64_t size, std::vector<ObjectId> contained, std::vector<ObjectId>* own);
+  void submit(uint32_t depth, std::vector<ObjectId>* results);
+  void define_templates();
+  void put_function(uint32_t number);
+  ObjectId function_id(uint32_t number) const;
+
+  // ---- references and values (sim_process.cc)
+  void hold(const ObjectId& id);    // one more handle; counted at the daemon if it was not
+  void adopt(const ObjectId& id);   // one handle, counted already by Submit or Put
+  void let_go(const ObjectId& id);  // the count is given back by a later flush()
+  void flush();
+  void let_go_all(const std::vector<ObjectId>& ids);
+  void open(const ObjectId& id, std::vector<ObjectId>* inner);
+  void drop_some_views(bool all);
+  void check_view(const ObjectId& id, const LocalView& view);
+  void take_value(const model::Value& v);
+  void add_view(const ObjectId& id, const model::Extent& extent, uint64_t content);
+  uint64_t read_content(const model::ValueView& value) const;
+  std::vector<ObjectId> pick(const std::vector<ObjectId>& from, uint64_t most);
+  std::vector<ObjectId> held_ids() const;
+
+  void send(const model::ClientMessage& message);
+  void wake(Wake why);
+  void finish(int32_t exit_code);
+
+  SimNode* node_;
+  core::ClientConnected who_;
+  Random random_;
+  Co<bool> program_;
+  std::coroutine_handle<> waiter_;
+  Wake woken_by_ = Wake::kMessage;
+  uint64_t sleep_number_ = 0;
+  bool alive_ = true, finished_ = false, stop_ = false;
+
+  std::map<ObjectId, Handle> handles_;
+  std::set<ObjectId> unflushed_;
+  std::map<ObjectId, LocalValue> values_;
+  std::set<ObjectId> ready_;
+  std::map<ObjectId, LocalView> views_;
+  std::set<uint32_t> waited_;  // requests whose Waited came
+  std::map<uint32_t, std::optional<model::Extent>> granted_;
+  std::map<uint64_t, model::Extent> grants_;  // not sealed; by offset
+  std::vector<ObjectId> waits_for_;           // for people
+  std::set<uint32_t> wants_room_;
+  uint64_t credit_ = 0;
+  uint32_t last_request_ = 0;
+  uint64_t calls_ = 0;
+  std::deque<OwnedExecute> queue_;
+  std::optional<OwnedExecute> running_;
+  bool blocked_ = false, has_blocked_ = false, contested_ = false;
+  int64_t running_cpu_ = 0, running_gpu_ = 0;
+  std::array<uint32_t, model::kClaimSlots> claims_{};
+  std::vector<std::byte> encode_buffer_;
+  wire::DecodeScratch scratch_;
+};
+
+// co_await Suspend{process}: until a message came or the sleep it asked for is over.
+struct Suspend {
+  SimProcess* process;
+  bool await_ready() const { return false; }
+  void await_suspend(std::coroutine_handle<> handle) const { process->waiter_ = handle; }
+  Wake await_resume() const { return process->woken_by_; }
+};
+
+}  // namespace sundog::sim
