@@ -305,8 +305,7 @@ bool NodeCore::something_may_release(ClientId asker) const {
     if (w->client == asker || w->queue.empty() || w->blocked > 0) continue;
     if (!admission_.waits(w->client)) return true;
   }
-  // A ready task that can be placed will run in a moment.
-  return scheduler_.ready().total() > 0 && scheduler_.available().get(model::kCpu) > 0;
+  return scheduler_.ready_task_fits();
 }
 
 }  // namespace sundog::core

@@ -124,6 +124,7 @@ void LocalScheduler::became_idle(Worker* w, TimeNs now) {
   w->shape = kNoIndex;
   w->idle_since = now;
   w->overrun = false;
+  w->overdrawn = false;
   w->expected_ns = 0;
   pools_[w->pool].idle.push_back(w->client);
   try_all();
@@ -226,8 +227,8 @@ void LocalScheduler::close(Worker* w) {
 }
 
 void LocalScheduler::refresh_open(Worker* w) {
-  bool room = !w->queue.empty() && !w->overrun && !w->stopping && w->blocked == 0 &&
-              w->queue.size() < kPipelineDepthMax && w->expected_ns < kPipelineWindow;
+  bool room = !w->queue.empty() && !w->overrun && !w->overdrawn && !w->stopping &&
+              w->blocked == 0 && w->queue.size() < kPipelineDepthMax && w->expected_ns < kPipelineWindow;
   if (!room) {
     close(w);
   } else if (w->open_position == kNoIndex) {
@@ -259,10 +260,11 @@ bool LocalScheduler::may_resume(const Worker& w) const {
   return available_.get(kCpu) - cpu_of(w) >= -total_.get(kCpu);
 }
 
-void LocalScheduler::take_cpu(const Worker& w) {
+void LocalScheduler::take_cpu(Worker* w) {
   model::ResourceSet cpu;
-  cpu.set(kCpu, cpu_of(w));
+  cpu.set(kCpu, cpu_of(*w));
   available_.subtract(cpu, true);
+  w->overdrawn = available_.get(kCpu) < 0;
 }
 
 bool LocalScheduler::resume(ClientId client, uint64_t token) {
@@ -277,7 +279,7 @@ bool LocalScheduler::resume(ClientId client, uint64_t token) {
     return false;
   }
   w->blocked = 0;
-  take_cpu(*w);
+  take_cpu(w);
   refresh_open(w);
   return true;
 }
@@ -287,7 +289,7 @@ void LocalScheduler::resume_now(ClientId client, uint64_t token) {
   Worker* w = worker(client);
   if (w == nullptr || w->blocked == 0) return;
   if (--w->blocked == 0) {
-    take_cpu(*w);
+    take_cpu(w);
     refresh_open(w);
   }
 }
@@ -300,7 +302,7 @@ void LocalScheduler::serve_resumes(Actions* actions) {
     resumes_.pop_front();
     if (w == nullptr) continue;
     if (--w->blocked == 0) {
-      take_cpu(*w);
+      take_cpu(w);
       refresh_open(w);
     }
     Action a;
@@ -312,6 +314,16 @@ void LocalScheduler::serve_resumes(Actions* actions) {
 }
 
 // ---------------------------------------------------------------- checking
+
+bool LocalScheduler::ready_task_fits() const {
+  for (uint32_t s = 0; s < shapes_.size(); ++s) {
+    const Pool& pool = pools_[shapes_[s].pool];
+    if (ready_.count(s) > 0 && available_.covers(shapes_[s].resources) &&
+        pool.workers + pool.starting > 0)
+      return true;
+  }
+  return false;
+}
 
 std::string LocalScheduler::validate() const {
   if (std::string wrong = ready_.validate(); !wrong.empty()) return wrong;

@@ -48,6 +48,7 @@ struct Worker {
   bool holds_resources = false;
   bool overrun = false;
   bool stopping = false;
+  bool overdrawn = false;       // resumed beyond the CPUs: takes nothing more until it is idle
   ClientId client;
   uint32_t pool = 0;
   uint32_t pid = 0;
@@ -123,6 +124,8 @@ class LocalScheduler {
   const model::ResourceSet& total() const { return total_; }
   const model::ResourceSet& available() const { return available_; }
   const ReadyQueues& ready() const { return ready_; }
+  // Whether some ready task will run in a moment: there is room for it and somebody to run it.
+  bool ready_task_fits() const;
   std::string validate() const;
 
  private:
@@ -148,7 +151,7 @@ class LocalScheduler {
   uint32_t pool_of(const PoolKey& key);
   int64_t cpu_of(const Worker& w) const;
   bool may_resume(const Worker& w) const;
-  void take_cpu(const Worker& w);
+  void take_cpu(Worker* w);
   bool place_one(uint32_t shape, TimeNs now, Actions* actions);
   bool place_behind(uint32_t shape, uint32_t task, DurationNs limit, TimeNs now, Actions* actions);
   void spawn_for(uint32_t shape, Actions* actions);
