@@ -37,8 +37,9 @@ build/%/build.ninja: CMakePresets.json $(READY)
 build: build/release/build.ninja ## daemon, Python extension and examples, into build/release and python/
 	@cmake --build build/release -j $(JOBS)
 
-checked-build: build/debug/build.ninja build/asan/build.ninja build/tsan/build.ninja
+checked-build: $(foreach preset,debug clang asan tsan,build/$(preset)/build.ninja)
 	@cmake --build build/debug -j $(JOBS)
+	@cmake --build build/clang -j $(JOBS) --target sim_main
 	@cmake --build build/asan -j $(JOBS) --target tests
 	@cmake --build build/tsan -j $(JOBS) --target tests
 
@@ -51,7 +52,7 @@ test: build checked-build ## all tests: C++ (plain, sanitized), simulator, Pytho
 lint: build/clang/build.ninja build/release/build.ninja ## format, tidy, thread safety, types, arrows between folders, headers alone
 	@$(RUN) scripts/lint.py --jobs $(JOBS) $(if $(TESTS),--only $(TESTS))
 
-sim: build/debug/build.ninja build/clang/build.ninja ## simulated clusters, gcc and clang compared: SEEDS=2000
+sim: build/debug/build.ninja build/clang/build.ninja ## simulated clusters by gcc and by clang compared: SEEDS=2000
 	@scripts/sim.sh $(SEEDS) $(JOBS)
 
 fuzz: $(READY) ## fuzz targets of rings and messages: SECONDS=600 for each

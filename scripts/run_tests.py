@@ -125,7 +125,7 @@ def threads(seeds: int) -> Count:
 
 def simulator(seeds: int) -> Count:
     count = Count()
-    status = run("sim", ["scripts/sim.sh", str(seeds), "2", "debug"])
+    status = run("sim", ["scripts/sim.sh", str(seeds)])
     log = (LOGS / "sim.log").read_text(errors="replace")
     match = re.search(r"(\d+) seeds passed, (\d+) failed", log)
     count.passed, count.failed = (int(match[1]), int(match[2])) if match else (0, 0)
