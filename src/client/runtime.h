@@ -23,9 +23,13 @@
 #include "base/time.h"
 #include "model/messages.h"
 
+namespace sundog::core {
+struct ClientEntry;  // src/core/client_core.h
+}
+
 namespace sundog::client {
 
-struct Entry;  // src/client/entry.h
+using Entry = core::ClientEntry;
 
 // A counted reference to an object of this process's table. Cheap to copy and to drop.
 class RefHandle {
@@ -183,9 +187,10 @@ class Runtime {
   virtual CallResult<ObjectId> put_function(Bytes pickled, std::span<const ObjectId> contained,
                                             Yielder* yielder) = 0;
 
-  // Waits until all are here. `deadline` kNever: no limit. Errors are values in Fetched.
+  // Waits until all are here. `deadline` kNever: no limit. Errors are values in Fetched. `writable`:
+  // each gets a mapping (or copy) of its own, so that nobody else sees what is written there.
   virtual CallResult<Unit> get(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
-                               std::vector<Fetched>* values) = 0;
+                               std::vector<Fetched>* values, bool writable = false) = 0;
   // Waits until `num_ready` are ready or the deadline passed; ready[i] tells for each. When more
   // are ready, the earliest completed are chosen.
   virtual CallResult<Unit> wait(std::span<Entry* const> entries, size_t num_ready, TimeNs deadline,
@@ -207,7 +212,12 @@ class Runtime {
   // Output and notices for this driver arrive here, on the runtime thread or a waiting thread.
   virtual void on_output(std::function<void(const model::Output&)> handler) = 0;
   virtual void on_notice(std::function<void(const model::Notice&)> handler) = 0;
-  // Called by the atfork hook in the child: this process is no client from now on.
+  // The atfork hooks. before_fork and after_fork_in_parent surround the fork in the parent: bytes
+  // that are viewed now stay pinned until every child made then has ended. In the child:
+  // this process is no client from now on; what it views stays readable, every call answers
+  // kForkedChild, and the Runtime must not be destroyed there.
+  virtual void before_fork() = 0;
+  virtual void after_fork_in_parent() = 0;
   virtual void after_fork_in_child() = 0;
 };
 

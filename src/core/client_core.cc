@@ -45,7 +45,7 @@ void ClientCore::emit(const model::ClientMessage& message) {
 }
 
 TaskId ClientCore::submit(model::Submit call, std::vector<ClientEntry*>* results) {
-  call.task = TaskId::make(job_, context_.task, context_.attempt, context_.calls++);
+  call.task = TaskId::make(context_.task.job(), context_.task, context_.attempt, context_.calls++);
   call.parent = context_.task;
   call.parent_attempt = context_.attempt;
   for (uint32_t i = 0; i < call.num_results; ++i) {
@@ -60,7 +60,7 @@ ObjectId ClientCore::next_put_id() {
   uint32_t index = context_.puts % ObjectId::kPutBit;
   if (index == 0) {
     uint64_t space = kPutCallBase + context_.puts / ObjectId::kPutBit;
-    context_.put_space = TaskId::make(job_, context_.task, context_.attempt, space);
+    context_.put_space = TaskId::make(context_.task.job(), context_.task, context_.attempt, space);
   }
   ++context_.puts;
   return ObjectId{context_.put_space, index | ObjectId::kPutBit};

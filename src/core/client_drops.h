@@ -30,6 +30,8 @@ class Counted {
   // By whoever holds a use, or by the owner of the table under its lock.
   void use() { word_.fetch_add(2, std::memory_order_relaxed); }
   inline void drop();
+  // Things of an earlier session have another list.
+  bool belongs_to(const DropList* drops) const { return drops_ == drops; }
   uint32_t uses() const { return word_.load(std::memory_order_relaxed) >> 1; }
 
  private:

@@ -176,7 +176,8 @@ bool RingReader::next(Record* out) {
 void RingReader::release() { header_->head.store(head_, std::memory_order_release); }
 
 bool RingReader::has_more() const {
-  return head_ != tail_seen_ || header_->tail.load(std::memory_order_acquire) != head_;
+  return !broken_ &&
+         (head_ != tail_seen_ || header_->tail.load(std::memory_order_acquire) != head_);
 }
 
 }  // namespace sundog::shm

@@ -1,0 +1,62 @@
+#include "client/link.h"
+
+#include <algorithm>
+
+#include "os/futex.h"
+
+namespace sundog::client {
+namespace {
+
+// While the ring is full the node is busy with it; these are the steps in which room is looked for.
+constexpr DurationNs kRoomStepMin = 20 * kMicrosecond;
+constexpr DurationNs kRoomStepMax = kMillisecond;
+
+void pause_for(DurationNs duration) {
+  std::atomic<uint32_t> nobody_wakes{0};
+  os::futex_wait(&nobody_wakes, 0, duration, os::FutexScope::kPrivate);
+}
+
+}  // namespace
+
+Link::Link(const Session& session, Drainer* drainer)
+    : drainer_(drainer),
+      header_(session.channel.header()),
+      doorbell_(session.doorbell.map()),
+      bell_(session.bell.get()),
+      index_(session.client.index()),
+      outbound_(session.channel.to_node_writer()),
+      inbound_(session.channel.to_client_reader()) {}
+
+void Link::send(const model::ClientMessage& message) {
+  auto type = static_cast<uint16_t>(wire::encode(message, &payload_));
+  if (!outbound_.try_write(type, payload_)) [[unlikely]]
+    send_slowly(type);
+}
+
+void Link::send_slowly(uint16_t type) {
+  size_t done = 0;
+  DurationNs step = kRoomStepMin;
+  while (!outbound_.write_some(type, payload_, &done)) {
+    if (broken() || drainer_->is_over()) return;
+    publish();
+    drainer_->drain();
+    pause_for(step);
+    step = std::min(2 * step, kRoomStepMax);
+  }
+}
+
+void Link::publish() {
+  if (outbound_.publish() && shm::ring_doorbell(doorbell_, index_)) os::signal_eventfd(bell_);
+}
+
+std::optional<model::NodeMessage> Link::receive() {
+  if (broken_ || !inbound_.next(&record_)) return std::nullopt;
+  auto message = wire::decode_node_message(static_cast<wire::RecordType>(record_.type),
+                                           record_.payload, &scratch_);
+  if (message) return *std::move(message);
+  broken_ = true;
+  why_broken_ = message.error();
+  return std::nullopt;
+}
+
+}  // namespace sundog::client

@@ -1,0 +1,243 @@
+// RuntimeImpl: the one Runtime. Spread over
+//   runtime.cc          connect, lifecycle, forks, errors
+//   runtime_inbound.cc  what comes in, sleeping, leader and followers
+//   runtime_calls.cc    submit, put, get, wait, allocate, query
+//   runtime_tasks.cc    the worker's side
+//   runtime_thread.cc   the one thread of its own: hang-up, drops, output
+//
+// Threads: `mutex_` guards everything but the atomics; it is a leaf, never held while sleeping,
+// mapping or calling out (one exception: a full outbound ring, see Link). Of the threads
+// that wait, one is the leader: it sleeps on the channel's word and drains for all; each follower
+// sleeps on a word of its own and is woken once, when its wait is over or it becomes leader. When
+// nobody waits, the word says kRuntime and the runtime thread drains.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "client/link.h"
+#include "client/session.h"
+#include "client/spin.h"
+#include "client/views.h"
+#include "client/writers.h"
+#include "core/client_core.h"
+#include "os/poller.h"
+
+namespace sundog::client {
+
+// A thread that waits for an answer of the node. Lives on its stack.
+struct Waiter {
+  enum class Kind : uint8_t { kRequest, kTask };
+  Kind kind = Kind::kRequest;
+  bool done = false;
+  bool refused = false;
+  uint32_t request = 0;
+  model::Extent granted;
+  std::string text;               // of Refused or Reply
+  std::atomic<uint32_t> word{0};  // where a follower sleeps
+};
+
+// A task that was sent to this worker: its record, and what it has made so far.
+struct HeldTask {
+  struct Result {
+    uint32_t index = 0;
+    model::Format format = model::Format::kInvalid;
+    model::Extent extent;
+    std::vector<std::byte> bytes;
+    std::vector<ObjectId> contained;
+  };
+  wire::RecordType type = wire::RecordType::kInvalid;
+  std::vector<std::byte> payload;
+  wire::DecodeScratch scratch;
+  std::vector<Result> results;
+  size_t result_bytes = 0;
+};
+
+// Write-protects the room's bytes and names them; the room is over.
+model::Extent seal_room(Room* room);
+
+class RuntimeImpl final : public Runtime, private Link::Drainer {
+ public:
+  explicit RuntimeImpl(Session session);
+  ~RuntimeImpl() override;
+
+  const SessionInfo& info() const override { return session_.info; }
+  void shutdown() override;
+  bool connected() const override { return state_.load() == State::kLive; }
+
+  CallResult<uint32_t> define_template(const TaskOptions& options, ObjectId function) override;
+  CallResult<Unit> submit(uint32_t template_id, uint32_t num_results,
+                          std::span<const Argument> positional,
+                          std::span<const std::pair<std::string_view, Argument>> keyword,
+                          std::span<const ObjectId> contained,
+                          std::vector<RefHandle>* results) override;
+  CallResult<RefHandle> put(const OutValue& value, Yielder* yielder) override;
+  CallResult<std::unique_ptr<Room>> allocate(uint64_t size, Yielder* yielder) override;
+  CallResult<RefHandle> put_room(std::unique_ptr<Room> room, model::Format format,
+                                 std::span<const ObjectId> contained) override;
+  CallResult<ObjectId> put_function(Bytes pickled, std::span<const ObjectId> contained,
+                                    Yielder* yielder) override;
+  CallResult<Unit> get(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
+                       std::vector<Fetched>* values, bool writable) override;
+  CallResult<Unit> wait(std::span<Entry* const> entries, size_t num_ready, TimeNs deadline,
+                        Yielder* yielder, std::vector<bool>* ready) override;
+  RefHandle ref_from_id(const ObjectId& id) override;
+
+  std::optional<TaskCall> next_task(Yielder* yielder) override;
+  CallResult<Unit> add_result(const TaskCall& call, uint32_t index, const OutValue& value,
+                              std::unique_ptr<Room> room) override;
+  CallResult<Unit> finish(const TaskCall& call, bool failed, bool retry, TimeNs started,
+                          TimeNs finished) override;
+
+  CallResult<std::string> query(model::Question question, std::string_view argument,
+                                Yielder* yielder) override;
+  void on_output(std::function<void(const model::Output&)> handler) override;
+  void on_notice(std::function<void(const model::Notice&)> handler) override;
+  void before_fork() override;
+  void after_fork_in_parent() override;
+  void after_fork_in_child() override;
+
+ private:
+  friend class RoomImpl;
+  using Lock = std::unique_lock<std::mutex>;
+  enum class State : uint8_t { kLive, kShutDown, kNodeDied, kForkedChild };
+  enum class WaitEnd : uint8_t { kDone, kTimeout, kInterrupted, kOver };
+
+  // One call under the lock. At its end everything that was dropped or sent is in the ring,
+  // published and rung once.
+  class Operation {
+   public:
+    explicit Operation(RuntimeImpl* runtime) : runtime_(runtime), lock_(runtime->mutex_) {}
+    ~Operation() { close(); }
+    void close();
+    Lock& lock() { return lock_; }
+
+   private:
+    RuntimeImpl* runtime_;
+    Lock lock_;
+  };
+
+  // ---- runtime.cc
+  // The error that every call gives in the present state, nullopt while live.
+  std::optional<CallError> unusable() const;
+  CallError over_error() const;
+  void node_died(std::string cause);
+  std::optional<CallError> check_entries(std::span<Entry* const> entries) const;
+  void stop_thread();
+  void end_daemon();
+
+  // ---- runtime_inbound.cc
+  void drain() override;
+  bool is_over() const override {
+    return hung_up_.load(std::memory_order_relaxed) ||
+           state_.load(std::memory_order_relaxed) != State::kLive;
+  }
+  void handle(const model::NodeMessage& message);
+  void hold_task(const model::Execute& message);
+  void give_grant(const model::Grant& message);
+  Waiter* find_waiter(uint32_t request);
+  void finish(Waiter* waiter);
+  void wake(Waiter* waiter);
+  void wake_task_waiters();
+  void wake_everyone();
+  // Waits with the lock given up. The first look, and what was published before, come first.
+  WaitEnd wait_for(Waiter* waiter, Lock& lock, TimeNs deadline, Yielder* yielder);
+  WaitEnd wait_in_line(Waiter* waiter, Lock& lock, TimeNs deadline, Yielder* yielder,
+                       bool* yielded);
+  // Once; false if a signal or its time ended it.
+  bool sleep_once(Waiter* waiter, Lock& lock, DurationNs timeout);
+  bool spin_for_more();
+  void leave(Waiter* waiter);
+  // Sends what was dropped; exports without users are unmapped after the lock.
+  void flush_drops();
+  // Nobody waits: the runtime thread is to be woken for what is urgent.
+  void rest();
+
+  // ---- runtime_calls.cc
+  CallError wait_error(WaitEnd end, std::string_view what) const;
+  CallResult<Unit> fetch(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
+                         std::vector<core::TakenValue>* taken);
+  CallResult<Unit> ask(std::span<Entry* const> entries, uint32_t num_ready, bool values,
+                       TimeNs deadline, Yielder* yielder, Operation* operation);
+  CallResult<Fetched> materialize(Entry* entry, core::TakenValue taken, bool writable);
+  CallResult<Unit> put_large_arguments(std::vector<Argument>* positional,
+                                       std::vector<std::pair<std::string_view, Argument>>* keyword,
+                                       std::vector<RefHandle>* hidden);
+  void encode_arguments(std::span<const Argument> positional,
+                        std::span<const std::pair<std::string_view, Argument>> keyword);
+
+  // ---- runtime_tasks.cc
+  // Claims the oldest task offered. False if it was taken back meanwhile.
+  bool claim(std::unique_ptr<HeldTask> held, TaskCall* call,
+             std::vector<core::ClientExport*>* exports);
+  HeldTask* running_task(const TaskCall& call);
+  void send_results(const TaskCall& call, HeldTask* held);
+  std::unique_ptr<HeldTask> recycled_task();
+  void recycle(std::unique_ptr<HeldTask> held);
+
+  // ---- runtime_thread.cc
+  void run_thread();
+  void serve_event();
+  TimeNs serve_drops();
+  void deliver();
+  void node_hung_up();
+  void drop_fork_hold(uint64_t tag);
+  static void poke(void* runtime);
+
+  // Tags of the poller.
+  static constexpr uint64_t kControlTag = 1, kEventTag = 2, kForkTagBase = 16;
+
+  struct ForkHold {
+    os::Fd read_end;
+    std::vector<core::ClientExport*> exports;
+  };
+  struct Delivery {
+    bool is_output = false;
+    uint32_t pid = 0;
+    bool is_stderr = false;
+    uint8_t severity = 0;
+    std::string task_name, text;
+  };
+
+  Session session_;
+  ArenaViews views_;
+  WritableRanges writers_;
+  std::atomic<State> state_{State::kLive};
+  std::atomic<bool> hung_up_{false};  // known before the lock can be had
+
+  std::mutex mutex_;
+  // ---- guarded by mutex_
+  Link link_;
+  core::ClientCore core_;
+  SpinBudget spin_;
+  std::string death_cause_;  // written once, before state_ says kNodeDied
+  std::vector<Waiter*> waiters_;
+  Waiter* leader_ = nullptr;
+  std::vector<model::Extent> unwanted_grants_;
+  std::deque<std::unique_ptr<HeldTask>> offered_;
+  std::map<uint32_t, std::unique_ptr<HeldTask>> running_;  // by slot
+  std::vector<std::unique_ptr<HeldTask>> spare_tasks_;
+  bool stop_after_task_ = false;
+  std::deque<Delivery> deliveries_;
+  std::function<void(const model::Output&)> output_handler_;
+  std::function<void(const model::Notice&)> notice_handler_;
+  std::vector<std::byte> arguments_;  // scratch of submit
+  std::vector<ObjectId> argument_refs_;
+  std::vector<Entry*> submitted_;
+  std::map<uint64_t, ForkHold> fork_holds_;
+  uint64_t last_fork_ = 0;
+  os::Fd fork_write_end_;
+  std::vector<core::ClientExport*> dead_exports_;
+  std::vector<RefHandle> functions_;  // put by us, held while the session lives
+
+  // ---- the runtime thread's own
+  os::Poller poller_;
+  std::atomic<bool> drops_poked_{false};
+  std::atomic<bool> stop_thread_{false};
+  std::thread thread_;
+};
+
+}  // namespace sundog::client
