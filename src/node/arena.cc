@@ -46,8 +46,7 @@ Result<std::unique_ptr<Arena>> Arena::create(uint64_t store_bytes, loop::EventLo
   if (!memory) return Failure{memory.error()};
   auto read_only = os::reopen_read_only(memory->get());
   if (!read_only) return Failure{read_only.error()};
-  return std::unique_ptr<Arena>(
-      new Arena(bytes, *std::move(memory), *std::move(read_only), loop));
+  return std::unique_ptr<Arena>(new Arena(bytes, *std::move(memory), *std::move(read_only), loop));
 }
 
 Arena::Arena(uint64_t bytes, os::Fd memory, os::Fd read_only, loop::EventLoop* loop)
@@ -152,9 +151,8 @@ Status Arena::make_pages(const Range& range) const {
   }
   uint64_t half = round_up(range.offset + range.size / 2, model::kHugePageBytes) - range.offset;
   Status second = ok_status();
-  std::thread other([&] {
-    second = make_part(memory_.get(), range.offset + half, range.size - half);
-  });
+  std::thread other(
+      [&] { second = make_part(memory_.get(), range.offset + half, range.size - half); });
   Status first = make_part(memory_.get(), range.offset, half);
   other.join();
   return first ? second : first;

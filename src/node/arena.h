@@ -27,7 +27,7 @@ constexpr uint64_t kArenaChunkBytes = 64 * 1024;      // pages are made in units
 constexpr uint64_t kMadeInlineBytesMax = 256 * 1024;  // at most this by the deciding thread
 constexpr uint64_t kLargeRangeBytes = 8ull << 20;     // from here on we look ahead
 constexpr uint64_t kAheadStepBytes = 64ull << 20;
-constexpr uint64_t kTwoThreadsBytes = 32ull << 20;    // a range of this size is made by two threads
+constexpr uint64_t kTwoThreadsBytes = 32ull << 20;  // a range of this size is made by two threads
 constexpr DurationNs kPressureCheckInterval = 100 * kMillisecond;
 
 class Arena {

@@ -71,8 +71,7 @@ TEST_F(ArenaTest, bytes_of_a_neighbour_survive_making_pages) {
 }
 
 TEST_F(ArenaTest, a_range_outside_is_refused) {
-  EXPECT_EQ(arena_->make_room(255 * kMegabyte, 2 * kMegabyte, [](Status) {}),
-            Arena::Room::kFailed);
+  EXPECT_EQ(arena_->make_room(255 * kMegabyte, 2 * kMegabyte, [](Status) {}), Arena::Room::kFailed);
   EXPECT_EQ(arena_->make_room(~0ull - 4096, 8192, [](Status) {}), Arena::Room::kFailed);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,6 +98,8 @@ Result<pid_t> spawn(const SpawnRequest& request) {
   return pid;
 }
 
+pid_t own_pid() { return ::getpid(); }
+
 Result<Fd> open_pidfd(pid_t pid) {
   int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (fd < 0) return Failure{system_error("open a pidfd of process " + std::to_string(pid))};
@@ -161,6 +164,24 @@ pid_t peek_ended_child() {
 }
 
 void reap_child(pid_t pid) { ::waitpid(pid, nullptr, WNOHANG); }
+
+Result<Fd> make_signalfd(std::span<const int> signal_numbers) {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (int number : signal_numbers) ::sigaddset(&set, number);
+  if (::pthread_sigmask(SIG_BLOCK, &set, nullptr) != 0) {
+    return Failure{system_error("block signals")};
+  }
+  int fd = ::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (fd < 0) return Failure{system_error("make a signalfd")};
+  return Fd(fd);
+}
+
+int read_signalfd(int fd) {
+  signalfd_siginfo info{};
+  if (::read(fd, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return 0;
+  return static_cast<int>(info.ssi_signo);
+}
 
 std::string signal_name(int number) {
   const char* name = ::sigabbrev_np(number);

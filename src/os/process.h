@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,7 @@ struct SpawnRequest {
 // posix_spawn: no copy of our address space, safe in a process with threads.
 Result<pid_t> spawn(const SpawnRequest& request);
 
+pid_t own_pid();
 Result<Fd> open_pidfd(pid_t pid);
 
 struct ExitInfo {
@@ -47,6 +49,11 @@ bool send_signal_pidfd(int pidfd, int signal_number);
 // One ended child that nobody has reaped yet, 0 if there is none; it stays a zombie.
 pid_t peek_ended_child();
 void reap_child(pid_t pid);
+
+// Blocks the signals for this thread and all it starts, and makes them readable instead.
+Result<Fd> make_signalfd(std::span<const int> signal_numbers);
+// The next signal that came, 0 if none did.
+int read_signalfd(int fd);
 
 // "SIGSEGV" of 11; "signal 77" of an unknown one.
 std::string signal_name(int number);

@@ -1,0 +1,39 @@
+#include "node/client_link.h"
+
+namespace sundog::node {
+
+bool ClientLink::write(const model::NodeMessage& message, std::vector<std::byte>* scratch) {
+  auto type = static_cast<uint16_t>(wire::encode(message, scratch));
+  raise(shm::urgency_of(message));
+  if (overflow_.empty() && writer.try_write(type, *scratch)) return true;
+  if (overflow_bytes_ + scratch->size() > kOverflowBytesMax) return false;
+  overflow_bytes_ += scratch->size();
+  overflow_.push_back({type, std::vector<std::byte>(scratch->begin(), scratch->end())});
+  return true;
+}
+
+bool ClientLink::flush() {
+  bool moved = false;
+  while (!overflow_.empty()) {
+    Waiting& w = overflow_.front();
+    size_t before = w.done;
+    bool whole = writer.write_some(w.type, w.payload, &w.done);
+    moved |= whole || w.done > before;
+    if (!whole) break;
+    overflow_bytes_ -= w.payload.size();
+    overflow_.pop_front();
+  }
+  return moved;
+}
+
+void ClientLink::publish() {
+  writer.publish();
+  // Nobody but the client itself can make room: a full ring wakes it whatever is inside.
+  if (has_overflow() || writer.used() > writer.capacity() / 2) raise(shm::Urgency::kAnyone);
+  if (urgency_ != shm::Urgency::kLater) {
+    shm::wake_client(channel.header(), eventfd.get(), urgency_);
+  }
+  urgency_ = shm::Urgency::kLater;
+}
+
+}  // namespace sundog::node

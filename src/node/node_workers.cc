@@ -1,0 +1,151 @@
+// NodeShell: forks of workers, and their deaths.
+#include <signal.h>
+
+#include "node/node_shell.h"
+#include "os/clock.h"
+#include "os/machine.h"
+#include "os/process.h"
+#include "os/socket.h"
+
+namespace sundog::node {
+
+void NodeShell::perform(const core::SpawnWorker& e) {
+  if (e.language != model::Language::kPython || !zygote_) {
+    std::string reason = e.language == model::Language::kCpp
+                             ? "no C++ worker is attached to this session; start one, it connects "
+                               "to the session's socket"
+                             : "this session was started without Python";
+    queue_event(core::SpawnFailed{e.token, {}}, reason);
+    return;
+  }
+  auto control = os::make_socketpair();
+  auto out = os::make_pipe(/*nonblocking_read=*/true);
+  auto err = os::make_pipe(/*nonblocking_read=*/true);
+  if (!control || !out || !err) {
+    std::string why = !control ? control.error() : !out ? out.error() : err.error();
+    queue_event(core::SpawnFailed{e.token, {}}, why);
+    return;
+  }
+  Spawn spawn;
+  spawn.token = e.token;
+  spawn.job = e.job;
+  spawn.runtime_env = e.runtime_env;
+  spawn.out = std::move(out->read);
+  spawn.err = std::move(err->read);
+  spawn.socket = control->ours.get();
+  spawn.label = std::make_shared<TaskLabel>();
+  spawns_.emplace(e.token, std::move(spawn));
+  add_newcomer(std::move(control->ours), e.token, 0);
+  ForkOrder order;
+  order.token = e.token;
+  order.job = e.job;
+  order.runtime_env = e.runtime_env;
+  order.environment = worker_environment();
+  order.control = std::move(control->theirs);
+  order.out = std::move(out->write);
+  order.err = std::move(err->write);
+  zygote_->fork(std::move(order));
+}
+
+std::vector<std::string> NodeShell::worker_environment() const {
+  return {"SUNDOG_SESSION=" + options_.session, "SUNDOG_ADDRESS=" + options_.socket_path};
+}
+
+void NodeShell::on_forked(uint64_t token, uint32_t pid, os::Fd pidfd) {
+  auto it = spawns_.find(token);
+  if (it == spawns_.end()) {
+    os::kill_process_group(static_cast<pid_t>(pid));  // nobody waits for it any more
+    return;
+  }
+  Spawn& spawn = it->second;
+  spawn.pid = pid;
+  spawn.pidfd = std::move(pidfd);
+  spawn.end_watcher = std::make_unique<loop::FunctionWatcher>(
+      [this, token](const os::Readiness&) { on_spawn_ended(token); });
+  loop_->watch(spawn.pidfd.get(), spawn.end_watcher.get()).ok();
+}
+
+void NodeShell::on_fork_failed(uint64_t token, std::string reason) {
+  auto it = spawns_.find(token);
+  if (it == spawns_.end()) return;
+  log_.warning("a worker could not be forked", {{"why", reason}});
+  if (it->second.pidfd) loop_->unwatch(it->second.pidfd.get());
+  drop_newcomer(it->second.socket);
+  spawns_.erase(it);
+  queue_event(core::SpawnFailed{token, {}}, std::move(reason));
+}
+
+// It ended before it said Hello.
+void NodeShell::on_spawn_ended(uint64_t token) {
+  auto it = spawns_.find(token);
+  if (it == spawns_.end()) return;
+  Spawn& spawn = it->second;
+  os::kill_process_group(static_cast<pid_t>(spawn.pid));
+  os::ExitInfo info;
+  if (os::wait_pidfd(spawn.pidfd.get(), &info) == os::WaitResult::kRunning) return;
+  if (zygote_) zygote_->ended(spawn.pid);
+  std::string what = info.exited ? "with exit code " + std::to_string(info.code)
+                                 : "by " + os::signal_name(info.code);
+  std::string reason =
+      "worker " + std::to_string(spawn.pid) + " ended " + what + " before it was ready";
+  output_->add_worker(spawn.pid, spawn.job, std::move(spawn.out), std::move(spawn.err),
+                      spawn.label);
+  output_->worker_ended(spawn.pid, [this, token, reason](std::string tail) {
+    while (!tail.empty() && tail.back() == '\n') tail.pop_back();
+    std::string last = tail.substr(tail.rfind('\n') + 1);
+    on_fork_failed(token, last.empty() ? reason : reason + ": " + last);
+  });
+  loop_->unwatch(spawn.pidfd.get());
+  spawn.pidfd.reset();
+}
+
+void NodeShell::on_process_end(ClientId id) {
+  ClientLink* client = link(id);
+  if (client == nullptr) return;
+  // Before it is reaped its pid cannot be anybody else's.
+  if (client->is_fork()) os::kill_process_group(static_cast<pid_t>(client->pid));
+  os::ExitInfo info;
+  os::WaitResult result = os::wait_pidfd(client->pidfd.get(), &info);
+  if (result == os::WaitResult::kRunning) return;
+  if (client->is_fork() && zygote_) zygote_->ended(client->pid);
+  if (result == os::WaitResult::kNotOurs) {  // a driver, or a worker that came by itself
+    disconnect(client, model::DeathCause::Kind::kDisconnected, 0, "its process ended");
+  } else {
+    disconnect(client, cause_of(info, *client), info.code, {});
+  }
+}
+
+// A fork ends with its group; a worker that somebody else started, alone.
+void NodeShell::end_process(ClientLink* client) {
+  if (client->is_fork()) os::kill_process_group(static_cast<pid_t>(client->pid));
+  if (client->pidfd) os::send_signal_pidfd(client->pidfd.get(), SIGKILL);
+}
+
+model::DeathCause::Kind NodeShell::cause_of(const os::ExitInfo& info, const ClientLink& client) {
+  using Kind = model::DeathCause::Kind;
+  if (info.exited) return Kind::kExited;
+  if (info.code == SIGKILL && client.killed_because.empty()) {
+    int64_t kills = os::oom_kills();
+    bool by_kernel = oom_kills_ >= 0 && kills > oom_kills_;
+    oom_kills_ = kills;
+    if (by_kernel) return Kind::kOutOfMemory;
+  }
+  return Kind::kSignalled;
+}
+
+// Its socket is closed: it is ending, and the pidfd will say how. A worker that closed the socket
+// and goes on is of no use any more.
+void NodeShell::on_worker_hang_up(ClientLink* client) {
+  if (!client->pidfd) {
+    disconnect(client, model::DeathCause::Kind::kDisconnected, 0, "it hung up");
+    return;
+  }
+  loop_->at(os::now() + kExitPatience, [this, id = client->id] {
+    ClientLink* still = link(id);
+    if (still == nullptr || still->state != LinkState::kAttached) return;
+    disconnect(still, model::DeathCause::Kind::kKilledByUs, 0,
+               "it closed its socket and did not end");
+  });
+}
+
+}  // namespace sundog::node
