@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "base/probe.h"
+
 namespace sundog::core {
 
 using model::kCpu;
@@ -212,7 +214,14 @@ uint32_t LocalScheduler::claim_revoked(ClientId client, uint32_t slot, uint32_t 
   t.worker = ClientId{};
   ready_.push_front(task);
   try_shape(tasks_->tmpl_of(t).shape);
-  refresh_open(w);
+  if (w->queue.empty()) {  // the task in front ended while this one was asked back
+    SUNDOG_PROBE("workers.last_task_taken_back");
+    release_resources(w);
+    close(w);
+    if (!w->stopping) became_idle(w, w->front_since);
+  } else {
+    refresh_open(w);
+  }
   return task;
 }
 
@@ -228,7 +237,8 @@ void LocalScheduler::close(Worker* w) {
 
 void LocalScheduler::refresh_open(Worker* w) {
   bool room = !w->queue.empty() && !w->overrun && !w->overdrawn && !w->stopping &&
-              w->blocked == 0 && w->queue.size() < kPipelineDepthMax && w->expected_ns < kPipelineWindow;
+              w->blocked == 0 && w->queue.size() < kPipelineDepthMax &&
+              w->expected_ns < kPipelineWindow;
   if (!room) {
     close(w);
   } else if (w->open_position == kNoIndex) {
