@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 #include <sys/time.h>
 
 #include <string>

@@ -1,0 +1,174 @@
+"""Fixtures of all end-to-end tests: sessions, and a check that every test leaves nothing behind."""
+
+import gc
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import sundog
+from sundog import _core, _explain, _paths
+
+PATIENCE_S = 20.0  # what has not happened by then will not
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_S) -> None:
+    """Returns when the condition holds; fails if it does not within `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"after {seconds} s still not so: {what}")
+        time.sleep(0.002)
+
+
+def descendants(root: int) -> set[int]:
+    """All processes below `root`, as /proc tells."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                stat = Path(f"/proc/{name}/stat").read_text()
+            except OSError:
+                continue
+            parent = int(stat.rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(name))
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        for pid in children.get(waiting.pop(), []):
+            found.add(pid)
+            waiting.append(pid)
+    return found
+
+
+def session_processes() -> set[int]:
+    """Processes of any session of this user, children of this one or not."""
+    found = set()
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if any(word.endswith((b"sundogd", b"sundog/_zygote.py")) for word in words[:4]):
+                found.add(int(name))
+    return found
+
+
+def open_files() -> dict[str, str]:
+    """Descriptor to what it is."""
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            continue
+    return found
+
+
+def shared_mappings() -> list[str]:
+    """Mappings of memory that was made for sessions."""
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return [line for line in lines if "/memfd:" in line]
+
+
+def threads() -> set[str]:
+    """The kernel's threads of this process."""
+    return set(os.listdir("/proc/self/task"))
+
+
+class Traces:
+    """What a process may leave behind, at one moment."""
+
+    def __init__(self) -> None:
+        self.processes = descendants(os.getpid()) | session_processes()
+        self.files = open_files()
+        self.mappings = shared_mappings()
+        self.threads = threads()
+        self.python_threads = {t.name for t in threading.enumerate()}
+        self.sockets = set(_paths.running_sockets())
+
+    def beyond(self, before: "Traces") -> dict[str, object]:
+        """What is there now and was not before."""
+        added = {
+            "processes": self.processes - before.processes,
+            "files": {f: t for f, t in self.files.items() if before.files.get(f) != t},
+            "mappings": self.mappings[len(before.mappings) :],
+            "threads": self.threads - before.threads,
+            "sockets": self.sockets - before.sockets,
+        }
+        return {name: value for name, value in added.items() if value}
+
+
+def held_here() -> list[dict[str, object]]:
+    """Objects that this process still refers to or views."""
+    session = _core.current_session()
+    assert session is not None
+    objects = json.loads(session.query(_explain.MEMORY))
+    pid = os.getpid()
+    return [
+        item
+        for item in objects
+        if any(holder["pid"] == pid for holder in item["refs"] + item["pins"])
+    ]
+
+
+def forget_last_error() -> None:
+    """An exception keeps its frames, and they the references in them."""
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        if hasattr(sys, name):
+            delattr(sys, name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves a process, thread, descriptor, mapping, socket or reference."""
+    before = Traces()
+    yield
+    forget_last_error()
+    gc.collect()
+    failed = getattr(request.node, "failed", False)
+    if sundog.is_initialized() and not failed:
+        until(lambda: not held_here(), f"no reference or view is left: {held_here()}")
+    sundog.shutdown()
+    gc.collect()
+    if not failed:
+        until(lambda: not Traces().beyond(before), f"nothing is left: {Traces().beyond(before)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> object:
+    """Tells the fixture above that a test failed: its locals are kept for the report."""
+    report = yield
+    if call.when == "call" and report.failed:  # type: ignore[attr-defined]
+        item.failed = True  # type: ignore[attr-defined]
+    return report
+
+
+@pytest.fixture(autouse=True, scope="session")
+def home_of_its_own() -> Iterator[None]:
+    """Session folders of tests do not mix with the user's."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SUNDOG_HOME"] = folder
+        yield
+        del os.environ["SUNDOG_HOME"]
+
+
+@pytest.fixture
+def session() -> Iterator[None]:
+    """A session with four CPUs and a small store."""
+    sundog.init(num_cpus=4, object_store_memory=256 << 20, logging_level="warning")
+    yield
+
+
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """A session with one CPU."""
+    sundog.init(num_cpus=1, object_store_memory=256 << 20, logging_level="warning")
+    yield

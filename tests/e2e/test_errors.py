@@ -1,0 +1,266 @@
+"""What people see when something is wrong: texts, types, tracebacks."""
+
+import os
+import pickle
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sundog
+
+HERE = Path(__file__).parent
+GOLDEN = HERE / "golden" / "errors.txt"
+LINES_MAX = 15
+
+
+def normalized(text: str) -> str:
+    """Without what differs from run to run."""
+    text = re.sub(r"ObjectRef\([0-9a-f]{40}\)", "ObjectRef(⟨id⟩)", text)
+    text = re.sub(r"task [0-9a-f]{4,32}", "task ⟨id⟩", text)
+    text = re.sub(r"pid[ =]\d+", "pid ⟨pid⟩", text)
+    text = re.sub(r"on node \S+", "on node ⟨node⟩", text)
+    text = re.sub(r"session [0-9a-f]{4,8}\b", "session ⟨name⟩", text)
+    text = re.sub(r"\d\d:\d\d:\d\d", "⟨time⟩", text)
+    text = text.replace(str(HERE) + os.sep, "")
+    return re.sub(r"\n +[\^~]+(?=\n|$)", "", text)  # carets: Python 3.10 has none
+
+
+def sections(text: str) -> dict[str, str]:
+    """Name of the mistake to what was printed."""
+    parts = re.split(r"^---- (.*)\n", text, flags=re.MULTILINE)[1:]
+    return {name: body.rstrip("\n") for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+@pytest.fixture(scope="module")
+def printed() -> str:
+    """The output of mistakes.py."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / "mistakes.py")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_every_mistake_says_what_the_golden_file_says(printed: str) -> None:
+    found = normalized(printed)
+    if os.environ.get("SUNDOG_GOLDEN") == "write":
+        GOLDEN.write_text(found)
+    assert sections(found) == sections(GOLDEN.read_text())
+
+
+def test_no_mistake_shows_our_internals_or_more_than_fifteen_lines(printed: str) -> None:
+    for name, text in sections(printed).items():
+        lines = [line for line in text.splitlines() if not re.fullmatch(r" +[\^~]+", line)]
+        shown = [line for line in lines if "in main" not in line and line.strip() != "mistake()"]
+        assert len(shown) <= LINES_MAX + 1, f"{name}:\n{text}"  # the heading is ours
+        assert "python/sundog" not in text and "_core" not in text, f"{name}:\n{text}"
+
+
+@sundog.remote
+def divide(a: float, b: float) -> float:
+    return a / b
+
+
+@sundog.remote
+def fail_with(error: BaseException) -> None:
+    raise error
+
+
+class OwnError(Exception):
+    def __init__(self, code: int, detail: str) -> None:
+        super().__init__(code, detail)
+        self.code = code
+        self.detail = detail
+
+
+class Awkward(Exception):
+    """Its constructor wants other arguments than it keeps: it cannot be made again from them."""
+
+    def __init__(self, *, needed: int) -> None:
+        super().__init__(f"awkward {needed}")
+
+
+def test_exception_has_its_own_type_and_is_a_task_error(session: None) -> None:
+    ref = divide.remote(1, 0)
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
+        sundog.get(ref)
+    with pytest.raises(sundog.exceptions.TaskError) as caught:
+        sundog.get(ref)
+    error = caught.value
+    assert type(error).__name__ == "ZeroDivisionError"
+    assert isinstance(error.cause, ZeroDivisionError) and error.__cause__ is error.cause
+    assert error.function_name == "divide" and error.pid != os.getpid()
+    assert "return a / b" in error.remote_traceback
+    assert "sundog/_" not in error.remote_traceback
+
+
+def test_attributes_of_the_exception_survive(session: None) -> None:
+    with pytest.raises(OwnError) as own:
+        sundog.get(fail_with.remote(OwnError(7, "why")))
+    assert (own.value.code, own.value.detail) == (7, "why")
+    with pytest.raises(FileNotFoundError) as missing:
+        sundog.get(fail_with.remote(FileNotFoundError(2, "No such file", "x.txt")))
+    assert (missing.value.errno, missing.value.filename) == (2, "x.txt")
+    with pytest.raises(UnicodeDecodeError) as unicode:
+        sundog.get(fail_with.remote(UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad")))
+    assert unicode.value.start == 0
+    with pytest.raises(KeyError, match="key"):
+        sundog.get(fail_with.remote(KeyError("key")))
+
+
+def test_exception_that_cannot_be_rebuilt_is_told_in_words(session: None) -> None:
+    @sundog.remote
+    def awkward() -> None:
+        raise Awkward(needed=5)
+
+    with pytest.raises(sundog.exceptions.TaskError, match="Awkward: awkward 5"):
+        sundog.get(awkward.remote())
+
+
+def test_exception_passes_through_tasks_that_wait_for_it(session: None) -> None:
+    @sundog.remote
+    def outer() -> Any:
+        return sundog.get(divide.remote(1, 0))
+
+    with pytest.raises(ZeroDivisionError) as nested:
+        sundog.get(outer.remote())
+    assert isinstance(nested.value, sundog.exceptions.TaskError)
+    assert "in divide" in nested.value.remote_traceback
+    assert "in outer" in nested.value.remote_traceback
+
+    @sundog.remote
+    def use(x: float) -> float:
+        return x
+
+    with pytest.raises(ZeroDivisionError):
+        sundog.get(use.remote(divide.remote(1, 0)))
+
+
+def test_task_can_catch_what_another_task_raised(session: None) -> None:
+    @sundog.remote
+    def careful() -> str:
+        try:
+            sundog.get(divide.remote(1, 0))
+        except ZeroDivisionError as error:
+            return type(error).__name__
+        return ""
+
+    assert sundog.get(careful.remote()) == "ZeroDivisionError"
+
+
+def test_cause_of_the_exception_is_kept(session: None) -> None:
+    @sundog.remote
+    def chained() -> None:
+        try:
+            raise KeyError("inner")
+        except KeyError as error:
+            raise RuntimeError("outer") from error
+
+    with pytest.raises(RuntimeError, match="outer") as caught:
+        sundog.get(chained.remote())
+    cause = caught.value.__cause__
+    assert isinstance(cause, RuntimeError) and isinstance(cause.__cause__, KeyError)
+
+
+def test_task_error_survives_pickling(session: None) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        sundog.get(divide.remote(1, 0))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert isinstance(again, ZeroDivisionError)
+    assert isinstance(again, sundog.exceptions.TaskError)
+    assert again.function_name == "divide"
+
+
+def test_exception_is_retried_only_when_asked(session: None, tmp_path: Path) -> None:
+    @sundog.remote(retry_exceptions=True, max_retries=2)
+    def flaky(path: str, good_after: int) -> int:
+        with open(path, "a") as file:
+            file.write("x")
+        tries = os.path.getsize(path)
+        if tries <= good_after:
+            raise RuntimeError(f"try {tries}")
+        return tries
+
+    path = str(tmp_path / "a")
+    assert sundog.get(flaky.remote(path, 2)) == 3
+    with pytest.raises(RuntimeError, match="try 3"):
+        sundog.get(flaky.remote(str(tmp_path / "b"), 99))
+    with pytest.raises(RuntimeError, match="try 1"):
+        sundog.get(flaky.options(retry_exceptions=False).remote(str(tmp_path / "c"), 99))
+
+
+def test_get_times_out_as_a_timeout_error(session: None) -> None:
+    @sundog.remote
+    def sleep() -> None:
+        time.sleep(0.5)
+
+    ref = sleep.remote()
+    began = time.monotonic()
+    with pytest.raises(TimeoutError, match=r"sleep \(task ....…\) is not ready after 0\.1 s: ") as e:
+        sundog.get(ref, timeout=0.1)
+    assert isinstance(e.value, sundog.exceptions.GetTimeoutError)
+    assert 0.1 <= time.monotonic() - began < 0.5
+    assert sundog.get(ref) is None
+
+
+def test_explain_tells_what_a_task_waits_for(session: None) -> None:
+    @sundog.remote(num_gpus=1)
+    def on_gpu() -> None: ...
+
+    text = sundog.explain(on_gpu.remote())
+    assert "on_gpu (task " in text and "it needs 1 GPU, this session has 0" in text
+    ready = sundog.put(1)
+    assert "it is ready" in sundog.explain(ready)
+    with pytest.raises(TypeError, match=r"explain\(\) takes an ObjectRef, got int: 5"):
+        sundog.explain(5)  # type: ignore[arg-type]
+
+
+def test_references_of_other_sessions_are_told_apart(session: None) -> None:
+    old = sundog.put(1)
+    sundog.shutdown()
+    with pytest.raises(sundog.exceptions.ObjectLostError, match="now there is no session"):
+        sundog.get(old)
+    sundog.init(num_cpus=1, logging_level="warning")
+    for use in (
+        lambda: sundog.get(old),
+        lambda: sundog.wait([old]),
+        lambda: divide.remote(old, 1),
+        lambda: sundog.put([old]),
+    ):
+        with pytest.raises(sundog.exceptions.ObjectLostError, match=r"shut down at \d\d:\d\d:\d\d"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "text"),
+    [
+        ({"num_cpu": 1}, ValueError, "unknown option 'num_cpu'; did you mean 'num_cpus'"),
+        ({"num_cpus": "2"}, TypeError, "num_cpus is a number, got str"),
+        ({"num_gpus": -1}, ValueError, "num_gpus is a number from 0 on"),
+        ({"num_cpus": 0.00001}, ValueError, "counted in 1/10000"),
+        ({"num_returns": -1}, ValueError, "num_returns is from 0 to"),
+        ({"num_returns": "streaming"}, ValueError, "not in this version"),
+        ({"max_retries": -2}, ValueError, "max_retries is from -1"),
+        ({"resources": {"CPU": 1}}, ValueError, "use num_cpus for 'CPU'"),
+        ({"resources": 5}, TypeError, "resources is a dict"),
+        ({"runtime_env": {}}, ValueError, "option 'runtime_env' is not in this version"),
+        ({"retry_exceptions": [ValueError]}, ValueError, "not in this version"),
+        ({"name": 5}, TypeError, "name is a string"),
+    ],
+)
+def test_wrong_options_are_named(
+    options: dict[str, object], kind: type[Exception], text: str
+) -> None:
+    with pytest.raises(kind, match=re.escape(text)):
+        divide.options(**options)
+    with pytest.raises(kind, match=re.escape(text)):
+        sundog.remote(**options)(lambda: None)
