@@ -213,6 +213,7 @@ CallResult<std::unique_ptr<Room>> RuntimeImpl::allocate(uint64_t size, Yielder* 
   Waiter waiter;
   {
     Operation operation(this);
+    flush_drops();  // what this program let go may be the room it needs
     waiter.request = core_.next_request();
     core_.send(model::Allocate{waiter.request, size});
     WaitEnd end = wait_for(&waiter, operation.lock(), kNever, yielder);
@@ -388,6 +389,7 @@ CallResult<std::string> RuntimeImpl::query(model::Question question, std::string
                                            Yielder* yielder) {
   if (auto error = unusable()) return Failure{*error};
   Operation operation(this);
+  flush_drops();  // the answer tells what is true now
   Waiter waiter;
   waiter.request = core_.next_request();
   core_.send(model::Query{waiter.request, question, argument});
