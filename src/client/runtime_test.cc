@@ -351,6 +351,7 @@ TEST_F(RuntimeTest, nothing_works_after_shutdown_but_what_is_held) {
   auto put = driver->put({Format::kRaw, as_bytes(large), {}}, nullptr);
   auto held = get_one(*put);
   RefHandle result = call(define("add"), {number(kOne)});
+  EXPECT_EQ(number_of(result), 1);
   auto daemon = static_cast<pid_t>(driver->info().daemon_pid);
   driver->shutdown();
   EXPECT_EQ(kill(daemon, 0), -1) << "the daemon is gone and reaped";
