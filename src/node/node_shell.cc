@@ -299,7 +299,9 @@ void NodeShell::shut_down() {
   std::vector<int> pidfds;
   auto end = [&](uint32_t pid, const os::Fd& pidfd) {
     os::kill_process_group(static_cast<pid_t>(pid));
-    if (pidfd) pidfds.push_back(pidfd.get());
+    if (!pidfd) return;
+    os::send_signal_pidfd(pidfd.get(), SIGKILL);  // it may not lead a group yet
+    pidfds.push_back(pidfd.get());
   };
   for (const auto& client : clients_) {
     if (client && client->is_fork()) end(client->pid, client->pidfd);

@@ -55,6 +55,7 @@ void NodeShell::on_forked(uint64_t token, uint32_t pid, os::Fd pidfd) {
   auto it = spawns_.find(token);
   if (it == spawns_.end()) {
     os::kill_process_group(static_cast<pid_t>(pid));  // nobody waits for it any more
+    os::send_signal_pidfd(pidfd.get(), SIGKILL);
     return;
   }
   Spawn& spawn = it->second;
