@@ -12,30 +12,53 @@ namespace sundog::node {
 namespace {
 
 // Mapped at a time while pages are collapsed; unmapped right after.
-constexpr uint64_t kWindowBytes = 64ull << 20;
+constexpr uint64_t kWindowBytes = 16ull << 20;
+// Collapsing costs some 0.1 ms of CPU a megabyte, plain pages 0.3; where huge pages must first be
+// found or fetched from the host it may cost 3. Then the next windows get plain pages.
+constexpr DurationNs kSlowCollapsePerMegabyte = 600 * kMicrosecond;
+constexpr int kWindowsAfterSlowCollapse = 7;
 // Below this share of the machine's memory, freed pages are given back.
 constexpr int64_t kLowMemoryDivisor = 20;
 
-Status make_window(int memory, uint64_t offset, uint64_t size) {
-  uint64_t huge_first = round_up(offset, model::kHugePageBytes);
-  uint64_t huge_last = (offset + size) / model::kHugePageBytes * model::kHugePageBytes;
-  if (huge_last > huge_first) {
-    auto window = os::Mapping::map(memory, huge_first, huge_last - huge_first,
-                                   os::Access::kReadWrite, os::Sharing::kShared);
-    if (window) window->collapse_to_huge_pages();
+// Makes pages of one range, window by window; belongs to one thread.
+class PageMaker {
+ public:
+  explicit PageMaker(int memory) : memory_(memory) {}
+
+  Status make(uint64_t offset, uint64_t size) {
+    while (size > 0) {
+      uint64_t n = std::min(size, kWindowBytes);
+      collapse(offset, n);
+      // Makes what is still missing; pages that are there stay as they are.
+      if (Status s = os::allocate_pages(memory_, offset, n); !s) return s;
+      offset += n;
+      size -= n;
+    }
+    return ok_status();
   }
-  // Makes what is still missing; pages that are there stay as they are.
-  return os::allocate_pages(memory, offset, size);
-}
+
+ private:
+  void collapse(uint64_t offset, uint64_t size) {
+    uint64_t first = round_up(offset, model::kHugePageBytes);
+    uint64_t last = (offset + size) / model::kHugePageBytes * model::kHugePageBytes;
+    if (last <= first || plain_windows_-- > 0) return;
+    plain_windows_ = 0;
+    auto window = os::Mapping::map(memory_, first, last - first, os::Access::kReadWrite,
+                                   os::Sharing::kShared);
+    if (!window) return;
+    TimeNs before = os::thread_cpu_now();
+    bool collapsed = window->collapse_to_huge_pages();
+    DurationNs took = os::thread_cpu_now() - before;
+    bool slow = took > static_cast<DurationNs>((last - first) >> 20) * kSlowCollapsePerMegabyte;
+    if (!collapsed || slow) plain_windows_ = kWindowsAfterSlowCollapse;
+  }
+
+  int memory_;
+  int plain_windows_ = 0;
+};
 
 Status make_part(int memory, uint64_t offset, uint64_t size) {
-  while (size > 0) {
-    uint64_t n = std::min(size, kWindowBytes);
-    if (Status s = make_window(memory, offset, n); !s) return s;
-    offset += n;
-    size -= n;
-  }
-  return ok_status();
+  return PageMaker(memory).make(offset, size);
 }
 
 }  // namespace
