@@ -13,6 +13,7 @@ sundog_folder(base)
 sundog_folder(os base)
 sundog_folder(core base)
 sundog_folder(node core os)
+sundog_folder(client core)
 sundog_program(sundogd src/main/sundogd.cc node)
 sundog_programs_in(examples/cpp node)
 """
@@ -78,6 +79,11 @@ def test_a_right_tree_has_no_findings(tree: Path) -> None:
             "src/lost/a.h:1: src/lost has no sundog_folder line in CMakeLists.txt",
         ),
         ("include/sundog/leak.h", '#include "base/ids.h"\n', "sundog/leak.h -> src/base"),
+        (
+            "python/sundog/_core/call.cc",
+            '#include "call.h"\n#include "client/runtime.h"\n#include "node/node.h"\n',
+            "python/sundog/_core/call.cc:3: wrong arrow: python/sundog/_core/call.cc -> src/node",
+        ),
         ("examples/cpp/inner.cc", '#include "node/node.h"\n', "examples/cpp/inner.cc -> src/node"),
         (
             "python/sundog/top.py",
