@@ -1,0 +1,309 @@
+// The daemon in this process, spoken to as clients do: control socket, rings, doorbell, claims.
+#include "node/node_shell.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "net/control.h"
+#include "node/temporary_folder_for_test.h"
+#include "os/clock.h"
+#include "os/files.h"
+#include "os/socket.h"
+#include "shm/claims.h"
+
+namespace sundog::node {
+namespace {
+
+constexpr DurationNs kPatience = 20 * kSecond;  // a stuck test fails after this long
+
+// A client as small as can be: one thread, no table.
+class TestClient {
+ public:
+  explicit TestClient(os::Fd control) : control_(std::move(control)) {}
+
+  wire::Hello hello(model::Role role) {
+    wire::Hello hello;
+    hello.role = static_cast<uint8_t>(role);
+    hello.language = static_cast<uint8_t>(model::Language::kCpp);
+    hello.pid = static_cast<uint32_t>(os::own_pid());
+    return hello;
+  }
+  // The answer's descriptors are kept; false: it was a Goodbye.
+  bool attach(const wire::Hello& hello) {
+    EXPECT_TRUE(net::send_control(control_.get(), hello).ok());
+    os::Received answer = os::receive_packet(control_.get());
+    if (auto goodbye = wire::parse_control<wire::Goodbye>(answer.data)) {
+      goodbye_ = goodbye->reason;
+      return false;
+    }
+    welcome_ = *wire::parse_control<wire::Welcome>(answer.data);
+    EXPECT_EQ(answer.fds.size(), 5u);
+    channel_ = *shm::Channel::attach(answer.fds[0].get());
+    doorbell_ = *shm::Doorbell::attach(answer.fds[1].get());
+    bell_ = std::move(answer.fds[2]);
+    eventfd_ = std::move(answer.fds[3]);
+    arena_ = std::move(answer.fds[4]);
+    writer_ = channel_.to_node_writer();
+    reader_ = channel_.to_client_reader();
+    return true;
+  }
+  void say_raw(uint16_t type, Bytes payload) {
+    size_t done = 0;
+    while (!writer_.write_some(type, payload, &done)) publish();
+    publish();
+  }
+  void say(const model::ClientMessage& message) {
+    std::vector<std::byte> payload;
+    auto type = static_cast<uint16_t>(wire::encode(message, &payload));
+    say_raw(type, payload);
+  }
+  // The next message; sleeps as a runtime thread does.
+  model::NodeMessage hear() {
+    shm::Record record;
+    while (!reader_.next(&record)) {
+      reader_.release();
+      if (!shm::prepare_sleep(&channel_.header()->sleep, shm::Sleep::kRuntime, reader_)) continue;
+      pollfd entry{eventfd_.get(), POLLIN, 0};
+      EXPECT_EQ(::poll(&entry, 1, static_cast<int>(kPatience / kMillisecond)), 1);
+      os::drain_eventfd(eventfd_.get());
+    }
+    reader_.release();
+    auto message = wire::decode_node_message(static_cast<wire::RecordType>(record.type),
+                                             record.payload, &scratch_);
+    EXPECT_TRUE(message.ok());
+    return *std::move(message);
+  }
+  template <typename T>
+  T expect() {
+    for (;;) {
+      model::NodeMessage message = hear();
+      if (auto* m = std::get_if<T>(&message)) return *m;
+    }
+  }
+  std::string wait_for_goodbye() {
+    os::Received answer = os::receive_packet(control_.get());
+    auto goodbye = wire::parse_control<wire::Goodbye>(answer.data);
+    return goodbye ? goodbye->reason : "no Goodbye came";
+  }
+  void hang_up() { control_.reset(); }
+
+  const wire::Welcome& welcome() const { return welcome_; }
+  const std::string& goodbye() const { return goodbye_; }
+  shm::ChannelHeader* header() { return channel_.header(); }
+  int arena() const { return arena_.get(); }
+  int control() const { return control_.get(); }
+  TaskId task(uint64_t number) const {
+    JobId job{welcome_.job};
+    return TaskId::make(job, TaskId::root_of(job), 0, number);
+  }
+
+ private:
+  void publish() {
+    writer_.publish();
+    uint32_t index = ClientId{welcome_.client}.index();
+    if (shm::ring_doorbell(doorbell_.map(), index)) os::signal_eventfd(bell_.get());
+  }
+
+  os::Fd control_, bell_, eventfd_, arena_;
+  wire::Welcome welcome_;
+  std::string goodbye_;
+  shm::Channel channel_;
+  shm::Doorbell doorbell_;
+  shm::RingWriter writer_;
+  shm::RingReader reader_;
+  wire::DecodeScratch scratch_;
+};
+
+class NodeShellTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    os::SocketPair pair = *os::make_socketpair();
+    NodeOptions options;
+    options.session = "test";
+    options.session_dir = folder_.path("sessions/test");
+    options.socket_path = folder_.path("run/test.sock");
+    options.control_fd = pair.theirs.release();
+    options.num_cpus = 2 * model::kResourceUnit;
+    options.store_bytes = 64 << 20;
+    auto shell = NodeShell::create(options);
+    ASSERT_TRUE(shell.ok()) << shell.error();
+    shell_ = *std::move(shell);
+    thread_ = std::thread([this] { shell_->run(); });
+    driver_ = std::make_unique<TestClient>(std::move(pair.ours));
+    ASSERT_TRUE(driver_->attach(driver_->hello(model::Role::kDriver)));
+  }
+  void TearDown() override {
+    driver_->hang_up();
+    if (thread_.joinable()) thread_.join();
+  }
+  TestClient by_path() {
+    return TestClient(*os::connect_unix(folder_.path("run/test.sock")));
+  }
+
+  TemporaryFolder folder_;
+  std::unique_ptr<NodeShell> shell_;
+  std::thread thread_;
+  std::unique_ptr<TestClient> driver_;
+};
+
+model::ValueView number_value(const int64_t* number) {
+  model::ValueView value;
+  value.format = model::Format::kInt64;
+  value.bytes = {reinterpret_cast<const std::byte*>(number), sizeof *number};
+  return value;
+}
+
+TEST_F(NodeShellTest, the_welcome_tells_the_session) {
+  const wire::Welcome& welcome = driver_->welcome();
+  EXPECT_EQ(std::string(reinterpret_cast<const char*>(welcome.session)), "test");
+  EXPECT_EQ(welcome.daemon_pid, static_cast<uint32_t>(os::own_pid()));
+  EXPECT_EQ(welcome.num_cpus, 2 * model::kResourceUnit);
+  EXPECT_EQ(welcome.job, 1u);
+  EXPECT_EQ(*os::memory_size(driver_->arena()), welcome.arena_bytes[0]);
+  EXPECT_GE(welcome.arena_bytes[0], welcome.store_bytes);
+}
+
+TEST_F(NodeShellTest, a_value_that_was_put_can_be_got) {
+  ObjectId id{driver_->task(1), ObjectId::kPutBit};
+  int64_t number = 42;
+  driver_->say(model::Put{id, number_value(&number), {}, false});
+  driver_->say(model::Get{7, 1, true, false, {&id, 1}});
+  model::Value value = driver_->expect<model::Value>();
+  EXPECT_EQ(value.id, id);
+  EXPECT_EQ(as_text(value.value.bytes), as_text(number_value(&number).bytes));
+  EXPECT_EQ(driver_->expect<model::Waited>().request, 7u);
+}
+
+TEST_F(NodeShellTest, a_grant_comes_with_its_pages) {
+  driver_->say(model::Allocate{3, 1 << 20});
+  model::Grant grant = driver_->expect<model::Grant>();
+  EXPECT_EQ(grant.request, 3u);
+  EXPECT_GE(*os::memory_resident(driver_->arena()), uint64_t{1} << 20);
+  ASSERT_TRUE(net::send_control(driver_->control(), wire::WantWritable{}).ok());
+  os::Received answer = os::receive_packet(driver_->control());
+  ASSERT_TRUE(wire::parse_control<wire::Descriptor>(answer.data).ok());
+  ASSERT_EQ(answer.fds.size(), 1u);
+  auto mapping = os::Mapping::map(answer.fds[0].get(), grant.extent.offset, 1 << 20,
+                                  os::Access::kReadWrite, os::Sharing::kShared);
+  ASSERT_TRUE(mapping.ok());
+  mapping->data()[0] = std::byte{9};
+  auto read_only = os::Mapping::map(driver_->arena(), grant.extent.offset, 1 << 20,
+                                    os::Access::kReadWrite, os::Sharing::kShared);
+  EXPECT_FALSE(read_only.ok());
+}
+
+TEST_F(NodeShellTest, a_task_goes_to_a_worker_and_its_result_comes_back) {
+  TestClient worker = by_path();
+  ASSERT_TRUE(worker.attach(worker.hello(model::Role::kWorker)));
+  model::NamedAmount cpu{"CPU", model::kResourceUnit};
+  model::DefineTemplate define;
+  define.template_id = 0;
+  define.language = model::Language::kCpp;
+  define.name = "square";
+  define.resources = {&cpu, 1};
+  driver_->say(define);
+  model::Submit submit;
+  submit.task = driver_->task(1);
+  submit.parent = TaskId::root_of(JobId{1});
+  driver_->say(submit);
+  model::Execute execute = worker.expect<model::Execute>();
+  EXPECT_EQ(execute.task, submit.task);
+  EXPECT_EQ(execute.name, "square");
+  std::atomic<uint32_t>* claim = &worker.header()->claims[execute.slot];
+  ASSERT_TRUE(shm::claim(claim, execute.generation));
+  int64_t number = 49;
+  model::ResultView result{0, number_value(&number), {}};
+  model::Done done;
+  done.task = execute.task;
+  done.attempt = execute.attempt;
+  done.slot = execute.slot;
+  done.started = done.finished = os::now();
+  done.results = {&result, 1};
+  worker.say(done);
+  ObjectId id{submit.task, 0};
+  driver_->say(model::Get{1, 1, true, false, {&id, 1}});
+  EXPECT_EQ(driver_->expect<model::Value>().id, id);
+  driver_->say(model::Query{2, model::Question::kTimeline, {}});
+  std::string trace;
+  for (;;) {
+    model::Reply reply = driver_->expect<model::Reply>();
+    trace += reply.text;
+    if (reply.last) break;
+  }
+  EXPECT_NE(trace.find("\"name\":\"square\""), std::string::npos) << trace;
+}
+
+TEST_F(NodeShellTest, a_client_that_talks_nonsense_is_disconnected_and_nobody_else) {
+  TestClient tool = by_path();
+  ASSERT_TRUE(tool.attach(tool.hello(model::Role::kTool)));
+  tool.say_raw(12345, as_bytes("rubbish!"));
+  EXPECT_NE(tool.wait_for_goodbye().find("malformed record"), std::string::npos);
+  driver_->say(model::Query{1, model::Question::kStatus, {}});
+  EXPECT_FALSE(driver_->expect<model::Reply>().text.empty());
+}
+
+TEST_F(NodeShellTest, a_process_that_lies_about_its_pid_is_refused) {
+  TestClient liar = by_path();
+  wire::Hello hello = liar.hello(model::Role::kTool);
+  hello.pid = 1;
+  EXPECT_FALSE(liar.attach(hello));
+  EXPECT_NE(liar.goodbye().find("kernel says"), std::string::npos) << liar.goodbye();
+}
+
+TEST_F(NodeShellTest, another_protocol_is_refused_by_name) {
+  TestClient old = by_path();
+  wire::Hello hello = old.hello(model::Role::kTool);
+  hello.protocol = 999;
+  EXPECT_FALSE(old.attach(hello));
+  EXPECT_NE(old.goodbye().find("999"), std::string::npos) << old.goodbye();
+}
+
+TEST_F(NodeShellTest, what_does_not_fit_into_a_ring_arrives_later_in_order) {
+  constexpr uint32_t kQueries = 5000;
+  for (uint32_t i = 0; i < kQueries; ++i) {
+    driver_->say(model::Query{i, model::Question::kDump, {}});
+  }
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < kQueries; ++i) {
+    std::string text;
+    for (bool last = false; !last;) {
+      model::Reply reply = driver_->expect<model::Reply>();
+      ASSERT_EQ(reply.request, i);
+      last = reply.last;
+      bytes += reply.text.size();
+    }
+  }
+  EXPECT_GT(bytes, uint64_t{1} << 20);  // more than the ring holds
+}
+
+TEST_F(NodeShellTest, it_ends_with_its_last_driver_and_leaves_only_the_logs) {
+  driver_->hang_up();
+  thread_.join();
+  EXPECT_TRUE(os::list_folder(folder_.path("run")).empty());
+  auto left = os::list_folder(folder_.path("sessions/test"));
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].name, "logs");
+}
+
+TEST_F(NodeShellTest, an_index_is_used_again_with_another_generation) {
+  uint32_t first = 0;
+  {
+    TestClient tool = by_path();
+    ASSERT_TRUE(tool.attach(tool.hello(model::Role::kTool)));
+    first = tool.welcome().client;
+    tool.say_raw(12345, as_bytes("rubbish!"));
+    tool.wait_for_goodbye();
+  }
+  TestClient tool = by_path();
+  ASSERT_TRUE(tool.attach(tool.hello(model::Role::kTool)));
+  ClientId before{first}, after{tool.welcome().client};
+  EXPECT_EQ(before.index(), after.index());
+  EXPECT_EQ(before.generation() + 1, after.generation());
+}
+
+}  // namespace
+}  // namespace sundog::node
