@@ -2,9 +2,6 @@
 #include "node/node_shell.h"
 
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <thread>
 
@@ -12,6 +9,7 @@
 #include "node/temporary_folder_for_test.h"
 #include "os/clock.h"
 #include "os/files.h"
+#include "os/futex.h"
 #include "os/socket.h"
 #include "shm/claims.h"
 
@@ -61,15 +59,16 @@ class TestClient {
     auto type = static_cast<uint16_t>(wire::encode(message, &payload));
     say_raw(type, payload);
   }
-  // The next message; sleeps as a runtime thread does.
+  // The next message; sleeps as a waiting thread does.
   model::NodeMessage hear() {
     shm::Record record;
     while (!reader_.next(&record)) {
       reader_.release();
-      if (!shm::prepare_sleep(&channel_.header()->sleep, shm::Sleep::kRuntime, reader_)) continue;
-      pollfd entry{eventfd_.get(), POLLIN, 0};
-      EXPECT_EQ(::poll(&entry, 1, static_cast<int>(kPatience / kMillisecond)), 1);
-      os::drain_eventfd(eventfd_.get());
+      std::atomic<uint32_t>* sleep = &channel_.header()->sleep;
+      if (!shm::prepare_sleep(sleep, shm::Sleep::kWaiter, reader_)) continue;
+      EXPECT_NE(os::futex_wait(sleep, static_cast<uint32_t>(shm::Sleep::kWaiter), kPatience,
+                               os::FutexScope::kShared),
+                os::FutexResult::kTimedOut);
     }
     reader_.release();
     auto message = wire::decode_node_message(static_cast<wire::RecordType>(record.type),
