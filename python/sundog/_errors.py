@@ -40,6 +40,7 @@ CALL_ERRORS: dict[int, type[Exception]] = {
     7: ValueError,
 }
 FORKED_CHILD = 5
+STORE_FULL = 6
 OWN_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 TRACEBACK_FRAMES_MAX = 20
 REPR_MAX = 60
@@ -105,14 +106,19 @@ def rebuild(fields: Mapping[str, object]) -> exceptions.TaskError:
     error.pid = int(str(fields["pid"]))
     error.node = str(fields["node"])
     error.task_id = str(fields["task"])
-    place = f"  in {error.function_name}, {fields['source']}, pid {error.pid} on node {error.node}"
-    add_note(error, place)
-    if cause is not None:
+    error.source = str(fields["source"])
+    add_note(error, place_of_error(error))
+    told_by = error if cause is None else cause
+    add_note(told_by, error.remote_traceback.rstrip())
+    if cause is not None and error.remote_traceback:
         error.__cause__ = cause
-        add_note(cause, error.remote_traceback.rstrip())
-    else:
-        add_note(error, error.remote_traceback.rstrip())
     return error
+
+
+def place_of_error(error: exceptions.TaskError) -> str:
+    """``  … in divide, hello.py:12, pid 4711 on node laptop``."""
+    parts = [f"in {error.function_name}", error.source, f"pid {error.pid} on node {error.node}"]
+    return "  … " + ", ".join(part for part in parts if part)
 
 
 def parts_of(error: exceptions.TaskError) -> dict[str, object]:
@@ -124,7 +130,7 @@ def parts_of(error: exceptions.TaskError) -> dict[str, object]:
         "message": str(error),
         "traceback": error.remote_traceback,
         "name": error.function_name,
-        "source": getattr(error, "source", ""),
+        "source": error.source,
         "pid": error.pid,
         "node": error.node,
         "task": error.task_id,
@@ -145,6 +151,7 @@ def instance_of_cause(cause: Exception) -> exceptions.TaskError | None:
         made = type(cause_class.__name__, (exceptions.TaskError, cause_class), members)
         error = made.__new__(made, *cause.args)
         initialize_builtin_part(error, cause)
+        error.args = cause.args
         error.__dict__.update(
             {name: value for name, value in vars(cause).items() if name != "__notes__"}
         )
@@ -157,7 +164,9 @@ def initialize_builtin_part(error: BaseException, cause: BaseException) -> None:
     """Fills what the interpreter keeps outside ``__dict__`` (OSError.errno, UnicodeError.start)."""
     for base in type(cause).__mro__:
         if base.__module__ == "builtins" and base is not BaseException:
-            base.__init__(error, *cause.args)  # type: ignore[misc]
+            # OSError keeps its file's name out of `args`, but not out of what pickles it.
+            args = base.__reduce__(cause)[1] if isinstance(cause, OSError) else cause.args
+            base.__init__(error, *args)  # type: ignore[misc]
             return
 
 
@@ -169,7 +178,8 @@ def add_note(error: BaseException, note: str) -> None:
 
 def from_system(kind: int, task: str, name: str, sentence: str) -> exceptions.SundogError:
     """The error of a task or object for a failure that the runtime determined."""
-    del task, name  # the sentence names them
+    if name and not sentence.startswith(name):
+        sentence = f"{name} (task {short_id(task)}): {sentence}"
     return SYSTEM_ERRORS.get(kind, exceptions.SystemError)(sentence)
 
 
@@ -177,6 +187,8 @@ def from_call(status: int, sentence: str) -> Exception:
     """The error of a call that could not be made."""
     if status == FORKED_CHILD:
         return forked_child()
+    if status == STORE_FULL:
+        sentence = f"no room for this value: {sentence}"
     return CALL_ERRORS.get(status, exceptions.SystemError)(sentence)
 
 
@@ -341,7 +353,8 @@ def unpicklable_value(value: object, error: BaseException) -> BaseException:
     """A value that cannot be put."""
     from sundog import _unpicklable
 
-    return _unpicklable.exception("cannot put this value", "value", value, error)
+    remedy = " Create it inside the tasks that need it."
+    return _unpicklable.exception("cannot put this value", "value", value, error, remedy)
 
 
 def unpicklable_result(name: str, value: object, error: BaseException) -> BaseException:

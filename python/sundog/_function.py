@@ -12,23 +12,33 @@ if TYPE_CHECKING:
     from typing import Any, overload
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """What people call the function; a partial has the name of what it calls."""
+    inner = getattr(function, "func", function)
+    name: str = getattr(inner, "__name__", type(inner).__name__)
+    return name
+
+
 class FunctionCode:
     """A function and what a session knows of it; shared by all options it is called with."""
 
-    __slots__ = ("function", "function_id", "session", "templates")
+    __slots__ = ("function", "function_id", "hinted", "last_large", "session", "templates")
 
     def __init__(self, function: Callable[..., Any], function_id: bytes | None = None) -> None:
         """``function_id``: under which the job has it already."""
         self.function = function
         self.function_id = function_id
-        self.session: _core.Session | None = None
+        self.session = 0  # its number: the code does not keep a session alive
         self.templates: dict[tuple[object, ...], int] = {}
+        # The large argument it was last called with, how often in a row, and whether that was told.
+        self.last_large: tuple[object, int] = (None, 0)
+        self.hinted = False
 
     def template(self, session: _core.Session, options: _options.FunctionOptions) -> int:
         """The number under which this session knows the function with these options."""
-        if self.session is not session:
+        if self.session != session.number:
             self.function_id = self.id_in(session)
-            self.session = session
+            self.session = session.number
             self.templates = {}
         key = options.key()
         if key not in self.templates:
@@ -51,9 +61,9 @@ class FunctionCode:
             known = _pickling.known_functions.get(self.function) or self.function_id
         except TypeError:
             known = self.function_id
-        if known is not None and self.session is None and known[:4] == job_prefix(session):
+        if known is not None and self.session == 0 and known[:4] == job_prefix(session):
             return known
-        name = self.function.__name__
+        name = name_of(self.function)
         try:
             pickled, contained = _core.pickle_noting_refs(_pickling.dumps, self.function)
         except Exception as error:
@@ -89,7 +99,7 @@ class RemoteFunction(_core.Callee):
         code = function if isinstance(function, FunctionCode) else FunctionCode(function)
         self._code = code
         self.__wrapped__ = code.function
-        self.__name__: str = getattr(code.function, "__name__", type(code.function).__name__)
+        self.__name__: str = name_of(code.function)
         self.__qualname__: str = getattr(code.function, "__qualname__", self.__name__)
         self.__module__: str = getattr(code.function, "__module__", "")
         self.__doc__ = code.function.__doc__
@@ -123,7 +133,9 @@ class RemoteFunction(_core.Callee):
         """Travels with its code, and with the id under which the job has it."""
         session = _core.current_session()
         code = self._code
-        known = code.function_id if session is not None and code.session is session else None
+        known = None
+        if session is not None and code.session == session.number:
+            known = code.function_id
         return rebuild, (code.function, self._options.given, known)
 
 

@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
+import sys
+import weakref
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sundog._function import RemoteFunction
 
 LARGE_BYTES = 1 << 20
 SENT_BEFORE_HINT = 3
+# References to an argument that nobody keeps: the call's, ours and getrefcount's.
+REFERENCES_TO_A_TEMPORARY = 3
 
-# For each function: the large argument it was last called with (by identity) and how often.
-_last_sent: dict[int, tuple[int, int, int]] = {}
-_hinted: set[int] = set()
+
+def mark_of(value: object) -> object:
+    """Something to recognize the value by without keeping it alive; None if it cannot be."""
+    try:
+        return weakref.ref(value)
+    except TypeError:
+        # A temporary's address would be the next temporary's.
+        kept = sys.getrefcount(value) - 1 > REFERENCES_TO_A_TEMPORARY
+        return id(value) if kept else None
 
 
 def note_large_argument(function: RemoteFunction, value: object, size: int) -> None:
     """Counts large arguments; says once a function that sundog.put would send one copy."""
-    key = id(function._code)
-    if size < LARGE_BYTES or key in _hinted:
+    code = function._code
+    if size < LARGE_BYTES or code.hinted:
         return
-    identity, count, _ = _last_sent.get(key, (0, 0, 0))
-    count = count + 1 if identity == id(value) else 1
-    _last_sent[key] = (id(value), count, size)
+    mark = mark_of(value)
+    last, count = code.last_large
+    count = count + 1 if is_same(last, mark, value) else 1
+    code.last_large = (mark, count)
     if count < SENT_BEFORE_HINT:
         return
-    _hinted.add(key)
+    code.hinted = True
     from sundog import _log
 
+    name = function.__name__
     _log.warning(
         f"the same {size / 1e6:.0f} MB {type(value).__name__} was copied into the object store for "
-        f"{count} calls of {function.__name__}(). Put it once and pass the reference: "
-        f"ref = sundog.put(...); {function.__name__}.remote(ref)"
+        f"{count} calls of {name}() in a row. Put it once and pass the reference: "
+        f"ref = sundog.put(...); {name}.remote(ref)"
     )
+
+
+def is_same(last: object, mark: object, value: object) -> bool:
+    """Whether the last mark is of this very value."""
+    if isinstance(last, weakref.ref):
+        return last() is value
+    return last is not None and last == mark

@@ -239,6 +239,7 @@ def end() -> None:
         return
     session.close()
     _output.stop()
+    _log.set_level(_log.INFO)
 
 
 def start_by_default() -> None:

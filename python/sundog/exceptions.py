@@ -39,6 +39,8 @@ class TaskError(SundogError):
         function_name: the task's function.
         pid: the process that ran it.
         node: the machine that ran it.
+        source: the line that raised, as "hello.py:12".
+        task_id: the task, 32 hex digits.
     """
 
     cause: BaseException | None = None
@@ -46,6 +48,7 @@ class TaskError(SundogError):
     function_name: str = ""
     pid: int = 0
     node: str = ""
+    source: str = ""
     task_id: str = ""
 
     def as_instanceof_cause(self) -> TaskError:

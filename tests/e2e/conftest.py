@@ -3,8 +3,10 @@
 import gc
 import json
 import os
+import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ import sundog
 from sundog import _core, _explain, _paths
 
 PATIENCE_S = 20.0  # what has not happened by then will not
+FUNCTION_INDEX = "00000080"  # a function's id is its hash and the index of the first put
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_S) -> None:
@@ -25,6 +28,24 @@ def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_
         if time.monotonic() > deadline:
             pytest.fail(f"after {seconds} s still not so: {what}")
         time.sleep(0.002)
+
+
+def run_program(
+    code: str, folder: Path, *, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program of its own, saved as `program.py`, to its end."""
+    path = folder / "program.py"
+    path.write_text(textwrap.dedent(code))
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), **environment},
+    )
+    if check and done.returncode != 0:
+        pytest.fail(f"the program ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    return done
 
 
 def descendants(root: int) -> set[int]:
@@ -48,16 +69,16 @@ def descendants(root: int) -> set[int]:
 
 
 def session_processes() -> set[int]:
-    """Processes of any session of this user, children of this one or not."""
+    """Processes of the tests' sessions, children of this one or not: by their environment."""
+    mark = f"SUNDOG_HOME={os.environ['SUNDOG_HOME']}".encode()
     found = set()
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+                if mark in Path(f"/proc/{name}/environ").read_bytes().split(b"\0"):
+                    found.add(int(name))
             except OSError:
                 continue
-            if any(word.endswith((b"sundogd", b"sundog/_zygote.py")) for word in words[:4]):
-                found.add(int(name))
     return found
 
 
@@ -107,7 +128,7 @@ class Traces:
 
 
 def held_here() -> list[dict[str, object]]:
-    """Objects that this process still refers to or views."""
+    """Objects that this process still refers to or views; functions are the job's and stay."""
     session = _core.current_session()
     assert session is not None
     objects = json.loads(session.query(_explain.MEMORY))
@@ -116,6 +137,7 @@ def held_here() -> list[dict[str, object]]:
         item
         for item in objects
         if any(holder["pid"] == pid for holder in item["refs"] + item["pins"])
+        and not (item["internal_refs"] and item["object"].endswith(FUNCTION_INDEX))
     ]
 
 
@@ -126,8 +148,17 @@ def forget_last_error() -> None:
             delattr(sys, name)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def home_of_its_own() -> Iterator[None]:
+    """Folders and sockets of tests do not mix with those of the user's sessions."""
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SUNDOG_HOME", folder)
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+def nothing_is_left(request: pytest.FixtureRequest, home_of_its_own: None) -> Iterator[None]:
     """Fails a test that leaves a process, thread, descriptor, mapping, socket or reference."""
     before = Traces()
     yield
@@ -149,15 +180,6 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if call.when == "call" and report.failed:  # type: ignore[attr-defined]
         item.failed = True  # type: ignore[attr-defined]
     return report
-
-
-@pytest.fixture(autouse=True, scope="session")
-def home_of_its_own() -> Iterator[None]:
-    """Session folders of tests do not mix with the user's."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["SUNDOG_HOME"] = folder
-        yield
-        del os.environ["SUNDOG_HOME"]
 
 
 @pytest.fixture

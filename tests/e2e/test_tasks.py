@@ -1,12 +1,14 @@
 """Tasks: arguments, results, options, nesting."""
 
 import os
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import until
+from conftest import run_program, until
 
 import sundog
 
@@ -48,14 +50,21 @@ def test_results_come_in_the_order_of_the_references(session: None) -> None:
     assert sundog.get(refs) == [i * i for i in range(20)]
 
 
-def test_starts_a_session_when_there_is_none(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SUNDOG_NUM_CPUS", "3")
-    assert sundog.get(square.remote(7)) == 49
-    first = capfd.readouterr().err.splitlines()[0]
-    assert first.startswith("sundog: session ")
-    assert ": 3 CPUs, " in first and first.endswith(" GB")
+def test_starts_a_session_when_there_is_none(tmp_path: Path) -> None:
+    program = """
+        import sundog
+
+        @sundog.remote
+        def square(x):
+            return x * x
+
+        print(sundog.get([square.remote(i) for i in range(4)]))
+    """
+    done = run_program(program, tmp_path, SUNDOG_NUM_CPUS="3")
+    assert done.stdout == "[0, 1, 4, 9]\n"
+    assert re.fullmatch(
+        r"sundog: session [0-9a-f]{4,8}: 3 CPUs, 0 GPUs, store [0-9.]+ GB\n", done.stderr
+    )
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,9 @@ PyObject* session_info(PyObject* object, PyObject*) {
 PyObject* get_name(PyObject* object, void*) {
   return text(self_of(object)->runtime->info().session).release().ptr();
 }
+PyObject* get_number(PyObject* object, void*) {
+  return PyLong_FromUnsignedLongLong(self_of(object)->number);
+}
 PyObject* get_ended(PyObject* object, void*) { return PyFloat_FromDouble(self_of(object)->ended); }
 PyObject* get_is_worker(PyObject* object, void*) {
   return PyBool_FromLong(self_of(object)->is_worker);
@@ -167,6 +170,7 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr}};
 PyGetSetDef getters[] = {
     {"name", get_name, nullptr, "The session's name.", nullptr},
+    {"number", get_number, nullptr, "1, 2, ... in this process.", nullptr},
     {"ended", get_ended, nullptr, "When it was shut down, as time.time(); 0 before.", nullptr},
     {"is_worker", get_is_worker, nullptr, "Whether this process runs tasks.", nullptr},
     {"connected", get_connected, nullptr, "Whether the daemon is there.", nullptr},
