@@ -179,7 +179,9 @@ def finish_work(driver: Driver) -> float:
     """Lets a working driver end by itself; returns the moment of its end."""
     driver.tell_to_stop()
     driver.await_event("determined")
-    driver.await_event("done")
+    # The second thread's wait ends with the session.
+    if driver.await_event("done", "raised")["event"] == "raised":
+        driver.await_event("done")
     end = driver.await_event("end")
     code = driver.await_exit()
     if code != 0:
@@ -216,7 +218,7 @@ def zygote_round(
     if workers:
         os.kill(source.choice(workers).pid, signal.SIGKILL)
     deadline = time.monotonic() + 5
-    while not system.session_of(pid).zygotes:
+    while session.zygotes[0] in (now := system.session_of(pid).zygotes) or not now:
         if time.monotonic() > deadline:
             raise Problem("no new zygote within 5 s")
         time.sleep(0.02)

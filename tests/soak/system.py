@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import os
+import platform
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 TAG_NAME = "SUNDOG_SOAK_TAG"
 LEFTOVER_SECONDS_MAX = 1.0
 LOG_BYTES_MAX = 64 << 20
 PROC = Path("/proc")
+# Numbers of system calls that people will meet in the list of states.
+CALLS = {
+    "x86_64": {
+        "0": "read",
+        "1": "write",
+        "7": "poll",
+        "9": "mmap",
+        "11": "munmap",
+        "28": "madvise",
+        "46": "sendmsg",
+        "47": "recvmsg",
+        "202": "futex",
+        "230": "clock_nanosleep",
+        "232": "epoll_wait",
+        "281": "epoll_pwait",
+        "285": "fallocate",
+    }
+}.get(platform.machine(), {})
 
 
 @dataclass(frozen=True)
@@ -21,8 +40,8 @@ class Process:
     pid: int
     parent: int
     started: int
-    state: str
-    command: str
+    state: str = field(compare=False)
+    command: str = field(compare=False)
 
 
 def process(pid: int) -> Process | None:
@@ -81,14 +100,16 @@ def session_of(driver_pid: int) -> Session:
     if daemon is None:
         return Session(None, [], [])
     children = [one for one in everyone if one.parent == daemon.pid]
-    zygotes = [one for one in children if "zygote" in one.command and not leads_session(one)]
+    candidates = [one for one in children if logs_as_zygote(one)]
+    # A worker has the zygote's output for the first moments of its life.
+    zygotes = sorted(candidates, key=lambda one: (one.started, one.pid))[:1]
     return Session(daemon, zygotes, [one for one in children if one not in zygotes])
 
 
-def leads_session(one: Process) -> bool:
-    """Workers lead a session of their own; the zygote that they were forked from does not."""
+def logs_as_zygote(one: Process) -> bool:
+    """Whether its standard output is the zygote's log; workers have a pipe to the daemon."""
     try:
-        return os.getsid(one.pid) == one.pid
+        return os.readlink(PROC / str(one.pid) / "fd/1").endswith("zygote.log")
     except OSError:
         return False
 
@@ -109,7 +130,7 @@ def run_state(pid: int) -> str:
         call = (PROC / str(pid) / "syscall").read_text().split()[0]
     except OSError:
         return name
-    return name if call in ("running", "-1") else f"{name} in call {call}"
+    return name if call in ("running", "-1") else f"{name} in {CALLS.get(call, f'call {call}')}"
 
 
 def sockets_below(folder: Path) -> list[str]:
