@@ -91,7 +91,11 @@ MISTAKES = {
     "value larger than the store": lambda: sundog.put(np.zeros(300 << 20, dtype="u1")),
     "reference of an old session": get_of_old_reference,
 }
-SECONDS_MAX = {"no such resource": 3.0, "worker that exits": 2.0, "reference of an old session": 3.0}
+SECONDS_MAX = {
+    "no such resource": 3.0,
+    "worker that exits": 2.0,
+    "reference of an old session": 3.0,
+}
 
 
 def main() -> int:

@@ -205,7 +205,9 @@ def test_get_times_out_as_a_timeout_error(session: None) -> None:
 
     ref = sleep.remote()
     began = time.monotonic()
-    with pytest.raises(TimeoutError, match=r"sleep \(task ....…\) is not ready after 0\.1 s: ") as e:
+    with pytest.raises(
+        TimeoutError, match=r"sleep \(task ....…\) is not ready after 0\.1 s: "
+    ) as e:
         sundog.get(ref, timeout=0.1)
     assert isinstance(e.value, sundog.exceptions.GetTimeoutError)
     assert 0.1 <= time.monotonic() - began < 0.5

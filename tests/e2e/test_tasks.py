@@ -37,7 +37,9 @@ def complete_events(name: str) -> list[dict[str, Any]]:
 
 def most_at_once(events: list[dict[str, Any]]) -> int:
     """How many of the bars overlap at the worst moment."""
-    edges = sorted((t, step) for e in events for t, step in ((e["ts"], 1), (e["ts"] + e["dur"], -1)))
+    edges = sorted(
+        (t, step) for e in events for t, step in ((e["ts"], 1), (e["ts"] + e["dur"], -1))
+    )
     running = most = 0
     for _, step in edges:
         running += step
@@ -311,7 +313,7 @@ def test_submission_from_several_threads(session: None) -> None:
 
     with ThreadPoolExecutor(4) as pool:
         lists = list(pool.map(some, range(0, 400, 100)))
-    assert sum(lists, []) == [i * i for i in range(400)]
+    assert [x for some_of_them in lists for x in some_of_them] == [i * i for i in range(400)]
 
 
 def test_runtime_context_in_driver_and_task(session: None) -> None:

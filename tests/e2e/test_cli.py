@@ -1,0 +1,78 @@
+"""The command `sundog`."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import sundog
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "sundog", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+
+
+@sundog.remote
+def square(x: int) -> int:
+    return x * x
+
+
+def test_version_names_everything_that_matters() -> None:
+    done = command("--version")
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r"sundog 0\.1\.0 \(\w+\), protocol \d+, CPython 3\.\d+, Linux \d+\.\d+ \w+, glibc 2\.\d+\n",
+        done.stdout,
+    )
+
+
+def test_doctor_has_one_line_for_each_subject() -> None:
+    done = command("doctor")
+    assert done.returncode == 0, done.stdout
+    subjects = [line[6:22].rstrip() for line in done.stdout.splitlines()]
+    assert subjects == ["shared memory", "memory", "cpus", "open files", "gpus", "leftovers"]
+    assert all(line.startswith("ok    ") for line in done.stdout.splitlines())
+    assert "memfd; /dev/shm is not used" in done.stdout
+    assert re.search(r"cpus +\d+ \(affinity \d+, cgroup quota \w+", done.stdout)
+
+
+def test_unknown_command_is_told_what_it_may_have_meant() -> None:
+    done = command("docter")
+    assert done.returncode == 2
+    assert done.stderr == "sundog: no command 'docter'; did you mean 'doctor'?\n"
+    assert "usage: sundog COMMAND" in command("help").stdout
+
+
+def test_without_a_session_says_so() -> None:
+    for words in (["status"], ["memory"], ["timeline"], ["debug", "dump"]):
+        done = command(*words)
+        assert done.returncode == 2
+        assert done.stderr == "sundog: no session of this user runs on this machine\n"
+
+
+def test_commands_about_the_running_session(session: None, tmp_path: Path) -> None:
+    ref = sundog.put(np.zeros(1 << 20))
+    assert sundog.get([square.remote(i) for i in range(3)]) == [0, 1, 4]
+    name = sundog.get_runtime_context().get_session_name()
+    status = command("status")
+    assert status.stdout.startswith(f"session {name}, node "), status.stderr
+    assert "CPU     0 of 4 used" in status.stdout
+    memory = command("memory", "--session", name)
+    assert ref.hex() in memory.stdout
+    assert f"pid {os.getpid()}: 1 references" in memory.stdout
+    dump = json.loads(command("debug", "dump").stdout)
+    assert dump["status"]["session"] == name
+    path = tmp_path / "trace.json"
+    assert "open it in ui.perfetto.dev" in command("timeline", "-o", str(path)).stdout
+    assert "square" in path.read_text()
+    assert command("status", "--session", "none").returncode == 2
