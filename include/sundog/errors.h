@@ -1,0 +1,55 @@
+// What the C++ API throws. Every message says what happened, to what, why, and what to do.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace sundog {
+
+class Error : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// The remote function threw. what() is the sentence for a person.
+class TaskError : public Error {
+ public:
+  TaskError(const std::string& what, std::string type, std::string message, std::string traceback)
+      : Error(what),
+        type_(std::move(type)),
+        message_(std::move(message)),
+        traceback_(std::move(traceback)) {}
+  const std::string& type() const { return type_; }            // "ZeroDivisionError"
+  const std::string& message() const { return message_; }      // what it said
+  const std::string& traceback() const { return traceback_; }  // where, empty from C++
+
+ private:
+  std::string type_, message_, traceback_;
+};
+
+class WorkerCrashedError : public Error {
+  using Error::Error;
+};
+class NodeDiedError : public Error {
+  using Error::Error;
+};
+class ObjectLostError : public Error {
+  using Error::Error;
+};
+class StoreFullError : public Error {
+  using Error::Error;
+};
+class UnschedulableError : public Error {
+  using Error::Error;
+};
+class TimeoutError : public Error {
+  using Error::Error;
+};
+class NotConnectedError : public Error {
+  using Error::Error;
+};
+// A value is of another type than asked for.
+class TypeError : public Error {
+  using Error::Error;
+};
+
+}  // namespace sundog

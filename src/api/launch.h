@@ -1,0 +1,30 @@
+// Starting a session from a C++ program: names, folders, the daemon's flags, worker processes.
+// Used by init, before there is a session.
+#pragma once
+
+#include "client/runtime.h"
+#include "os/fd.h"
+#include "sundog/session.h"
+
+namespace sundog::detail {
+
+struct LaunchPlan {
+  client::DriverConfig config;
+  std::string socket;
+};
+// Makes the session's folders. Throws NotConnectedError with what is missing.
+LaunchPlan plan_session(const InitOptions& options);
+
+// A worker program that this process started; ends when the session does.
+class WorkerProcess {
+ public:
+  // Throws NotConnectedError.
+  WorkerProcess(const std::string& program, const std::string& address);
+  // Waits for its end, at most some seconds, then ends it.
+  void reap();
+
+ private:
+  os::Fd pidfd_;
+};
+
+}  // namespace sundog::detail
