@@ -15,9 +15,13 @@ fi
 raw=(build/wheel-raw/sundog-*.whl)
 .venv/bin/auditwheel show "${raw[0]}"
 rm -f dist/sundog-*.whl
-PATH="$PWD/.venv/bin:$PATH" .venv/bin/auditwheel -q repair --wheel-dir dist "${raw[0]}"
+PATH="$PWD/.venv/bin:$PATH" .venv/bin/auditwheel repair --wheel-dir dist "${raw[0]}" >>build/wheel.log 2>&1
 wheels=(dist/sundog-*.whl)
 wheel=${wheels[0]}
+if [[ $wheel != *manylinux_2_35_* && $wheel != *manylinux_2_[12]?_* && $wheel != *manylinux_2_3[0-4]_* ]]; then
+  echo "wheel: $wheel needs a newer glibc than 2.35; docs/HACKING.md says how to find what does" >&2
+  exit 1
+fi
 
 bytes=$(stat -c %s "$wheel")
 if ((bytes > size_max)); then

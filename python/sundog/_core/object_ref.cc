@@ -1,7 +1,8 @@
 #include "object_ref.h"
 
 #include <array>
-#include <random>
+
+#include "os/random.h"
 
 namespace sundog::python {
 
@@ -84,9 +85,8 @@ PyObject* from_hex(PyObject*, PyObject* digits) {
 
 PyObject* from_random(PyObject*, PyObject*) {
   // Of no job: no task makes it, so that it never becomes ready.
-  std::random_device random;
   ObjectId id;
-  for (uint8_t& byte : id.task.bytes) byte = static_cast<uint8_t>(random());
+  os::fill_random(id.task.bytes.data(), id.task.bytes.size());
   return ref_from_id(id);
 }
 
