@@ -30,7 +30,7 @@ if [[ $answer != "[0, 1, 4, 9]" ]]; then
 fi
 daemon=$(try/bin/python -c 'import pathlib, sundog; print(pathlib.Path(sundog.__file__).parent / "_bin/sundogd")')
 for _ in {1..20}; do
-  left=$(find /proc -maxdepth 2 -name exe -lname "$daemon" 2>/dev/null | wc -l)
+  left=$({ find /proc -maxdepth 2 -name exe -lname "$daemon" 2>/dev/null || true; } | wc -l)
   ((left == 0)) && break
   sleep 0.05
 done
