@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # model::Question
-DUMP, EXPLAIN, TIMELINE, STATUS, MEMORY = 1, 2, 3, 4, 5
+DUMP, EXPLAIN, TIMELINE, STATUS, MEMORY, OUTPUT = 1, 2, 3, 4, 5, 6
 
 
 def ask(ref: _core.ObjectRef[Any]) -> dict[str, Any] | None:

@@ -117,8 +117,6 @@ def list_of_names(option: str, value: object) -> list[str]:
 
 def write_zygote_config(folder: str, socket: str, preload: Iterable[str]) -> None:
     """Describes this process to the one that forks workers: they are to look like it."""
-    import json
-
     path = [entry if entry else os.getcwd() for entry in sys.path]
     config = {
         "sys_path": path,
@@ -135,7 +133,21 @@ def write_zygote_config(folder: str, socket: str, preload: Iterable[str]) -> Non
         "socket": socket,
     }
     with open(os.path.join(folder, "zygote.json"), "w", encoding="utf-8") as file:
-        json.dump(config, file)
+        file.write(to_json(config))
+
+
+def to_json(value: object) -> str:
+    """JSON of plain values. The module json costs 10 ms, and the daemon waits for this file."""
+    from _json import encode_basestring_ascii
+
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        items = (f"{to_json(key)}:{to_json(item)}" for key, item in value.items())
+        return "{" + ",".join(items) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(to_json(item) for item in value) + "]"
+    return encode_basestring_ascii(str(value))
 
 
 def pth_import_lines(path: Iterable[str]) -> list[str]:
@@ -237,6 +249,12 @@ def end() -> None:
     session = _core.current_session()
     if session is None or _forked or session.is_worker:
         return
+    from sundog import _explain
+
+    try:
+        session.query(_explain.OUTPUT)  # what tasks printed comes before the end
+    except Exception:  # the session is broken already
+        pass
     session.close()
     _output.stop()
     _log.set_level(_log.INFO)

@@ -182,6 +182,10 @@ void NodeShell::serve_patient(ClientLink* client) {
 }
 
 void NodeShell::write_output(ClientLink* client, const OutputBatch& batch) {
+  if (batch.is_mark) {
+    send(client, model::Reply{batch.request, true, {}});
+    return;
+  }
   model::Output output;
   output.pid = batch.pid;
   output.is_stderr = batch.is_stderr;

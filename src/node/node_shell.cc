@@ -206,6 +206,11 @@ bool NodeShell::read_record(ClientLink* client, const shm::Record& record) {
   ++counters_.records;
   auto message = wire::decode_client_message(static_cast<wire::RecordType>(record.type),
                                              record.payload, &decode_scratch_);
+  auto* query = message ? std::get_if<model::Query>(&*message) : nullptr;
+  if (query != nullptr && query->question == model::Question::kOutput) {
+    output_->mark(client->job, query->request);  // no business of the core
+    return true;
+  }
   if (message) {
     decide(core::FromClient{client->id, *std::move(message)});
     return true;

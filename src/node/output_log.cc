@@ -1,6 +1,6 @@
 #include "node/output_log.h"
 
-#include <vector>
+#include <algorithm>
 
 #include "os/files.h"
 
@@ -155,6 +155,18 @@ void OutputLog::on_ended(uint32_t pid, const Tail& tail) {
   loop_->post([tail, text = std::move(text)] { tail(text); });
 }
 
+void OutputLog::mark(JobId job, uint32_t request) {
+  thread_.loop().post([this, job, request] {
+    for (auto& [pid, worker] : workers_) {
+      if (worker.out->job() != job) continue;
+      worker.out->read(kReadsPerEvent);
+      worker.err->read(kReadsPerEvent);
+    }
+    jobs_[job].marks.push_back(request);
+    forward(job);
+  });
+}
+
 void OutputLog::forward(JobId job) {
   std::vector<uint32_t> pids;
   for (auto& [pid, worker] : workers_) {
@@ -164,6 +176,16 @@ void OutputLog::forward(JobId job) {
     pids.push_back(pid);
   }
   for (uint32_t pid : pids) drop_if_done(pid);
+  Job& j = jobs_[job];
+  if (j.in_flight >= kOutputInFlightBytesMax) return;  // there may be more; the next passing tells
+  for (uint32_t request : j.marks) {
+    OutputBatch mark;
+    mark.job = job;
+    mark.is_mark = true;
+    mark.request = request;
+    loop_->post([this, mark] { deliver_(mark); });
+  }
+  j.marks.clear();
 }
 
 void OutputLog::forward_stream(Stream* stream) {

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/ids.h"
 #include "loop/loop.h"
@@ -28,6 +29,8 @@ struct OutputBatch {
   bool is_stderr = false;
   const std::string* task = nullptr;
   std::string text;
+  bool is_mark = false;  // no lines: all before it was asked for under this number
+  uint32_t request = 0;
 };
 
 class OutputLog {
@@ -49,6 +52,8 @@ class OutputLog {
   void worker_ended(uint32_t pid, Tail tail);
   // A batch of so many bytes was passed on.
   void passed_on(JobId job, uint64_t bytes);
+  // Delivers a mark behind all lines that the job's workers wrote until now.
+  void mark(JobId job, uint32_t request);
   // Other slow work on files that must not hold up the deciding thread.
   void run_on_disk_thread(std::function<void()> f) { thread_.loop().post(std::move(f)); }
   // Nobody will read this job's output any more.
@@ -62,6 +67,7 @@ class OutputLog {
   struct Job {
     uint64_t in_flight = 0;
     bool ended = false;
+    std::vector<uint32_t> marks;  // asked for and not yet delivered
   };
 
   // ---- on the log thread

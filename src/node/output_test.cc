@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 
@@ -182,6 +183,35 @@ TEST_F(OutputLogTest, a_slow_driver_stops_the_forwarding_but_not_the_writing) {
     }
     return lines == written / 100;
   });
+}
+
+TEST_F(OutputLogTest, a_mark_comes_behind_all_lines_written_before_it) {
+  Writer w = add(7);
+  uint64_t written = 0;
+  while (written < 2 * kOutputInFlightBytesMax) {
+    write(w.out, std::string(999, 'x') + "\n");
+    written += 1000;
+  }
+  write(w.err, "the last line\n");
+  log_.mark(JobId{1}, 5);
+  size_t passed = 0;
+  until([&] {
+    for (; passed < delivered_.size(); ++passed) {
+      log_.passed_on(JobId{1}, delivered_[passed].text.size());
+    }
+    return !delivered_.empty() && delivered_.back().is_mark;
+  });
+  EXPECT_EQ(delivered_.back().request, 5u);
+  EXPECT_EQ(std::count_if(delivered_.begin(), delivered_.end(),
+                          [](const OutputBatch& b) { return b.text == "the last line"; }),
+            1);
+  uint64_t lines = 0;
+  for (const OutputBatch& b : delivered_) {
+    if (!b.is_stderr && !b.is_mark) {
+      lines += 1 + static_cast<uint64_t>(std::count(b.text.begin(), b.text.end(), '\n'));
+    }
+  }
+  EXPECT_EQ(lines, written / 1000);
 }
 
 }  // namespace
