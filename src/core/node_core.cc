@@ -25,18 +25,34 @@ NodeCore::NodeCore(NodeConfig config)
   SUNDOG_CHECK(config_.encode_error != nullptr);
 }
 
-void NodeCore::step(TimeNs now, Random& /*random*/, const Event& event, Effects* effects) {
+void NodeCore::join_cluster(const ClusterConfig& config) {
+  cluster_ = std::make_unique<NodeCluster>(this, config);
+}
+
+void NodeCore::begin_step(TimeNs now, Effects* effects) {
   now_ = now;
   effects_ = effects;
   if (!kept_text_.empty()) kept_text_.clear();
   if (!kept_arguments_.empty()) kept_arguments_.clear();
   objects_.begin_step();
+}
+
+void NodeCore::step(TimeNs now, Random& /*random*/, const Event& event, Effects* effects) {
+  begin_step(now, effects);
   std::visit([this](const auto& e) { on(e); }, event);
   finish_step();
   effects_ = nullptr;
 }
 
-void NodeCore::finish_step() {
+void NodeCore::step_peer(TimeNs now, Random& /*random*/, const PeerEvent& event, Effects* effects) {
+  begin_step(now, effects);
+  if (cluster_) cluster_->on(event);
+  finish_step();
+  effects_ = nullptr;
+}
+
+// Tasks whose arguments came begin, and what nobody holds any more is freed.
+void NodeCore::settle_objects() {
   // Grows while we walk it: an argument that is an error fails its task, and so on.
   for (size_t i = 0; i < arguments_there_.size(); ++i) {
     const TaskRecord& t = tasks_[arguments_there_[i]];
@@ -45,6 +61,19 @@ void NodeCore::finish_step() {
   }
   arguments_there_.clear();
   objects_.collect(&freed_);
+}
+
+void NodeCore::finish_step() {
+  settle_objects();
+  if (cluster_) {
+    // What is freed here may let go of refs and tasks elsewhere, and that of others here.
+    for (auto ids = objects_.take_unreferenced(); !ids.empty();
+         ids = objects_.take_unreferenced()) {
+      for (const ObjectId& id : ids) cluster_->unreferenced(id);
+      settle_objects();
+    }
+    cluster_->finish_step();
+  }
   for (const model::Extent& extent : freed_) effects_->push_back(ExtentFreed{extent});
   freed_.clear();
   if (!admission_.empty()) serve_admission();
@@ -164,9 +193,11 @@ void NodeCore::end_job(JobId id) {
   for (uint32_t i = 0; i < tasks_.end(); ++i) {
     TaskRecord& t = tasks_[i];
     if (!t.live || t.id.job() != id) continue;
-    if (t.state == TaskState::kReady || t.state == TaskState::kWaiting)
+    if (t.state == TaskState::kReady || t.state == TaskState::kWaiting ||
+        t.state == TaskState::kRemote)
       fail_task(i, model::ErrorKind::kTaskCancelled, "its driver has ended");
   }
+  if (cluster_) cluster_->job_ended(id);
   for (uint32_t object : j.held) objects_.drop_internal(object);
   j.held.clear();
 }
@@ -256,6 +287,8 @@ std::string_view NodeCore::keep(std::string text) {
 }
 
 std::string NodeCore::validate() const {
+  if (cluster_)
+    if (std::string wrong = cluster_->validate(); !wrong.empty()) return wrong;
   if (std::string wrong = objects_.validate(); !wrong.empty()) return wrong;
   if (std::string wrong = scheduler_.validate(); !wrong.empty()) return wrong;
   for (uint32_t i = 0; i < tasks_.end(); ++i) {

@@ -17,11 +17,13 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
 #include "core/events.h"
+#include "core/node_cluster.h"
 #include "core/objects/object_table.h"
 #include "core/objects/store_admission.h"
 #include "core/objects/wait_table.h"
@@ -67,6 +69,13 @@ class NodeCore {
   // Appends to *effects what the shell is to do. Views in them live until the next step.
   void step(TimeNs now, Random& random, const Event& event, Effects* effects);
 
+  // ---- as part of a cluster; without join_cluster() there is none
+  void join_cluster(const ClusterConfig& config);
+  void step_peer(TimeNs now, Random& random, const PeerEvent& event, Effects* effects);
+  // To be performed after the effects of each step, of either kind.
+  PeerEffects take_peer_effects() { return cluster_ ? cluster_->take_effects() : PeerEffects{}; }
+  const NodeCluster* cluster() const { return cluster_.get(); }
+
   // ---- questions, without side effects
   std::string dump_json() const;
   std::string status_json() const;
@@ -82,6 +91,8 @@ class NodeCore {
   const LocalScheduler& scheduler() const { return scheduler_; }
 
  private:
+  friend class NodeCluster;
+
   // ---- events (node_core.cc)
   void on(const ClientConnected& e);
   void on(const ClientGone& e);
@@ -91,7 +102,9 @@ class NodeCore {
   void on(const Prestart& e);
   void on(const FromClient& e);
   void end_job(JobId job);
+  void begin_step(TimeNs now, Effects* effects);
   void finish_step();
+  void settle_objects();
   void perform(const Action& action);
   void perform_all();
 
@@ -162,7 +175,8 @@ class NodeCore {
   WaitTable waits_;
   LocalScheduler scheduler_;
   StoreAdmission admission_;
-  std::vector<Client> clients_;  // by client index
+  std::unique_ptr<NodeCluster> cluster_;  // null in a session of one node
+  std::vector<Client> clients_;           // by client index
   std::map<JobId, Job> jobs_;
 
   // Tasks of dead workers whose claim is still to be told: (worker, slot) -> task.

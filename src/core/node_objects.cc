@@ -45,7 +45,7 @@ void NodeCore::on_message(Client& c, const model::Put& m) {
     objects_.add_refs(object, c.id, 1);
     objects_.set_value(object, m.value, find_all(m.contained));
   } else {
-    // The same function, put by two processes; its bytes are equal.
+    // The same function, put by two processes, here or on another node; its bytes are equal.
     objects_.add_refs(object, c.id, 1);
     if (m.value.in_extent()) {
       model::Extent whole = m.value.extent;
@@ -88,6 +88,7 @@ void NodeCore::object_ready(uint32_t object, const model::ValueView& value,
   tasks_.take_edges(&objects_[object].first_dependent, [&](uint32_t task) {
     if (--tasks_[task].unready == 0) arguments_there_.push_back(task);
   });
+  if (cluster_ && objects_[object].shared) cluster_->became_ready(object);
 }
 
 // A small result goes to whoever submitted its task, asked for or not.
@@ -128,6 +129,8 @@ void NodeCore::on_message(Client& c, const model::Get& m) {
     if (!objects_[object].ready) {
       waits_.add_wait(get, object);
       mark_awaited(object);
+      if (cluster_ && objects_[object].shared)
+        cluster_->wanted(object, m.values ? PullClass::kRunningGet : PullClass::kWait);
       continue;
     }
     if (m.values) {

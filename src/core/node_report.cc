@@ -20,6 +20,8 @@ const char* state_name(const TaskRecord& t) {
       return "with a worker";
     case TaskState::kRevoking:
       return "being taken back";
+    case TaskState::kRemote:
+      return "with another node";
   }
   return "?";
 }
@@ -111,6 +113,9 @@ void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>
         if (chain->size() < 8) explain_task(objects_[r].producer, now, chain);
         return;
       }
+      return;
+    case TaskState::kRemote:
+      chain->push_back("it is with another node, or looks for one");
       return;
     case TaskState::kReady: {
       std::string text = "it is in the queue since " + seconds(now - t.became_ready) + ", " +
@@ -274,6 +279,8 @@ void NodeCore::on_message(Client& c, const model::Query& m) {
     case model::Question::kTimeline:
       effects_->push_back(AnswerTimeline{c.id, m.request});
       return;
+    case model::Question::kOutput:  // the shell's; an empty answer where it has none
+      break;
     case model::Question::kDump:
       text = dump_json();
       break;

@@ -73,6 +73,7 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   if (jobs_[m.task.job()].ended)
     return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
   warn_if_unplaceable(index);
+  if (cluster_ && t.unready > 0) cluster_->wanted_by_task(index);
   if (t.unready == 0) arguments_ready(index);
 }
 
@@ -104,6 +105,7 @@ void NodeCore::arguments_ready(uint32_t index) {
     std::string bytes = argument.bytes;
     return fail_task_with(index, argument.format, bytes);
   }
+  if (cluster_ && cluster_->offload(index)) return;
   scheduler_.enqueue(index);
 }
 
@@ -237,6 +239,7 @@ void NodeCore::worker_crashed(uint32_t index, const model::DeathCause& cause, ui
   if (t.failures > 1) sentence += " It was tried " + std::to_string(t.failures) + " times.";
   auto kind = cause.kind == model::DeathCause::Kind::kOutOfMemory ? ErrorKind::kOutOfMemory
                                                                   : ErrorKind::kWorkerCrashed;
+  if (t.foreign) cluster_->execution_crashed(index, sentence);
   fail_task(index, kind, sentence);
 }
 
@@ -263,6 +266,8 @@ void NodeCore::fail_task_with(uint32_t index, Format format, std::string_view by
 // Gives back what the task held and forgets it: its results are all there.
 void NodeCore::finish_task(uint32_t index) {
   TaskRecord& t = tasks_[index];
+  if (t.foreign) cluster_->executed(index);
+  if (t.state == TaskState::kRemote) cluster_->run_ended(t.id);
   for (uint32_t object : t.results()) {
     objects_[object].producer = kNoIndex;
     if (!objects_[object].referenced()) objects_.suspect(object);
@@ -295,6 +300,7 @@ void NodeCore::record(const TaskRecord& t, model::Outcome outcome, uint32_t pid,
 }
 
 void NodeCore::warn_if_unplaceable(uint32_t index) {
+  if (cluster_) return;  // the controller knows what is infeasible
   const TaskRecord& t = tasks_[index];
   const TaskTemplate& tmpl = tasks_.tmpl_of(t);
   if (!scheduler_.feasible(tmpl.shape)) {

@@ -154,22 +154,6 @@ struct RemoteDone {
   std::string reason;
   std::vector<RemoteValue> results;
 };
-// owner -> executor: results are stored, the refs inside confirmed by their owners. Bytes that the
-// owner leaves with the executor are from now on a borrow of the owner, at `version`.
-struct DoneHeld {
-  TaskId task;
-  uint32_t attempt = 0;
-  uint64_t version = 0;
-  std::vector<ObjectId> kept;
-};
-// owner -> executor: the attempt is not wanted any more (its result came from elsewhere).
-struct RemoteCancel {
-  TaskId task;
-  uint32_t attempt = 0;
-};
-
-// ---------------------------------------------------------------- borrows
-
 // borrower -> owner: the state of the borrower's interest in an object, repeated until confirmed.
 // Versions grow over all of a borrower's updates; the owner keeps the newest.
 struct BorrowUpdate {
@@ -177,6 +161,23 @@ struct BorrowUpdate {
   uint64_t version = 0;
   bool held = false;
 };
+// owner -> executor: results are stored, the refs inside confirmed by their owners. Bytes that the
+// owner leaves with the executor are from now on a borrow of the owner.
+struct DoneHeld {
+  TaskId task;
+  uint32_t attempt = 0;
+  std::vector<BorrowUpdate> kept;
+};
+// owner -> executors, repeated until acknowledged: what still runs for this job ends.
+struct JobEnded {
+  JobId job;
+};
+struct JobEndedSeen {
+  JobId job;
+};
+
+// ---------------------------------------------------------------- borrows
+
 struct BorrowConfirm {
   ObjectId id;
   uint64_t version = 0;
@@ -188,12 +189,22 @@ struct BorrowSet {
   uint64_t version = 0;
   std::vector<BorrowUpdate> held;
 };
-// receiver -> sender of references: the owners confirmed, the sender may let go.
-struct Held {
-  uint64_t hand_off = 0;
-};
-
 // ---------------------------------------------------------------- objects
+
+// Somebody at the sender waits for the object; to its owner, repeated until Located.
+struct Locate {
+  ObjectId id;
+};
+// The object is ready: a small value comes along, a large one lies at `holder`.
+struct Located {
+  ObjectId id;
+  bool known = true;  // false: the owner has no such object (any more)
+  Format format = Format::kInvalid;
+  uint64_t size = 0;  // bytes
+  std::string bytes;
+  Member holder;      // nil: inline
+  std::vector<GlobalRef> contained;
+};
 
 // receiver -> holder; asks for one chunk and thereby acknowledges all chunks before it.
 struct PullRequest {
@@ -208,10 +219,8 @@ struct PullChunk {
   uint64_t length = 0;
   uint64_t total = 0;
   bool missing = false;  // the holder does not have it (any more)
-  Format format = Format::kInvalid;
   Extent source;
   std::string bytes;
-  std::vector<GlobalRef> contained;
 };
 // receiver -> holder: everything arrived and what is inside is confirmed; or no longer wanted.
 struct PullDone {
@@ -222,9 +231,10 @@ struct PullProbe {
   ObjectId id;
 };
 
-using PeerMessage = std::variant<Join, Welcome, Heartbeat, HeartbeatReply, NodeDead, Fenced,
-                                 PlaceRequest, PlaceReply, RemoteSubmit, Accepted, RefusedTask,
-                                 RemoteDone, DoneHeld, RemoteCancel, BorrowUpdate, BorrowConfirm,
-                                 BorrowSet, Held, PullRequest, PullChunk, PullDone, PullProbe>;
+using PeerMessage =
+    std::variant<Join, Welcome, Heartbeat, HeartbeatReply, NodeDead, Fenced, PlaceRequest,
+                 PlaceReply, RemoteSubmit, Accepted, RefusedTask, RemoteDone, DoneHeld, JobEnded,
+                 JobEndedSeen, BorrowUpdate, BorrowConfirm, BorrowSet, Locate, Located, PullRequest,
+                 PullChunk, PullDone, PullProbe>;
 
 }  // namespace sundog::model

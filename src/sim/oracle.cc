@@ -34,7 +34,7 @@ uint64_t Oracle::meaning_of(const ObjectId& id) const {
   return found == meanings_.end() ? 0 : found->second;
 }
 
-void Oracle::started(const TaskId& id, uint32_t attempt) {
+void Oracle::started(const TaskId& id, uint32_t attempt, uint32_t node) {
   TaskFacts* t = task(id);
   if (t == nullptr) return fail("task " + id.hex() + " runs and nobody submitted it");
   std::string name = "task " + id.hex() + " attempt " + std::to_string(attempt);
@@ -45,6 +45,7 @@ void Oracle::started(const TaskId& id, uint32_t attempt) {
   if (t->max_retries >= 0 && t->started.size() > static_cast<size_t>(t->max_retries) + 1)
     fail(name + ": more attempts than max_retries allows");
   t->running = true;
+  t->ran_on.insert(node);
 }
 
 void Oracle::published_end(const TaskId& id, uint32_t, bool raised, bool will_retry) {
@@ -58,6 +59,16 @@ void Oracle::crashed(const TaskId& id, uint32_t) {
   TaskFacts* t = task(id);
   t->running = false;
   ++t->crashes;
+}
+
+void Oracle::node_died(uint32_t node) {
+  for (auto& [id, t] : tasks_) {
+    if (t.owner != node && !t.ran_on.contains(node)) continue;
+    excuse(id, "its node died");
+    t.finished = false;  // its end may have died with the node
+  }
+  for (const auto& [id, on] : put_on_)
+    if (on == node) excuse(id, "its node died");
 }
 
 bool Oracle::may_fail(const ObjectId& id) const {

@@ -34,6 +34,8 @@ struct TaskFacts {
   uint32_t num_results = 1;
   int32_t max_retries = 0;
   int64_t cpu = 0, gpu = 0;  // 1/10000
+  uint32_t owner = 0;         // node
+  std::set<uint32_t> ran_on;  // nodes
   std::vector<ObjectId> arguments;
   std::set<uint32_t> started;  // attempts that were claimed
   uint32_t crashes = 0;        // attempts whose worker died before their end was published
@@ -46,14 +48,19 @@ class Oracle {
  public:
   // ---- told by model processes
   void submitted(const TaskId& task, TaskFacts facts);
-  void put(const ObjectId& id, uint64_t meaning) { meanings_[id] = meaning; }
+  void put(const ObjectId& id, uint64_t meaning, uint32_t node) {
+    meanings_[id] = meaning;
+    put_on_[id.task] = node;
+  }
   // The number that stands for a written value in bytes and arenas.
   uint64_t write(Written value);
-  void started(const TaskId& task, uint32_t attempt);
+  void started(const TaskId& task, uint32_t attempt, uint32_t node);
   void published_end(const TaskId& task, uint32_t attempt, bool raised, bool will_retry);
   void crashed(const TaskId& task, uint32_t attempt);
   // From now on nobody is owed the results of this job.
   void job_ended(JobId job) { ended_jobs_.insert(job); }
+  // What this node owned or ran may be lost.
+  void node_died(uint32_t node);
   // A value arrived: it must be the right one.
   void check_value(const ObjectId& id, uint64_t content);
   // An error of the runtime arrived: something must justify it.
@@ -75,6 +82,7 @@ class Oracle {
   std::map<ObjectId, uint64_t> meanings_;
   std::map<TaskId, std::string> excused_;
   std::set<JobId> ended_jobs_;
+  std::map<TaskId, uint32_t> put_on_;
   std::vector<Written> written_;
   std::vector<std::string> failures_;
 };

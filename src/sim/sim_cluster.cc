@@ -16,12 +16,28 @@ SimConfig SimConfig::of_seed(uint64_t seed) {
     c.kill_worker_every = static_cast<DurationNs>(1 + random.below(30)) * kMillisecond;
   c.kill_drivers = random.one_in(4);
   if (random.one_in(4)) c.spawn_fails_one_in = 6;
+  if (seed % 3 != 0) return c;
+  // A cluster. It has a GPU somewhere, so that what needs one runs elsewhere.
+  c.nodes = 3;
+  c.drivers = 1 + static_cast<uint32_t>(random.below(4));
+  c.driver_steps = 30;
+  c.tasks_max = 100;
+  c.gpus = 1 + static_cast<uint32_t>(random.below(2));
+  if (random.one_in(2)) c.lose_one_in = 5 + static_cast<uint32_t>(random.below(30));
+  if (random.one_in(2)) c.double_one_in = 4 + static_cast<uint32_t>(random.below(20));
+  if (random.one_in(3)) c.kill_node_every = 2 * kSecond;
+  c.partitions = random.one_in(3);
   return c;
 }
 
 SimCluster::SimCluster(const SimConfig& config) : world_(config) {
-  for (uint32_t i = 0; i < config.nodes; ++i)
-    nodes_.push_back(std::make_unique<SimNode>(&world_, i));
+  if (config.nodes > 1) network_ = std::make_unique<SimNetwork>(&world_);
+  for (uint32_t i = 0; i < config.nodes; ++i) {
+    nodes_.push_back(std::make_unique<SimNode>(&world_, i, network_.get()));
+    if (!network_) continue;
+    SimNode* node = nodes_.back().get();
+    network_->add_node([node](const core::PeerEvent& e) { node->deliver(e); });
+  }
 }
 
 bool SimCluster::drivers_left() const {
@@ -40,13 +56,46 @@ void SimCluster::schedule_kills() {
   }
 }
 
+void SimCluster::schedule_crashes() {
+  DurationNs mean = world_.config.kill_node_every;
+  if (mean <= 0) return;
+  world_.queue.after(world_.delay(mean / 10, 2 * mean), [this] {
+    if (!drivers_left()) return;
+    SimNode* node = nodes_[world_.random.below(nodes_.size())].get();
+    SUNDOG_PROBE("sim.node_crashed");
+    node->crash();
+    world_.queue.after(world_.delay(10 * kMillisecond, 3 * kSecond), [node] {
+      if (!node->is_up()) node->boot();
+    });
+    schedule_crashes();
+  });
+}
+
+// The drivers are gone, and so is whatever the nodes did or held for them.
+bool SimCluster::at_rest() const {
+  for (const auto& node : nodes_)
+    if (!node->is_up() || !node->is_empty()) return false;
+  return true;
+}
+
 SimResult SimCluster::run() {
   for (uint32_t d = 0; d < world_.config.drivers; ++d) {
     SimNode* node = nodes_[d % nodes_.size()].get();
-    world_.queue.after(world_.delay(0, 5 * kMillisecond),
-                       [node, d] { node->start_driver(JobId{d + 1}); });
+    world_.queue.after(world_.delay(0, 5 * kMillisecond), [this, node, d] {
+      ++started_;
+      node->start_driver(JobId{d + 1});
+    });
   }
   schedule_kills();
+  schedule_crashes();
+  if (world_.config.partitions) {
+    for (int i = 0; i < 3; ++i) {
+      world_.queue.after(world_.delay(0, kSecond), [this] {
+        auto node = static_cast<uint32_t>(world_.random.below(nodes_.size()));
+        network_->partition(node, world_.delay(10 * kMillisecond, 500 * kMillisecond));
+      });
+    }
+  }
   if (world_.config.kill_drivers) {
     for (int i = 0; i < 2; ++i) {
       world_.queue.after(world_.delay(kMillisecond, 60 * kMillisecond), [this] {
@@ -57,9 +106,15 @@ SimResult SimCluster::run() {
   // After the last driver the cores have a while to give everything back; then nothing may stir.
   while (world_.queue.run_one()) {
     if (!world_.oracle.failures().empty()) break;
+    if (network_ && started_ == world_.config.drivers && !drivers_left() && at_rest()) {
+      for (const auto& node : nodes_) node->retire();
+      break;
+    }
     if (world_.queue.now() > world_.config.deadline) {
       world_.oracle.fail(drivers_left() ? "no progress: a driver still waits at the deadline"
                                         : "the cores never come to rest");
+      for (const auto& node : nodes_)
+        if (!drivers_left() && node->is_up()) node->check_empty();
       if (world_.config.trace)
         for (const auto& node : nodes_) node->trace_state();
       break;

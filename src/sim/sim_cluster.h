@@ -28,10 +28,14 @@ class SimCluster {
 
  private:
   void schedule_kills();
+  void schedule_crashes();
+  bool at_rest() const;
   bool drivers_left() const;
 
   SimWorld world_;
+  std::unique_ptr<SimNetwork> network_;  // null with one node
   std::vector<std::unique_ptr<SimNode>> nodes_;
+  uint32_t started_ = 0;  // drivers
 };
 
 }  // namespace sundog::sim

@@ -14,12 +14,12 @@ namespace {
 constexpr uint64_t kPage = model::kPageBytes;
 constexpr uint64_t kPoison = 0xDEADDEADDEADDEADull;
 
-core::NodeConfig node_config(const SimConfig& config, uint32_t index) {
+core::NodeConfig node_config(const SimConfig& config, uint32_t index, uint32_t gpus) {
   core::NodeConfig c;
-  c.node.bytes[0] = static_cast<uint8_t>(index + 1);
+  c.node = SimNetwork::node_id(index);
   c.session = "sim";
   c.resources = {{"CPU", int64_t{config.cpus} * model::kResourceUnit},
-                 {"GPU", int64_t{config.gpus} * model::kResourceUnit}};
+                 {"GPU", int64_t{gpus} * model::kResourceUnit}};
   c.store_bytes = config.store_bytes;
   c.encode_error = [](const model::SystemError& e) { return std::string(e.sentence); };
   return c;
@@ -32,12 +32,56 @@ void SimWorld::trace(const std::string& line) const {
     std::fprintf(stderr, "%12lld %s\n", static_cast<long long>(queue.now()), line.c_str());
 }
 
-SimNode::SimNode(SimWorld* world, uint32_t index)
+SimNode::SimNode(SimWorld* world, uint32_t index, SimNetwork* network)
     : world_(world),
       index_(index),
-      core_(std::make_unique<core::NodeCore>(node_config(world->config, index))),
-      core_random_(mix(world->config.seed, index)),
-      arena_(world->config.store_bytes / kPage, kPoison) {}
+      network_(network),
+      cpus_(world->config.cpus),
+      // In a cluster only some nodes have GPUs, so that some tasks must go elsewhere.
+      gpus_(network == nullptr || index + 1 == world->config.nodes ? world->config.gpus : 0),
+      core_random_(mix(world->config.seed, index)) {
+  boot();
+}
+
+void SimNode::boot() {
+  ++life_;
+  core_ = std::make_unique<core::NodeCore>(node_config(world_->config, index_, gpus_));
+  arena_.assign(world_->config.store_bytes / kPage, kPoison);
+  if (network_ == nullptr) return;
+  core::ClusterConfig cluster;
+  cluster.node = SimNetwork::node_id(index_);
+  cluster.boot = mix(world_->config.seed, 7'000'000 + 1000 * index_ + life_) >> 16;
+  cluster.pulls = {4 * kPage, 2, 100 * kMillisecond};
+  cluster.spill_queue = 6;
+  core_->join_cluster(cluster);
+  uint64_t number = ++peer_timer_number_;
+  at(now() + 1, [this, number] {
+    if (number == peer_timer_number_) step_peer(core::PeerTick{});
+  });
+}
+
+void SimNode::crash() {
+  if (!is_up()) return;
+  world_->trace(name() + ": crash");
+  for (auto& [id, a] : processes_) {
+    if (a.process->alive()) a.process->kill({id, {}});
+    if (a.process->who().role == model::Role::kDriver && !a.gone)
+      world_->oracle.job_ended(a.process->who().job);
+    graveyard_.push_back(std::move(a.process));
+  }
+  world_->oracle.node_died(index_);
+  processes_.clear();
+  generations_.clear();
+  extents_.clear();
+  core_.reset();
+  ++life_;
+}
+
+void SimNode::at(TimeNs when, std::function<void()> what) {
+  world_->queue.at(when, [this, life = life_, what = std::move(what)] {
+    if (life == life_) what();
+  });
+}
 
 // ---------------------------------------------------------------- processes
 
@@ -98,7 +142,7 @@ void SimNode::announce_gone(ClientId id, model::DeathCause cause) {
       std::max(now() + world_->delay(kMicrosecond, 3 * kMillisecond), a->to_core_free + 1);
   bool was_driver = a->process->who().role == model::Role::kDriver;
   JobId job = a->process->who().job;
-  world_->queue.at(when, [this, id, cause, was_driver, job] {
+  at(when, [this, id, cause, was_driver, job] {
     find(id)->gone = true;
     if (was_driver) world_->oracle.job_ended(job);
     step(core::ClientGone{id, cause});
@@ -132,7 +176,7 @@ void SimNode::to_core(SimProcess* from, wire::RecordType type, std::vector<std::
   Attached* a = find(from->who().client);
   TimeNs when = std::max(now() + world_->delay(500, 30 * kMicrosecond), a->to_core_free + 1);
   a->to_core_free = when;
-  world_->queue.at(when, [this, id = from->who().client, type, payload = std::move(payload)] {
+  at(when, [this, id = from->who().client, type, payload = std::move(payload)] {
     auto decoded = wire::decode_client_message(type, payload, &scratch_);
     if (!decoded.ok())
       return world_->oracle.fail("a client's message cannot be read: " + decoded.error());
@@ -147,8 +191,24 @@ void SimNode::to_core(SimProcess* from, wire::RecordType type, std::vector<std::
 void SimNode::step(const core::Event& event) {
   core::Effects effects;
   core_->step(now(), core_random_, event, &effects);
+  after_step(effects);
+}
+
+void SimNode::step_peer(const core::PeerEvent& event) {
+  if (!is_up()) return;
+  core::Effects effects;
+  core_->step_peer(now(), core_random_, event, &effects);
+  after_step(effects);
+}
+
+void SimNode::after_step(const core::Effects& effects) {
   ++world_->steps;
+  uint64_t life = life_;
   for (const core::Effect& effect : effects) perform(effect);
+  for (const core::PeerEffect& effect : core_->take_peer_effects()) {
+    std::visit([this](const auto& e) { on_effect(e); }, effect);
+    if (life != life_) return;
+  }
   if (std::string wrong = core_->validate(); !wrong.empty())
     world_->oracle.fail(name() + ": " + wrong);
 }
@@ -182,7 +242,7 @@ void SimNode::on_effect(const core::ToClient& e) {
   if (!a->process->alive()) return;
   TimeNs when = std::max(now() + world_->delay(500, 30 * kMicrosecond), a->to_process_free + 1);
   a->to_process_free = when;
-  world_->queue.at(when, [this, id = e.client, type, payload = encode_buffer_] {
+  at(when, [this, id = e.client, type, payload = encode_buffer_] {
     SimProcess* process = find(id)->process.get();
     if (process->alive()) process->receive(type, payload);
   });
@@ -194,7 +254,7 @@ void SimNode::on_effect(const core::RevokeClaim& e) {
   world_->note("revoke", key, sizeof key);
   TimeNs swap_at = now() + world_->delay(0, 20 * kMicrosecond);
   TimeNs tell_after = world_->delay(0, 20 * kMicrosecond);
-  world_->queue.at(swap_at, [this, e, tell_after] {
+  at(swap_at, [this, e, tell_after] {
     uint32_t& word = find(e.worker)->process->claims()[e.slot];
     bool won = word == shm::claim_word(e.generation, shm::ClaimState::kOffered);
     if (won) word = shm::claim_word(e.generation, shm::ClaimState::kRevoked);
@@ -204,7 +264,7 @@ void SimNode::on_effect(const core::RevokeClaim& e) {
       SUNDOG_PROBE("sim.revoke_lost");
       find(e.worker)->process->contested();
     }
-    world_->queue.after(tell_after, [this, e, won] {
+    at(now() + tell_after, [this, e, won] {
       step(core::ClaimRevoked{e.worker, e.slot, e.generation, won});
     });
   });
@@ -215,7 +275,7 @@ void SimNode::on_effect(const core::SpawnWorker& e) {
   TimeNs when = now() + world_->delay(200 * kMicrosecond, 5 * kMillisecond);
   uint32_t one_in = world_->config.spawn_fails_one_in;
   bool fails = one_in != 0 && world_->random.one_in(one_in);
-  world_->queue.at(when, [this, e, fails] {
+  at(when, [this, e, fails] {
     if (fails) return step(core::SpawnFailed{e.token, "the simulator said so"});
     core::ClientConnected who;
     who.role = model::Role::kWorker;
@@ -233,7 +293,7 @@ void SimNode::on_effect(const core::KillClient& e) {
                 std::string(e.reason));
   if (e.reason.find("protocol") != std::string_view::npos)
     world_->oracle.fail(name() + ": " + std::string(e.reason));
-  world_->queue.after(world_->delay(kMicrosecond, kMillisecond), [this, id = e.client] {
+  at(now() + world_->delay(kMicrosecond, kMillisecond), [this, id = e.client] {
     kill(id, {model::DeathCause::Kind::kKilledByUs, 9, {}});
   });
 }
@@ -262,7 +322,7 @@ void SimNode::on_effect(const core::SetTimer& e) {
   world_->note("timer", &e.at, sizeof e.at);
   uint64_t number = ++timer_number_;
   if (e.at == kNever) return;
-  world_->queue.at(e.at + world_->delay(0, 100 * kMicrosecond), [this, number] {
+  at(e.at + world_->delay(0, 100 * kMicrosecond), [this, number] {
     if (number == timer_number_) step(core::Tick{});
   });
 }
@@ -273,6 +333,54 @@ void SimNode::on_effect(const core::RecordTask& e) {
 
 void SimNode::on_effect(const core::AnswerTimeline& e) {
   world_->note("timeline", &e.request, sizeof e.request);
+}
+
+// ---------------------------------------------------------------- the network
+
+void SimNode::on_effect(const core::ToPeer& e) {
+  core::ToPeer message = e;
+  if (auto* chunk = std::get_if<model::PullChunk>(&message.message)) {
+    for (uint64_t p = 0; p < chunk->length; p += kPage) {
+      uint64_t word = arena_[(chunk->source.offset + p) / kPage];
+      chunk->bytes.append(reinterpret_cast<const char*>(&word), sizeof word);
+    }
+  }
+  network_->send(index_, message);
+}
+
+void SimNode::on_effect(const core::ToController& e) {
+  if (!retired_) network_->send(index_, e);
+}
+
+void SimNode::on_effect(const core::FetchStarted& e) {
+  for (const auto& [offset, lent] : extents_)
+    if (offset < e.extent.offset + e.extent.size && e.extent.offset < offset + lent.size)
+      world_->oracle.fail(name() + ": an object is fetched into memory that is in use");
+  extents_[e.extent.offset] = {e.extent.size, Use::kSealed};
+}
+
+void SimNode::on_effect(const core::StoreChunk& e) {
+  world_->note("chunk", &e.offset, sizeof e.offset);
+  for (size_t i = 0; i * 8 < e.bytes.size(); ++i)
+    std::memcpy(&arena_[(e.extent.offset + e.offset) / kPage + i], e.bytes.data() + i * 8, 8);
+}
+
+void SimNode::on_effect(const core::PeerTimer& e) {
+  uint64_t number = ++peer_timer_number_;
+  if (retired_) return;
+  at(e.at, [this, number] {
+    if (number == peer_timer_number_) step_peer(core::PeerTick{});
+  });
+}
+
+void SimNode::on_effect(const core::EndSession&) {
+  SUNDOG_PROBE("sim.node_fenced");
+  world_->trace(name() + ": fenced");
+  // The shell ends the process and a new one starts.
+  at(now(), [this] {
+    crash();
+    boot();
+  });
 }
 
 // ---------------------------------------------------------------- memory
@@ -309,12 +417,12 @@ void SimNode::check_running() {
     all += p.running_cpu();
     if (!p.has_blocked()) fresh += p.running_cpu();
   }
-  int64_t cpus = int64_t{world_->config.cpus} * model::kResourceUnit;
+  int64_t cpus = int64_t{cpus_} * model::kResourceUnit;
   if (fresh > cpus) {
     trace_state();
     world_->oracle.fail(name() + ": tasks started on CPUs that are taken");
   }
-  if (gpus > int64_t{world_->config.gpus} * model::kResourceUnit)
+  if (gpus > int64_t{gpus_} * model::kResourceUnit)
     world_->oracle.fail(name() + ": tasks started on GPUs that are taken");
   if (all > cpus) SUNDOG_PROBE("sim.cpus_overdrawn_by_resumed_workers");
 }
@@ -324,6 +432,12 @@ void SimNode::trace_state() const {
     if (a.process->alive() || !a.gone)
       world_->trace("client " + std::to_string(id.value) + ": " + a.process->describe_state());
   world_->trace(core_->dump_json());
+}
+
+bool SimNode::is_empty() const {
+  return core_->tasks().live() == 0 && core_->objects().live() == 0 &&
+         core_->scheduler().num_workers() == 0 && extents_.empty() &&
+         (core_->cluster() == nullptr || core_->cluster()->leftovers().empty());
 }
 
 void SimNode::check_empty() {
@@ -337,6 +451,8 @@ void SimNode::check_empty() {
   expect(core_->scheduler().available() == core_->scheduler().total(), "resources not given back");
   expect(core_->scheduler().num_workers() == 0, "workers left");
   expect(extents_.empty(), "extents left");
+  if (core_->cluster() != nullptr)
+    expect(core_->cluster()->leftovers().empty(), core_->cluster()->leftovers());
 }
 
 }  // namespace sundog::sim

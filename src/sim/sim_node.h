@@ -5,12 +5,14 @@
 // Owned by SimCluster; single-threaded under virtual time.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "core/node_core.h"
+#include "sim/sim_network.h"
 #include "sim/sim_process.h"
 #include "sim/sim_world.h"
 
@@ -18,15 +20,24 @@ namespace sundog::sim {
 
 class SimNode {
  public:
-  SimNode(SimWorld* world, uint32_t index);
+  // Without a network the node is a session of its own.
+  SimNode(SimWorld* world, uint32_t index, SimNetwork* network);
 
   // ---- for SimCluster
   void start_driver(JobId job);
   void kill_random_worker();
   void kill_random_driver();
   bool has_drivers() const;
+  bool is_up() const { return core_ != nullptr; }
+  // The machine stops: all its processes and what they and the core had are gone.
+  void crash();
+  void boot();
+  // Leaves the network quietly; called when all is over, so that the run can end.
+  void retire() { retired_ = true; }
   // After the last driver: everything must be zero.
   void check_empty();
+  bool is_empty() const;
+  void deliver(const core::PeerEvent& event) { step_peer(event); }
   void trace_state() const;
 
   // ---- for SimProcess
@@ -39,6 +50,8 @@ class SimNode {
   uint64_t read_arena(const model::Extent& extent) const;
   void check_running();  // a task just began
   void sealed(const model::Extent& extent);
+  uint32_t index() const { return index_; }
+  uint32_t gpus() const { return gpus_; }
   std::string name() const { return "node " + std::to_string(index_); }
   const core::NodeCore& core() const { return *core_; }
 
@@ -52,6 +65,10 @@ class SimNode {
   enum class Use : uint8_t { kGranted, kSealed };
 
   void step(const core::Event& event);
+  void step_peer(const core::PeerEvent& event);
+  void after_step(const core::Effects& effects);
+  // Runs `what` unless the machine crashed meanwhile.
+  void at(TimeNs when, std::function<void()> what);
   void perform(const core::Effect& effect);
   void on_effect(const core::ToClient& e);
   void on_effect(const core::RevokeClaim& e);
@@ -61,6 +78,12 @@ class SimNode {
   void on_effect(const core::SetTimer& e);
   void on_effect(const core::RecordTask& e);
   void on_effect(const core::AnswerTimeline& e);
+  void on_effect(const core::ToPeer& e);
+  void on_effect(const core::ToController& e);
+  void on_effect(const core::FetchStarted& e);
+  void on_effect(const core::StoreChunk& e);
+  void on_effect(const core::PeerTimer& e);
+  void on_effect(const core::EndSession& e);
   SimProcess* attach(core::ClientConnected who);
   void kill(ClientId id, model::DeathCause cause);
   void announce_gone(ClientId id, model::DeathCause cause);
@@ -69,6 +92,10 @@ class SimNode {
 
   SimWorld* world_;
   uint32_t index_;
+  SimNetwork* network_;
+  uint32_t cpus_, gpus_;
+  uint64_t life_ = 0;
+  bool retired_ = false;
   std::unique_ptr<core::NodeCore> core_;
   Random core_random_;
   std::map<ClientId, Attached> processes_;    // dead ones stay: their claim words are still read
@@ -80,6 +107,8 @@ class SimNode {
   };
   std::map<uint64_t, Lent> extents_;
   uint64_t timer_number_ = 0;
+  uint64_t peer_timer_number_ = 0;
+  std::vector<std::unique_ptr<SimProcess>> graveyard_;  // of earlier lives; their timers still run out
   uint32_t last_pid_ = 100;
   std::vector<std::byte> encode_buffer_;
   wire::DecodeScratch scratch_;

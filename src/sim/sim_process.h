@@ -104,7 +104,7 @@ class SimProcess {
   Co<bool> put_value(uint64_t size, std::vector<ObjectId> contained, std::vector<ObjectId>* own);
   void submit(uint32_t depth, std::vector<ObjectId>* results);
   void define_templates();
-  void put_function(uint32_t number);
+  void put_functions();
   ObjectId function_id(uint32_t number) const;
 
   // ---- references and values (sim_process.cc)
@@ -148,6 +148,7 @@ class SimProcess {
   uint64_t credit_ = 0;
   uint32_t last_request_ = 0;
   uint64_t calls_ = 0;
+  bool functions_put_ = false;
   std::deque<OwnedExecute> queue_;
   std::optional<OwnedExecute> running_;
   bool blocked_ = false, has_blocked_ = false, contested_ = false;

@@ -53,18 +53,22 @@ void SimProcess::define_templates() {
   }
 }
 
-void SimProcess::put_function(uint32_t number) {
-  ObjectId id = function_id(number);
+// A process that calls a function has put it; its id is a hash of its bytes.
+void SimProcess::put_functions() {
+  functions_put_ = true;
   Oracle& oracle = node_->world().oracle;
-  uint64_t meaning = mix(number, 4711);
-  oracle.put(id, meaning);
-  uint64_t content = oracle.write({id, 0, meaning, 8, false, {}});
-  model::Put put;
-  put.id = id;
-  put.value = {Format::kRaw, {}, {reinterpret_cast<const std::byte*>(&content), 8}};
-  put.hold_for_job = true;
-  send(put);
-  adopt(id);
+  for (uint32_t number = 0; number < kNumFunctions; ++number) {
+    ObjectId id = function_id(number);
+    uint64_t meaning = mix(number, 4711);
+    oracle.put(id, meaning, node_->index());
+    uint64_t content = oracle.write({id, 0, meaning, 8, false, {}});
+    model::Put put;
+    put.id = id;
+    put.value = {Format::kRaw, {}, {reinterpret_cast<const std::byte*>(&content), 8}};
+    put.hold_for_job = true;
+    send(put);
+    adopt(id);
+  }
 }
 
 // ---------------------------------------------------------------- waiting
@@ -180,7 +184,7 @@ Co<bool> SimProcess::put_value(uint64_t size, std::vector<ObjectId> contained,
     std::memcpy(bytes.data(), &content, 8);
     put.value = {Format::kRaw, {}, bytes};
   }
-  oracle.put(id, meaning);
+  oracle.put(id, meaning, node_->index());
   send(put);
   adopt(id);
   own->push_back(id);
@@ -190,6 +194,7 @@ Co<bool> SimProcess::put_value(uint64_t size, std::vector<ObjectId> contained,
 void SimProcess::submit(uint32_t depth, std::vector<ObjectId>* results) {
   SimWorld& world = node_->world();
   if (world.oracle.num_tasks() >= world.config.tasks_max) return;
+  if (!functions_put_) put_functions();
   auto held = held_ids();
   auto refs = pick(held, 3);
   auto contained = pick(held, 2);
@@ -224,6 +229,7 @@ void SimProcess::submit(uint32_t depth, std::vector<ObjectId>* results) {
   facts.max_retries = t.max_retries;
   facts.cpu = t.cpu;
   facts.gpu = t.gpu;
+  facts.owner = node_->index();
   facts.arguments = refs;
   world.oracle.submitted(submit.task, std::move(facts));
   send(submit);
@@ -284,7 +290,6 @@ Co<bool> SimProcess::random_step(uint32_t depth, std::vector<ObjectId>* own) {
 // ---------------------------------------------------------------- programs
 
 Co<bool> SimProcess::driver_program() {
-  for (uint32_t i = 0; i < kNumFunctions; ++i) put_function(i);
   define_templates();
   std::vector<ObjectId> own;
   for (uint32_t i = 0; i < node_->world().config.driver_steps; ++i) {
@@ -339,7 +344,7 @@ bool SimProcess::claim(const OwnedExecute& e) {
   }
   word = shm::claim_word(e.generation, shm::ClaimState::kClaimed);
   Oracle& oracle = node_->world().oracle;
-  oracle.started(e.task, e.attempt);
+  oracle.started(e.task, e.attempt, node_->index());
   const TaskFacts* facts = oracle.task(e.task);
   if (facts == nullptr) return false;
   running_ = e;

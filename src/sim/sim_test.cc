@@ -42,8 +42,8 @@ TEST(Oracle, wrong_stale_and_unwritten_values_are_failures) {
   Oracle oracle;
   ObjectId a{TaskId::root_of(JobId{1}), ObjectId::kPutBit | 1};
   ObjectId b{TaskId::root_of(JobId{1}), ObjectId::kPutBit | 2};
-  oracle.put(a, 10);
-  oracle.put(b, 20);
+  oracle.put(a, 10, 0);
+  oracle.put(b, 20, 0);
   uint64_t right = oracle.write({a, 0, 10, 8, false, {}});
   uint64_t wrong = oracle.write({a, 0, 11, 8, false, {}});
   oracle.check_value(a, right);
@@ -62,15 +62,15 @@ TEST(Oracle, failure_of_a_task_needs_a_reason) {
   oracle.submitted(task, facts);
   facts.arguments = {{task, 0}};
   oracle.submitted(next, facts);
-  oracle.started(task, 0);
+  oracle.started(task, 0, 0);
   oracle.crashed(task, 0);
   EXPECT_FALSE(oracle.may_fail({task, 0})) << "one retry is left";
-  oracle.started(task, 1);
+  oracle.started(task, 1, 0);
   oracle.crashed(task, 1);
   EXPECT_TRUE(oracle.may_fail({task, 0}));
   EXPECT_TRUE(oracle.may_fail({next, 0})) << "its argument may fail";
   EXPECT_TRUE(oracle.failures().empty());
-  oracle.started(task, 2);
+  oracle.started(task, 2, 0);
   EXPECT_EQ(oracle.failures().size(), 1u) << "a third attempt is too many";
 }
 
@@ -78,9 +78,9 @@ TEST(Oracle, one_attempt_starts_once) {
   Oracle oracle;
   TaskId task = TaskId::make(JobId{1}, {}, 0, 1);
   oracle.submitted(task, {});
-  oracle.started(task, 0);
+  oracle.started(task, 0, 0);
   oracle.published_end(task, 0, false, false);
-  oracle.started(task, 0);
+  oracle.started(task, 0, 0);
   EXPECT_FALSE(oracle.failures().empty());
 }
 

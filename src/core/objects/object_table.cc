@@ -157,8 +157,10 @@ void ObjectTable::collect(std::vector<model::Extent>* freed) {
     o.deferred = false;
     // A task names its results by their records until it ends, those it delivered ahead too.
     bool its_task_lives = o.producer != kNoIndex;
-    if (o.referenced() || !o.pins.empty() || its_task_lives) continue;
+    if (o.referenced() || its_task_lives) continue;
     if (o.first_wait != kNoIndex || o.first_dependent != kNoIndex) continue;
+    if (o.shared) unreferenced_.push_back(o.id);
+    if (!o.pins.empty()) continue;
     if (o.viewed_in_step == step_) {
       SUNDOG_PROBE("objects.freed_a_step_later");
       o.deferred = true;
@@ -220,7 +222,7 @@ std::string ObjectTable::validate() const {
     if (o.internal_refs < containers[i]) return who + "a container does not count";
     if (o.ready && !o.referenced() && o.pins.empty() && o.producer == kNoIndex && !o.deferred)
       return who + "nobody holds it";
-    if (!o.ready && o.producer == kNoIndex) return who + "pending without a producer";
+    if (!o.ready && o.producer == kNoIndex && !o.shared) return who + "pending without a producer";
   }
   if (inline_sum != inline_bytes_) return "inline bytes are miscounted";
   if (index_.size() != objects_.live()) return "the index has strangers";

@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ids.h"
@@ -53,6 +54,7 @@ struct ObjectRecord {
   bool live = false;
   bool ready = false;
   bool deferred = false;  // on the worklist of objects to look at for freeing
+  bool shared = false;    // other nodes are concerned: NodeCluster is told of its end
   model::Format format = model::Format::kInvalid;
   ObjectId id;
   ClientId submitter;                   // gets small results pushed; nil: nobody
@@ -111,6 +113,9 @@ class ObjectTable {
   // appended to *freed (offsets are released already). An object whose task still runs stays.
   void collect(std::vector<model::Extent>* freed);
 
+  // Shared objects that collect() found without any reference, freed or (while pinned) not.
+  std::vector<ObjectId> take_unreferenced() { return std::exchange(unreferenced_, {}); }
+
   ExtentAllocator& allocator() { return allocator_; }
   const ExtentAllocator& allocator() const { return allocator_; }
   uint64_t inline_bytes() const { return inline_bytes_; }
@@ -132,6 +137,7 @@ class ObjectTable {
   IdMap<ObjectId, uint32_t> index_;
   ExtentAllocator allocator_;
   std::vector<uint32_t> suspects_;
+  std::vector<ObjectId> unreferenced_;
   uint64_t inline_bytes_ = 0;
   uint64_t last_order_ = 0;
   uint64_t step_ = 1;

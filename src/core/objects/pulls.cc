@@ -67,7 +67,7 @@ void PullPlanner::admit(TimeNs now, Out* out) {
     unit.admitted = true;
     std::vector<ObjectId> ids;
     for (const PullObject& object : unit.objects) {
-      start(object.id, object, unit_id);
+      start(object.id, object, unit_id, out);
       ids.push_back(object.id);
     }
     for (const ObjectId& id : ids) {
@@ -77,7 +77,7 @@ void PullPlanner::admit(TimeNs now, Out* out) {
   }
 }
 
-void PullPlanner::start(const ObjectId& id, const PullObject& object, uint64_t unit_id) {
+void PullPlanner::start(const ObjectId& id, const PullObject& object, uint64_t unit_id, Out* out) {
   auto [at, is_new] = fetches_.try_emplace(id);
   Fetch& fetch = at->second;
   fetch.units.insert(unit_id);
@@ -87,6 +87,7 @@ void PullPlanner::start(const ObjectId& id, const PullObject& object, uint64_t u
     fetch.total_known = object.size != 0;
     fetch.locations = object.locations;
     reserved_ += fetch.size;
+    out->started.push_back(id);
     return;
   }
   SUNDOG_PROBE("pulls.fetch_shared");
@@ -205,6 +206,31 @@ void PullPlanner::cancel(TimeNs now, uint64_t unit_id, Out* out) {
     }
   }
   admit(now, out);
+}
+
+void PullPlanner::drop_object(TimeNs now, uint64_t unit_id, const ObjectId& id, Out* out) {
+  auto found = units_.find(unit_id);
+  if (found == units_.end()) return;
+  Unit& unit = found->second;
+  std::erase_if(unit.objects, [&](const PullObject& o) { return o.id == id; });
+  auto fetch = fetches_.find(id);
+  if (unit.admitted && fetch != fetches_.end()) {
+    fetch->second.units.erase(unit_id);
+    if (fetch->second.units.empty()) release_fetch(id, out);
+  }
+  if (unit.objects.empty()) {
+    if (!unit.admitted) waiting_.erase({unit.cls, unit.order, unit_id});
+    units_.erase(found);
+  }
+  admit(now, out);
+}
+
+std::vector<uint64_t> PullPlanner::units_with(const ObjectId& id) const {
+  std::vector<uint64_t> with;
+  for (const auto& [unit_id, unit] : units_)
+    for (const PullObject& object : unit.objects)
+      if (object.id == id) with.push_back(unit_id);
+  return with;
 }
 
 void PullPlanner::set_budget(TimeNs now, uint64_t bytes, Out* out) {

@@ -50,6 +50,7 @@ class PullPlanner {
   };
   struct Out {
     std::vector<Send> sends;
+    std::vector<ObjectId> started;   // room for these is reserved: make it
     std::vector<ObjectId> complete;  // all bytes are here
     std::vector<ObjectId> lost;      // no location has it
   };
@@ -68,6 +69,8 @@ class PullPlanner {
   // The caller stored a complete object and confirmed what is inside: tell the holder, and give
   // the reservation back (the bytes now count as stored).
   void stored(TimeNs now, const ObjectId& id, Out* out);
+  // `unit` goes on without the object (it is lost).
+  void drop_object(TimeNs now, uint64_t unit, const ObjectId& id, Out* out);
   void member_died(TimeNs now, const model::Member& member, Out* out);
   // The holder asks whether we still want it.
   void probed(TimeNs now, const model::Member& from, const ObjectId& id, Out* out);
@@ -78,6 +81,7 @@ class PullPlanner {
   size_t fetching() const { return fetches_.size(); }
   size_t units() const { return units_.size(); }
   bool is_admitted(uint64_t unit) const;
+  std::vector<uint64_t> units_with(const ObjectId& id) const;
   bool knows(uint64_t unit) const { return units_.contains(unit); }
   bool is_fetching(const ObjectId& id) const { return fetches_.contains(id); }
   void validate() const;
@@ -102,7 +106,7 @@ class PullPlanner {
 
   void admit(TimeNs now, Out* out);
   uint64_t extra_bytes(const Unit& unit) const;
-  void start(const ObjectId& id, const PullObject& object, uint64_t unit);
+  void start(const ObjectId& id, const PullObject& object, uint64_t unit, Out* out);
   void ask(TimeNs now, const ObjectId& id, Fetch* fetch, Out* out);
   void release_fetch(const ObjectId& id, Out* out);
   void next_location(TimeNs now, const ObjectId& id, Out* out);

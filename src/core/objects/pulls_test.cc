@@ -40,7 +40,7 @@ TEST(Pulls, second_unit_waits_until_the_first_gives_its_room_back) {
   EXPECT_TRUE(planner.is_admitted(3)) << "a running get passes the queue";
   EXPECT_EQ(planner.reserved(), 300u);
   for (uint32_t o : {1u, 2u}) {
-    planner.chunk(1, member(1), {object(o), 0, 100, 100, false, {}, {}, {}, {}}, &out);
+    planner.chunk(1, member(1), {object(o), 0, 100, 100, false, {}, {}}, &out);
     planner.stored(1, object(o), &out);
   }
   EXPECT_TRUE(planner.is_admitted(2));

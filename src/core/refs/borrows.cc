@@ -201,6 +201,11 @@ bool BorrowerRefs::is_confirmed(const GlobalRef& ref) const {
   return found != entries_.end() && found->second.held && found->second.answered;
 }
 
+uint64_t BorrowerRefs::version_of(const GlobalRef& ref) const {
+  auto found = entries_.find({ref.owner, ref.id});
+  return found != entries_.end() && found->second.held ? found->second.version : 0;
+}
+
 uint64_t BorrowerRefs::acknowledgeable(uint64_t epoch) const {
   for (const auto& [key, entry] : entries_) {
     if (!entry.held || entry.answered || entry.since_epoch >= epoch) continue;

@@ -91,6 +91,9 @@ class BorrowerRefs {
 
   bool is_held(const model::GlobalRef& ref) const;
   bool is_confirmed(const model::GlobalRef& ref) const;
+  // The version of what is held; 0: not held.
+  uint64_t version_of(const model::GlobalRef& ref) const;
+  bool all_answered() const { return next_retry() == kNever; }
   // The newest epoch this node may acknowledge: nothing taken before it is still unconfirmed.
   uint64_t acknowledgeable(uint64_t epoch) const;
   size_t size() const { return entries_.size(); }

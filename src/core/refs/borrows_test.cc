@@ -115,7 +115,10 @@ class Exchange {
     uint64_t hand_off;
     uint32_t object;
   };
-  using Message = std::variant<BorrowUpdate, BorrowConfirm, BorrowSet, Pass, model::Held>;
+  struct Held {
+    uint64_t hand_off;
+  };
+  using Message = std::variant<BorrowUpdate, BorrowConfirm, BorrowSet, Pass, Held>;
   struct Flight {
     int from, to;
     Message message;
@@ -184,7 +187,7 @@ class Exchange {
   void receive(int n, int from, const Pass& pass) {
     Node& node = nodes_[n];
     std::pair<int, uint64_t> key{from, pass.hand_off};
-    if (node.answered.contains(key)) return send(n, from, model::Held{pass.hand_off});
+    if (node.answered.contains(key)) return send(n, from, Held{pass.hand_off});
     if (!node.received.emplace(key, pass.object).second) return;
     ASSERT_FALSE(freed_[pass.object]) << "a ref under way must keep its object";
     node.wants[pass.object] = true;
@@ -207,7 +210,7 @@ class Exchange {
         continue;
       }
       node.answered.insert(at->first);
-      send(n, at->first.first, model::Held{at->first.second});
+      send(n, at->first.first, Held{at->first.second});
       at = node.received.erase(at);
     }
   }
@@ -237,7 +240,7 @@ class Exchange {
     } else if (auto* pass = std::get_if<Pass>(&flight.message)) {
       receive(flight.to, flight.from, *pass);
     } else {
-      uint64_t id = std::get<model::Held>(flight.message).hand_off;
+      uint64_t id = std::get<Held>(flight.message).hand_off;
       for (const ObjectId& let : node.hand_offs.held(member_of(flight.from), id)) {
         --node.kept[let.index];
         node.passing.erase(id);

@@ -43,11 +43,13 @@ enum class TaskState : uint8_t {
   kReady,     // in its shape's queue
   kOffered,   // sent to a worker: running, or behind another task there
   kRevoking,  // asked back from the worker, answer outstanding
+  kRemote,    // given, or about to be given, to another node
 };
 
 struct TaskRecord {
   bool live = false;
   bool awaited = false;  // somebody's get or wait depends on it
+  bool foreign = false;  // taken in from the node that owns it
   bool queued = false;   // in a ready list (links below are valid)
   TaskState state = TaskState::kWaiting;
   uint16_t depth = 0;  // nesting: a driver's tasks have 1
