@@ -105,7 +105,7 @@ START = (
         (
             Metric("idle session, memory", "MB", must=40, gate_ray=8, floor="one bare Python"),
             Metric("idle session, wake-ups", "/s", must=5),
-            Metric("idle session, CPU", "ms/s"),
+            Metric("idle session, CPU (driver left out)", "ms/s"),
             Metric("idle session, processes", ""),
         ),
         (Program("bare_python"),),

@@ -125,7 +125,7 @@ def main() -> int:
         while waiting_bytes + size > IN_FLIGHT_BYTES_MAX:
             waiting_bytes -= take_oldest()
         start = source.randrange(OBJECT_BYTES_MAX - size + 1)
-        content[start] += 1
+        content[start] ^= 255
         part = content[start : start + size]
         ref = sundog.put(part)
         in_flight.append((sample.remote(ref), size, int(part[::509].sum())))

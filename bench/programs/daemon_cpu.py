@@ -1,0 +1,39 @@
+"""The daemon's own CPU for one task, with stub clients of C++: 1, 64 and 1,000 of them.
+
+The stub program, build/release/stub_worker, starts a daemon of its own; SUNDOG_STUB_WORKER names
+another build of it.
+"""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = os.environ.get("SUNDOG_STUB_WORKER", str(ROOT / "build/release/stub_worker"))
+CLIENTS = (1, 64, 1000)
+TASKS = 200_000
+
+
+def main() -> None:
+    from sundog import _paths
+
+    command = [PROGRAM, "--daemon", _paths.daemon(), "--tasks", str(TASKS)]
+    command += ["--clients", ",".join(str(count) for count in CLIENTS)]
+    # Exit code 1 says that a count is over its budget: the table shows by how much.
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert result.returncode in (0, 1), f"{PROGRAM} ended with {result.returncode}"
+    told = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    assert [one["clients"] for one in told] == list(CLIENTS), told
+    for one in told:
+        count = f"{one['clients']:,} client" + ("s" if one["clients"] != 1 else "")
+        line = {
+            "metric": f"daemon's CPU a task, {count}",
+            "unit": "us",
+            "value": one["daemon_cpu_us_per_task"],
+            "tasks_per_s": one["tasks_per_s"],
+        }
+        print(json.dumps(line))
+
+
+main()
