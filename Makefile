@@ -17,7 +17,7 @@ RUN := .venv/bin/python
 
 menu: ## this menu
 	@echo "Sundog: tasks and shared objects for Python and C++. make TARGET, where TARGET is"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / && $$1 != "menu" {printf "  %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / && $$1 != "menu" {printf "  %-10s %s\n", $$1, $$2}' Makefile
 	@echo "JOBS=$(JOBS) compiles that many files at once; PYTHON=$(PYTHON) is what .venv is made of."
 
 setup: ## system packages that are missing (apt-get), then .venv
@@ -67,6 +67,10 @@ defects: build ## seeded defects: each must be caught by a named test
 soak: build ## many processes, random kills, for SECONDS=600
 	@$(RUN) tests/soak/run.py --seconds $(SECONDS)
 
+dataloader: build ## forked children of a torch DataLoader (installs Debian's torch into .venv-torch)
+	@scripts/torch_env.sh
+	@PYTHONPATH=python .venv-torch/bin/python tests/torch/dataloader.py
+
 bench: build ## side by side with peers, as JSON in bench/results: ROWS=put,get picks
 	@$(RUN) bench/run.py $(if $(ROWS),--rows $(ROWS))
 
@@ -81,4 +85,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader
