@@ -176,11 +176,11 @@ void RuntimeImpl::before_fork() {
   Operation operation(this);
   if (state_.load() != State::kLive) return;
   ForkHold hold;
-  core_.each_export([&](core::ClientExport* exported) {
-    if (exported->uses() == 0) return;
+  for (core::ClientExport* exported : core_.exports()) {
+    if (exported->uses() == 0) continue;
     exported->use();
     hold.exports.push_back(exported);
-  });
+  }
   if (hold.exports.empty()) return;
   // The child keeps the write end to its end, so the read end hangs up when the last child is gone.
   auto pipe = os::make_pipe(true);

@@ -67,7 +67,14 @@ struct Fetched {
 };
 
 enum class CallStatus : uint8_t {
-  kOk, kTimeout, kInterrupted, kNodeDied, kNotConnected, kForkedChild, kStoreFull, kBadArgument
+  kOk,
+  kTimeout,
+  kInterrupted,
+  kNodeDied,
+  kNotConnected,
+  kForkedChild,
+  kStoreFull,
+  kBadArgument
 };
 // What went wrong, with the sentence for a person.
 struct CallError {
@@ -114,14 +121,14 @@ struct TaskCall {
   ObjectId function;
   std::string_view name;
   bool retry_exceptions = false;
-  Bytes arguments;                  // wire/arguments.h
-  std::vector<Fetched> refs;        // values of top-level references, in order
+  Bytes arguments;            // wire/arguments.h
+  std::vector<Fetched> refs;  // values of top-level references, in order
 };
 
 // A result being written by a task, or a value being put.
 struct OutValue {
   model::Format format = model::Format::kInvalid;
-  Bytes bytes;                             // used when `room` is null
+  Bytes bytes;  // used when `room` is null
   std::span<const ObjectId> contained;
 };
 
@@ -138,7 +145,7 @@ struct DriverConfig {
   std::vector<std::string> daemon_arguments;
   uint32_t prestart = 0;
   std::string entry_point;
-  std::string address;        // empty: start a daemon; else the socket of a running one
+  std::string address;  // empty: start a daemon; else the socket of a running one
 };
 
 struct SessionInfo {
@@ -187,8 +194,9 @@ class Runtime {
   virtual CallResult<ObjectId> put_function(Bytes pickled, std::span<const ObjectId> contained,
                                             Yielder* yielder) = 0;
 
-  // Waits until all are here. `deadline` kNever: no limit. Errors are values in Fetched. `writable`:
-  // each gets a mapping (or copy) of its own, so that nobody else sees what is written there.
+  // Waits until all are here. `deadline` kNever: no limit. Errors are values in Fetched.
+  // `writable`: each gets a mapping (or copy) of its own, so that nobody else sees what is written
+  // there.
   virtual CallResult<Unit> get(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
                                std::vector<Fetched>* values, bool writable = false) = 0;
   // Waits until `num_ready` are ready or the deadline passed; ready[i] tells for each. When more

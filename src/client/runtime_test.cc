@@ -77,8 +77,8 @@ class RuntimeTest : public ::testing::Test {
   void start(int num_workers, std::vector<std::string> more_flags = {}) {
     DriverConfig config;
     config.daemon_path = daemon_path();
-    config.daemon_arguments = {"--session",     "test", "--session-dir", dir_ + "/session",
-                               "--socket",      socket(), "--num-cpus",    "4",
+    config.daemon_arguments = {"--session",     "test",     "--session-dir", dir_ + "/session",
+                               "--socket",      socket(),   "--num-cpus",    "4",
                                "--store-bytes", "268435456"};
     config.daemon_arguments.insert(config.daemon_arguments.end(), more_flags.begin(),
                                    more_flags.end());
@@ -89,8 +89,8 @@ class RuntimeTest : public ::testing::Test {
       workers_.emplace_back([this] {
         auto control = os::connect_unix(socket());
         ASSERT_TRUE(control.ok()) << control.error();
-        auto worker = Runtime::connect_worker(control->release(), JobId{}, model::Language::kCpp,
-                                              0, 0);
+        auto worker =
+            Runtime::connect_worker(control->release(), JobId{}, model::Language::kCpp, 0, 0);
         ASSERT_TRUE(worker.ok()) << worker.error().text;
         while (auto call = (*worker)->next_task(nullptr)) run_task(worker->get(), *call);
       });

@@ -263,6 +263,13 @@ void ClientCore::close() {
   for (Counted* thing : dead) drops->free_dead(thing);
 }
 
+std::vector<ClientExport*> ClientCore::exports() const {
+  std::vector<ClientExport*> all;
+  for (const auto& [id, exported] : exports_) all.push_back(exported);
+  std::sort(all.begin(), all.end(), [](auto* a, auto* b) { return a->id < b->id; });
+  return all;
+}
+
 std::string ClientCore::validate() const {
   for (const auto& [id, entry] : entries_) {
     if (entry->id != id) return "entry under another object's id";

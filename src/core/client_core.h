@@ -145,10 +145,8 @@ class ClientCore {
   // The node is gone: entries and exports that are used stay readable and free themselves.
   void close();
 
-  template <typename Visit>
-  void each_export(Visit&& visit) const {  // in no order
-    for (const auto& [id, exported] : exports_) visit(exported);
-  }
+  // By id.
+  std::vector<ClientExport*> exports() const;
   size_t entry_count() const { return entries_.size(); }
   size_t export_count() const { return exports_.size(); }
   // The empty string, or the invariant that does not hold.

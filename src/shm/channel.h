@@ -40,7 +40,7 @@ struct RingHeader {
 struct ChannelHeader {
   uint32_t magic = kChannelMagic;
   uint32_t protocol = model::kProtocolVersion;
-  uint64_t to_node_offset = 0, to_node_bytes = 0;      // ring data, capacity a power of two
+  uint64_t to_node_offset = 0, to_node_bytes = 0;  // ring data, capacity a power of two
   uint64_t to_client_offset = 0, to_client_bytes = 0;
   alignas(kCacheLine) std::atomic<uint32_t> sleep{0};  // Sleep
   RingHeader to_node;
@@ -79,7 +79,7 @@ class RingWriter {
   RingHeader* header_ = nullptr;
   std::byte* data_ = nullptr;
   uint64_t capacity_ = 0;
-  uint64_t tail_ = 0;       // private: what will be published
+  uint64_t tail_ = 0;  // private: what will be published
   uint64_t published_ = 0;
   uint64_t head_seen_ = 0;
   bool broken_ = false;
@@ -110,8 +110,8 @@ class RingReader {
   uint64_t capacity_ = 0;
   uint64_t head_ = 0;
   uint64_t tail_seen_ = 0;
-  std::vector<std::byte> buffer_;    // the current record, or fragments so far
-  size_t filled_ = 0;                // bytes of buffer_ in use
+  std::vector<std::byte> buffer_;  // the current record, or fragments so far
+  size_t filled_ = 0;              // bytes of buffer_ in use
   uint16_t fragment_type_ = 0;
   bool in_fragments_ = false;
   bool broken_ = false;
