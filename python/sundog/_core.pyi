@@ -49,7 +49,7 @@ class Session:
     def put_function(self, pickled: bytes, contained: list[bytes]) -> bytes: ...
     def define(
         self,
-        function: bytes,
+        function: bytes | None,
         name: str,
         source: str,
         resources: dict[str, int],

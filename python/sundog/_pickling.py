@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 
+from sundog import _core
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,23 +44,11 @@ def dumps(value: object) -> bytes:
 def load_function(pickled: bytes, function_id: bytes) -> Callable[..., object]:
     """The function of a task, in a worker."""
     function: Callable[..., object] = pickle.loads(pickled)
+    # C++ names a function by its module, where the decorated one is.
+    if isinstance(function, _core.Callee):
+        function = function.__wrapped__  # type: ignore[attr-defined]
     try:
         known_functions[function] = function_id
     except TypeError:
         pass  # a callable object that cannot be hashed is sent again if it submits itself
-    return function
-
-
-def import_function(name: str) -> Callable[..., object]:
-    """The function that another language named, as ``module.function``."""
-    import importlib
-
-    module, _, attribute = name.rpartition(".")
-    if not module:
-        raise ValueError(f"a Python function is named module.function, got {name!r}")
-    found = getattr(importlib.import_module(module), attribute)
-    found = getattr(found, "__wrapped__", found)
-    if not callable(found):
-        raise TypeError(f"{name} is not a function but a {type(found).__name__}")
-    function: Callable[..., object] = found
     return function

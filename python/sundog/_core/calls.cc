@@ -1,6 +1,6 @@
 #include "calls.h"
 
-#include <cmath>
+#include <algorithm>
 #include <ctime>
 #include <vector>
 
@@ -287,12 +287,19 @@ Py_ssize_t read_num_returns(PyObject* value, size_t count) {
 }
 
 PyObject* split_by_readiness(PyObject* refs, const std::vector<bool>& ready, Py_ssize_t wanted) {
-  Object chosen = steal(PyList_New(0)), rest = steal(PyList_New(0));
+  const auto count = static_cast<Py_ssize_t>(ready.size());
+  const Py_ssize_t num_ready = std::min<Py_ssize_t>(
+      wanted, static_cast<Py_ssize_t>(std::count(ready.begin(), ready.end(), true)));
+  Object chosen = steal(PyList_New(num_ready)), rest = steal(PyList_New(count - num_ready));
   if (!chosen.is_valid() || !rest.is_valid()) return nullptr;
-  for (size_t i = 0; i < ready.size(); ++i) {
-    const bool take = ready[i] && PyList_GET_SIZE(chosen.ptr()) < wanted;
-    PyObject* item = PyList_GET_ITEM(refs, static_cast<Py_ssize_t>(i));
-    if (PyList_Append(take ? chosen.ptr() : rest.ptr(), item) != 0) return nullptr;
+  Py_ssize_t taken = 0;
+  for (Py_ssize_t i = 0; i < count; ++i) {
+    PyObject* item = Py_NewRef(PyList_GET_ITEM(refs, i));
+    if (ready[static_cast<size_t>(i)] && taken < num_ready) {
+      PyList_SET_ITEM(chosen.ptr(), taken++, item);
+    } else {
+      PyList_SET_ITEM(rest.ptr(), i - taken, item);
+    }
   }
   return PyTuple_Pack(2, chosen.ptr(), rest.ptr());
 }

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "object_ref.h"
+#include "tensors.h"
 #include "wire/error_layout.h"
 #include "wire/pickle_layout.h"
 
@@ -163,31 +164,39 @@ PyObject* to_python_flat(Format format, Bytes bytes, Session* session) {
 
 }  // namespace
 
-PyObject* to_python(const client::Fetched& value, Session* session, bool writable) {
-  const Bytes bytes = value.data->bytes();
-  if (value.format != Format::kPickle) return to_python_flat(value.format, bytes, session);
-  auto parsed = wire::parse_pickle(bytes);
-  if (!parsed.ok()) return raise_malformed(parsed.error());
-  Object buffers = steal(PyList_New(0));
-  if (!buffers.is_valid()) return nullptr;
-  for (const wire::PickleView::Buffer& part : parsed->buffers) {
-    Object view = view_of(value.data, session, part.bytes, writable);
-    if (!view.is_valid() || PyList_Append(buffers.ptr(), view.ptr()) != 0) return nullptr;
-  }
-  return load_pickle(parsed->stream, buffers.ptr());
-}
+namespace {
 
-PyObject* to_python_copied(Format format, Bytes bytes, Session* session) {
+// How the bytes of a value become a buffer object: a view of the pin, or a copy.
+template <typename MakeBuffer>
+PyObject* to_python_through(Format format, Bytes bytes, Session* session, MakeBuffer&& buffer_of) {
+  if (format == Format::kTensor) {
+    auto tensor = wire::parse_tensor(bytes);
+    if (!tensor.ok()) return raise_malformed(tensor.error());
+    Object buffer = buffer_of(tensor->data);
+    return buffer.is_valid() ? make_array(*tensor, buffer.ptr()) : nullptr;
+  }
   if (format != Format::kPickle) return to_python_flat(format, bytes, session);
   auto parsed = wire::parse_pickle(bytes);
   if (!parsed.ok()) return raise_malformed(parsed.error());
   Object buffers = steal(PyList_New(0));
   if (!buffers.is_valid()) return nullptr;
   for (const wire::PickleView::Buffer& part : parsed->buffers) {
-    Object copy = raw(part.bytes);
-    if (!copy.is_valid() || PyList_Append(buffers.ptr(), copy.ptr()) != 0) return nullptr;
+    Object buffer = buffer_of(part.bytes);
+    if (!buffer.is_valid() || PyList_Append(buffers.ptr(), buffer.ptr()) != 0) return nullptr;
   }
   return load_pickle(parsed->stream, buffers.ptr());
+}
+
+}  // namespace
+
+PyObject* to_python(const client::Fetched& value, Session* session, bool writable) {
+  return to_python_through(value.format, value.data->bytes(), session, [&](Bytes part) {
+    return view_of(value.data, session, part, writable);
+  });
+}
+
+PyObject* to_python_copied(Format format, Bytes bytes, Session* session) {
+  return to_python_through(format, bytes, session, [](Bytes part) { return raw(part); });
 }
 
 void add_incoming(nb::module_& module) {

@@ -53,6 +53,7 @@ Bytes view_of_bytes(PyObject* bytes) {
 }  // namespace
 
 void copy_bytes(std::byte* to, const std::byte* from, uint64_t size) {
+  if (size == 0) return;  // of an empty array, which may have no memory
   if (size < kCopyByTwoBytes || std::thread::hardware_concurrency() < 2) {
     std::memcpy(to, from, size);
     return;
@@ -76,6 +77,7 @@ Outgoing::Outgoing(Outgoing&& other) noexcept
       flat_(other.flat_),
       buffers_(std::exchange(other.buffers_, {})),
       plan_(std::move(other.plan_)),
+      tensor_(std::move(other.tensor_)),
       contained_(std::move(other.contained_)),
       piece_(std::move(other.piece_)) {
   // A scalar's bytes lie in the object itself.
@@ -84,7 +86,7 @@ Outgoing::Outgoing(Outgoing&& other) noexcept
 
 bool Outgoing::take(PyObject* value) {
   if (is_object_ref(value) && !belongs_to(as_object_ref(value), current_session())) return false;
-  return take_scalar(value) || take_pickle(value);
+  return take_scalar(value) || take_array(value) || take_pickle(value);
 }
 
 bool Outgoing::take_scalar(PyObject* value) {
@@ -135,6 +137,15 @@ bool Outgoing::take_scalar(PyObject* value) {
   return false;
 }
 
+bool Outgoing::take_array(PyObject* value) {
+  Py_buffer buffer;
+  if (!plan_array(value, &tensor_, &buffer)) return false;
+  buffers_.push_back(buffer);
+  format_ = Format::kTensor;
+  size_ = tensor_.total;
+  return true;
+}
+
 bool Outgoing::take_pickle(PyObject* value) {
   ContainedRefs noted;
   Object buffers = steal(PyList_New(0));
@@ -178,6 +189,12 @@ bool Outgoing::hold_buffers(PyObject* list) {
 }
 
 void Outgoing::copy_parts(std::byte* out) const {
+  if (format_ == Format::kTensor) {
+    wire::write_tensor_frame(tensor_, out);
+    copy_bytes(out + tensor_.data_offset, static_cast<const std::byte*>(buffers_[0].buf),
+               tensor_.data_bytes);
+    return;
+  }
   if (format_ != Format::kPickle) {
     copy_bytes(out, flat_.data(), flat_.size());
     return;
@@ -202,7 +219,7 @@ void Outgoing::write_to(std::byte* out) {
 }
 
 Bytes Outgoing::in_one_piece() {
-  if (format_ != Format::kPickle) return flat_;
+  if (format_ != Format::kPickle && format_ != Format::kTensor) return flat_;
   if (piece_.empty()) {
     piece_.resize(size_);
     copy_parts(piece_.data());

@@ -1,15 +1,16 @@
 // Outgoing: one Python value on its way into a message or into shared memory.
 //
-// Scalars, strings and bytes of exact type never enter a pickler. Everything else goes through the
-// C pickler, protocol 5 with out-of-band buffers; what that cannot take by reference (functions
-// and classes of __main__, closures, lambdas) through cloudpickle. Buffers are copied once, from
-// where they lie to where they are read. Needs the GIL but inside write_to's copy.
+// Scalars, strings, bytes and arrays of exact type never enter a pickler. Everything else goes
+// through the C pickler, protocol 5 with out-of-band buffers; what that cannot take by reference
+// (functions and classes of __main__, closures, lambdas) through cloudpickle. Buffers are copied
+// once, from where they lie to where they are read. Needs the GIL but inside write_to's copy.
 #pragma once
 
 #include <array>
 #include <vector>
 
 #include "object_ref.h"
+#include "tensors.h"
 #include "wire/pickle_layout.h"
 
 namespace sundog::python {
@@ -36,6 +37,7 @@ class Outgoing {
 
  private:
   bool take_scalar(PyObject* value);
+  bool take_array(PyObject* value);
   bool take_pickle(PyObject* value);
   bool hold_buffers(PyObject* list);
   void copy_parts(std::byte* out) const;
@@ -47,6 +49,7 @@ class Outgoing {
   Bytes flat_;                      // a value of one piece, or the pickle stream
   std::vector<Py_buffer> buffers_;  // out of band, in order
   wire::PicklePlan plan_;           // of a pickle
+  wire::TensorPlan tensor_;         // of an array
   std::vector<ObjectId> contained_;
   std::vector<std::byte> piece_;  // what in_one_piece built
 };

@@ -110,11 +110,11 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   Py_ssize_t size = 0;
   PyObject* resources = nullptr;
   int max_retries = 0, retry_exceptions = 0;
-  if (!PyArg_ParseTuple(args, "y#ssO!ip", &function, &size, &name, &source, &PyDict_Type,
+  if (!PyArg_ParseTuple(args, "z#ssO!ip", &function, &size, &name, &source, &PyDict_Type,
                         &resources, &max_retries, &retry_exceptions)) {
     return nullptr;
   }
-  if (size != sizeof(ObjectId)) {
+  if (function != nullptr && size != sizeof(ObjectId)) {
     PyErr_SetString(PyExc_ValueError, "a function's id has 20 bytes");
     return nullptr;
   }
@@ -125,7 +125,11 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   options.retry_exceptions = retry_exceptions != 0;
   if (!read_resources(resources, &options.resources)) return nullptr;
   ObjectId id;
-  std::memcpy(&id, function, sizeof id);
+  if (function == nullptr) {
+    options.language = model::Language::kCpp;
+  } else {
+    std::memcpy(&id, function, sizeof id);
+  }
   auto number = self_of(object)->runtime->define_template(options, id);
   if (!number.ok()) return raise_call_error(number.error());
   return PyLong_FromUnsignedLong(*number);
@@ -165,7 +169,8 @@ PyMethodDef methods[] = {
      "put_function($self, pickled, contained)\n--\n\nStores a pickled function; its id."},
     {"define", session_define, METH_VARARGS,
      "define($self, function, name, source, resources, max_retries, retry_exceptions)\n--\n\n"
-     "Announces a function with its options; the number that submissions name."},
+     "Announces a function with its options; the number that submissions name. Without an id it "
+     "is the C++ function of that name."},
     {"info", session_info, METH_NOARGS, "info($self)\n--\n\nWhat the daemon said of itself."},
     {nullptr, nullptr, 0, nullptr}};
 PyGetSetDef getters[] = {

@@ -132,12 +132,13 @@ class WorkerLoop {
   // Borrowed; null with an exception set.
   PyObject* function_of(const client::TaskCall& call) {
     auto known = by_id_.find(call.function);
-    if (known != by_id_.end() && !call.function.is_nil()) [[likely]]
+    if (known != by_id_.end()) [[likely]] {
       return known->second;
-    Object function = call.function.is_nil() ? import_by_name(call.name) : load(call.function);
+    }
+    Object function = load(call.function);
     if (!function.is_valid()) return nullptr;
     functions_.push_back(function.release().ptr());
-    if (!call.function.is_nil()) by_id_[call.function] = functions_.back();
+    by_id_[call.function] = functions_.back();
     return functions_.back();
   }
 
@@ -159,12 +160,6 @@ class WorkerLoop {
     Object pickled = raw(fetched[0].data->bytes());
     Object binary = raw({reinterpret_cast<const std::byte*>(&id), sizeof id});
     return call_package("_pickling", "load_function", {pickled.ptr(), binary.ptr()});
-  }
-
-  // A caller in another language names the function.
-  Object import_by_name(std::string_view name) {
-    Object python_name = text(name);
-    return call_package("_pickling", "import_function", {python_name.ptr()});
   }
 
   // ---- results
