@@ -12,7 +12,7 @@ import os as _os
 
 from sundog import exceptions
 from sundog._core import ObjectRef, get, put, wait
-from sundog._function import RemoteFunction, remote
+from sundog._function import RemoteFunction, cpp_function, remote
 from sundog._ids import JobID, NodeID, TaskID, WorkerID
 from sundog._session import init, is_initialized, shutdown
 from sundog._state import (
@@ -43,6 +43,7 @@ __all__ = [
     "__version__",
     "available_resources",
     "cluster_resources",
+    "cpp_function",
     "exceptions",
     "explain",
     "get",

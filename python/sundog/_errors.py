@@ -165,7 +165,7 @@ def initialize_builtin_part(error: BaseException, cause: BaseException) -> None:
     for base in type(cause).__mro__:
         if base.__module__ == "builtins" and base is not BaseException:
             # OSError keeps its file's name out of `args`, but not out of what pickles it.
-            args = base.__reduce__(cause)[1] if isinstance(cause, OSError) else cause.args
+            args = OSError.__reduce__(cause)[1] if isinstance(cause, OSError) else cause.args
             base.__init__(error, *args)  # type: ignore[misc]
             return
 

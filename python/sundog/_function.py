@@ -22,11 +22,25 @@ def name_of(function: Callable[..., Any]) -> str:
 class FunctionCode:
     """A function and what a session knows of it; shared by all options it is called with."""
 
-    __slots__ = ("function", "function_id", "hinted", "last_large", "session", "templates")
+    __slots__ = (
+        "cpp_name",
+        "function",
+        "function_id",
+        "hinted",
+        "last_large",
+        "session",
+        "templates",
+    )
 
-    def __init__(self, function: Callable[..., Any], function_id: bytes | None = None) -> None:
-        """``function_id``: under which the job has it already."""
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        function_id: bytes | None = None,
+        cpp_name: str | None = None,
+    ) -> None:
+        """``function_id``: under which the job has it already; ``cpp_name``: it is in C++."""
         self.function = function
+        self.cpp_name = cpp_name
         self.function_id = function_id
         self.session = 0  # its number: the code does not keep a session alive
         self.templates: dict[tuple[object, ...], int] = {}
@@ -37,16 +51,15 @@ class FunctionCode:
     def template(self, session: _core.Session, options: _options.FunctionOptions) -> int:
         """The number under which this session knows the function with these options."""
         if self.session != session.number:
-            self.function_id = self.id_in(session)
+            self.function_id = self.id_in(session) if self.cpp_name is None else None
             self.session = session.number
             self.templates = {}
         key = options.key()
         if key not in self.templates:
-            assert self.function_id is not None
             self.templates[key] = session.define(
                 self.function_id,
-                options.name,
-                _signature.definition(self.function),
+                self.cpp_name or options.name,
+                _signature.definition(self.function) if self.cpp_name is None else "",
                 options.resources,
                 options.max_retries,
                 options.retry_exceptions,
@@ -133,6 +146,8 @@ class RemoteFunction(_core.Callee):
         """Travels with its code, and with the id under which the job has it."""
         session = _core.current_session()
         code = self._code
+        if code.cpp_name is not None:
+            return rebuild_cpp, (code.cpp_name, self._options.given)
         known = None
         if session is not None and code.session == session.number:
             known = code.function_id
@@ -144,6 +159,33 @@ def rebuild(
 ) -> RemoteFunction:
     """A remote function that came out of a pickle."""
     return RemoteFunction(FunctionCode(function, function_id), options)
+
+
+def rebuild_cpp(name: str, options: Mapping[str, object]) -> RemoteFunction:
+    """A C++ function under its registered name."""
+
+    def function(*args: Any) -> None:
+        raise TypeError(f"{name} is a C++ function: it runs in C++ workers only")
+
+    function.__name__ = function.__qualname__ = name
+    return RemoteFunction(FunctionCode(function, cpp_name=name), options)
+
+
+@public
+def cpp_function(name: str) -> RemoteFunction:
+    """The C++ function that workers registered under this name (``SUNDOG_REMOTE(name)``).
+
+    Numbers, strings, bytes and numpy arrays are read by C++ in place; so is what it returns.
+
+    Args:
+        name: the registered name.
+
+    Raises:
+        TypeError: the name is not a string.
+    """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"cpp_function() takes the name of a C++ function, got {name!r}")
+    return rebuild_cpp(name, {})
 
 
 def remote_function(function: object, options: Mapping[str, object]) -> RemoteFunction:

@@ -9,6 +9,7 @@ from sundog import _core
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
 PROTOCOL = 5
 # A stream with this name in it refers to the driver's own program, which a worker cannot import.
@@ -41,12 +42,11 @@ def dumps(value: object) -> bytes:
     return result
 
 
-def load_function(pickled: bytes, function_id: bytes) -> Callable[..., object]:
+def load_function(pickled: bytes, function_id: bytes) -> Callable[..., Any]:
     """The function of a task, in a worker."""
-    function: Callable[..., object] = pickle.loads(pickled)
+    loaded: object = pickle.loads(pickled)
     # C++ names a function by its module, where the decorated one is.
-    if isinstance(function, _core.Callee):
-        function = function.__wrapped__  # type: ignore[attr-defined]
+    function: Any = loaded.__dict__["__wrapped__"] if isinstance(loaded, _core.Callee) else loaded
     try:
         known_functions[function] = function_id
     except TypeError:
