@@ -75,8 +75,8 @@ def become_the_driver(config: dict[str, object]) -> None:
             complain(f"cannot enter the driver's folder: {error}")
     for line in strings(config, "import_lines"):
         try:
-            exec(line, {"__name__": "sundog._pth"})  # noqa: S102  what site does with them
-        except Exception as error:  # noqa: BLE001
+            exec(line, {"__name__": "sundog._pth"})
+        except Exception as error:
             complain(f"a line of a .pth file failed: {line!r}: {error}")
 
 
@@ -97,7 +97,7 @@ def import_quietly(name: str) -> bool:
     try:
         __import__(name)
         return True
-    except (Exception, SystemExit) as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:
         complain(f"cannot import {name} ahead of time: {type(error).__name__}: {error}")
         return False
 
@@ -239,9 +239,9 @@ class Zygote:
             for step in stage_two:
                 step()
                 self.serve_pending()
-            self.settle(2)
             if thread_count() != 1:
                 self.start_over("a preloaded module started threads")
+            self.settle(2)
         while True:
             self.serve_one()
 
@@ -290,12 +290,12 @@ class Zygote:
                 os.killpg(group, signal.SIGKILL)
             except OSError:
                 pass
-        path = self.config.get("socket")
-        if isinstance(path, str):
-            try:
-                os.unlink(path)
-            except OSError:
-                pass
+        for path in (self.config.get("socket"), self.config_path):
+            if isinstance(path, str):
+                try:
+                    os.unlink(path)
+                except OSError:
+                    pass
         os._exit(0)
 
     def start_over(self, reason: str) -> None:
@@ -309,7 +309,7 @@ class Zygote:
     # ---- forking
 
     def fork(self, request: ForkRequest) -> None:
-        """Forks twice: the daemon becomes the worker's parent, this process has no child to reap."""
+        """Forks twice: the daemon becomes the worker's parent, and nobody is ours to reap."""
         if thread_count() != 1:
             self.send("failed", request.token, "the zygote has more than one thread")
             return
@@ -365,7 +365,7 @@ class Zygote:
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except (Exception, KeyboardInterrupt):  # noqa: BLE001  the last line of a process
+        except (Exception, KeyboardInterrupt):
             import traceback
 
             traceback.print_exc()

@@ -169,6 +169,7 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
   } else if (spawn != nullptr) {
     client->job = spawn->job;
     client->label = spawn->label;
+    client->stage = spawn->stage;
     client->pidfd = std::move(spawn->pidfd);
     connected.spawn_token = spawn->token;
     connected.runtime_env = spawn->runtime_env;
@@ -201,6 +202,7 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
     disconnect(link, model::DeathCause::Kind::kDisconnected, 0, s.error());
     return s;
   }
+  if (link->stage >= kWarmStage) retire_cold_worker(link->job);
   if (is_driver && hello.prestart > 0 && zygote_) {
     queue_event(
         core::Prestart{link->job, model::Language::kPython, hello.runtime_env, hello.prestart});

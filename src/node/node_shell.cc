@@ -97,9 +97,7 @@ Status NodeShell::start() {
               on_forked(token, pid, std::move(pidfd));
             },
             [this](uint64_t token, std::string why) { on_fork_failed(token, std::move(why)); },
-            [this](int stage) {
-              log_.info("zygote warmed up", {{"stage", stage}});
-            }},
+            [this](int stage) { on_stage_done(stage); }},
         &log_);
     if (Status s = zygote_->start(); !s) return s;
   }

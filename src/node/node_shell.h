@@ -41,6 +41,7 @@ constexpr DurationNs kHelloPatience = 10 * kSecond;
 constexpr DurationNs kRetryMin = kMillisecond;  // for clients whose rings are full
 constexpr DurationNs kRetryMax = 100 * kMillisecond;
 constexpr DurationNs kExitPatience = kSecond;  // of a worker whose socket hung up
+constexpr int kWarmStage = 2;  // of the zygote: numpy and what the driver asked for are imported
 constexpr size_t kTimelineChunkBytes = 64 * 1024;
 
 // For the log and for tests.
@@ -81,6 +82,7 @@ class NodeShell {
     os::Fd pidfd;
     os::Fd out, err;
     int socket = -1;  // of its Newcomer
+    int stage = 0;    // of the zygote\'s warm-up when it was forked
     std::shared_ptr<TaskLabel> label;
     std::unique_ptr<loop::FunctionWatcher> end_watcher;
   };
@@ -157,6 +159,9 @@ class NodeShell {
   void end_process(ClientLink* client);
   model::DeathCause::Kind cause_of(const os::ExitInfo& info, const ClientLink& client);
   std::vector<std::string> worker_environment() const;
+  void on_stage_done(int stage);
+  void replace_cold_workers(JobId job);
+  void retire_cold_worker(JobId job);
 
   NodeOptions options_;
   NodeId node_;
@@ -186,6 +191,7 @@ class NodeShell {
   uint32_t next_job_ = 1;
   int drivers_seen_ = 0;
   int64_t oom_kills_ = -1;
+  int zygote_stage_ = 0;
 
   // ---- one turn
   TimeNs now_ = 0;

@@ -2,6 +2,7 @@
 #include "node/node_shell.h"
 
 #include <gtest/gtest.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -139,9 +140,7 @@ class NodeShellTest : public testing::Test {
     driver_->hang_up();
     if (thread_.joinable()) thread_.join();
   }
-  TestClient by_path() {
-    return TestClient(*os::connect_unix(folder_.path("run/test.sock")));
-  }
+  TestClient by_path() { return TestClient(*os::connect_unix(folder_.path("run/test.sock"))); }
 
   TemporaryFolder folder_;
   std::unique_ptr<NodeShell> shell_;

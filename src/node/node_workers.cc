@@ -60,6 +60,7 @@ void NodeShell::on_forked(uint64_t token, uint32_t pid, os::Fd pidfd) {
   }
   Spawn& spawn = it->second;
   spawn.pid = pid;
+  spawn.stage = zygote_stage_;
   spawn.pidfd = std::move(pidfd);
   spawn.end_watcher = std::make_unique<loop::FunctionWatcher>(
       [this, token](const os::Readiness&) { on_spawn_ended(token); });
@@ -113,6 +114,43 @@ void NodeShell::on_process_end(ClientId id) {
     disconnect(client, model::DeathCause::Kind::kDisconnected, 0, "its process ended");
   } else {
     disconnect(client, cause_of(info, *client), info.code, {});
+  }
+}
+
+// ---------------------------------------------------------------- warm and cold workers
+
+// The first workers are forked before numpy is imported, so that they are there at once. Those that
+// have not run anything by then are replaced, one by one, by workers that have it already.
+void NodeShell::on_stage_done(int stage) {
+  log_.info("zygote warmed up", {{"stage", stage}});
+  zygote_stage_ = stage;
+  if (stage < kWarmStage) return;
+  std::vector<JobId> jobs;
+  for (const auto& [job, driver] : drivers_) jobs.push_back(job);
+  for (JobId job : jobs) replace_cold_workers(job);
+}
+
+void NodeShell::replace_cold_workers(JobId job) {
+  uint32_t all = 0;
+  uint32_t cold = 0;
+  for (const auto& client : clients_) {
+    if (!client || client->job != job || !client->is_fork()) continue;
+    ++all;
+    cold += client->label->name.load() == nullptr;
+  }
+  for (const auto& [token, spawn] : spawns_) all += spawn.job == job;
+  if (cold > 0) queue_event(core::Prestart{job, model::Language::kPython, 0, all + cold});
+}
+
+void NodeShell::retire_cold_worker(JobId job) {
+  for (const auto& client : clients_) {
+    if (!client || client->job != job || !client->is_fork() || client->stage >= kWarmStage ||
+        client->state != LinkState::kAttached || client->label->name.load() != nullptr) {
+      continue;
+    }
+    disconnect(client.get(), model::DeathCause::Kind::kKilledByUs, 0,
+               "it never ran anything and was replaced by one that has imported more");
+    return;
   }
 }
 

@@ -59,8 +59,8 @@ TEST(OutputFile, a_line_longer_than_a_batch_comes_in_parts) {
   std::string text;
   OutputFile::Batch batch;
   while (file.read_lines(&batch, 100)) text += batch.text + "|";
-  EXPECT_EQ(text, std::string(100, 'x') + "|" + std::string(100, 'x') + "|" +
-                      std::string(50, 'x') + "\nend|");
+  EXPECT_EQ(text, std::string(100, 'x') + "|" + std::string(100, 'x') + "|" + std::string(50, 'x') +
+                      "\nend|");
 }
 
 TEST(OutputFile, counts_what_is_beyond_its_limit_and_says_so_in_one_line) {

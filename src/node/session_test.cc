@@ -13,7 +13,7 @@ namespace {
 TEST(Session, its_folder_is_ours_alone) {
   TemporaryFolder home;
   Session session = *Session::create(home.path("sessions/a"));
-  struct stat info{};
+  struct stat info {};
   ASSERT_EQ(::stat(session.folder().c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0700u);
   EXPECT_EQ(session.log_path("x"), home.path("sessions/a/logs/x"));
