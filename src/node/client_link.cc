@@ -23,6 +23,8 @@ bool ClientLink::flush() {
     overflow_bytes_ -= w.payload.size();
     overflow_.pop_front();
   }
+  // Its urgency was told while it had to wait; what lands now may end a sleep.
+  if (moved) raise(shm::Urgency::kAnyone);
   return moved;
 }
 
