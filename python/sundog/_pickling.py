@@ -44,9 +44,12 @@ def dumps(value: object) -> bytes:
 
 def load_function(pickled: bytes, function_id: bytes) -> Callable[..., Any]:
     """The function of a task, in a worker."""
-    loaded: object = pickle.loads(pickled)
-    # C++ names a function by its module, where the decorated one is.
-    function: Any = loaded.__dict__["__wrapped__"] if isinstance(loaded, _core.Callee) else loaded
+    function: object = pickle.loads(pickled)
+    if isinstance(function, _core.Callee):
+        # C++ names a function by its module, where the decorated one is.
+        function = function.__dict__["__wrapped__"]
+    if not callable(function):
+        raise TypeError(f"{function!r} is no function and cannot run as a task")
     try:
         known_functions[function] = function_id
     except TypeError:
