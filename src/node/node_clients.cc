@@ -318,6 +318,7 @@ void NodeShell::disconnect(ClientLink* client, model::DeathCause::Kind kind, int
   // In the middle of a decision it is we who end it; then its last words do not count.
   if (!deciding_) read_all(client);
   if (deciding_ || !client->is_fork()) {
+    if (client->is_fork()) output_->worker_ended(client->pid, [](const std::string&) {});
     queue_event(gone, std::move(detail));
     return;
   }

@@ -144,6 +144,7 @@ void OutputLog::on_ended(uint32_t pid, const Tail& tail) {
   auto it = workers_.find(pid);
   if (it != workers_.end()) {
     Worker& worker = it->second;
+    worker.ended = true;
     // A pipe holds at most 1 MB; a grandchild that still writes must not keep us here.
     worker.out->read(kReadsPerEvent);
     worker.err->read(kReadsPerEvent);
@@ -202,7 +203,7 @@ void OutputLog::forward_stream(Stream* stream) {
 
 void OutputLog::drop_if_done(uint32_t pid) {
   auto it = workers_.find(pid);
-  if (it == workers_.end()) return;
+  if (it == workers_.end() || !it->second.ended) return;
   for (Stream* s : {it->second.out.get(), it->second.err.get()}) {
     if (s->open()) return;
     if (s->file() != nullptr && !s->file()->all_read() && !jobs_[s->job()].ended) return;

@@ -63,6 +63,7 @@ class OutputLog {
   class Stream;
   struct Worker {
     std::unique_ptr<Stream> out, err;
+    bool ended = false;  // its last lines were asked for
   };
   struct Job {
     uint64_t in_flight = 0;

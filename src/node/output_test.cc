@@ -150,6 +150,20 @@ TEST_F(OutputLogTest, the_last_lines_of_stderr_are_told_at_the_end) {
   EXPECT_EQ(tail, "Traceback\nKeyError: 3\n");
 }
 
+TEST_F(OutputLogTest, the_last_lines_are_told_even_if_the_pipes_were_closed_before) {
+  Writer w = add(7);
+  write(w.err, "no such device\n");
+  w.out.reset();
+  w.err.reset();
+  until([&] { return !delivered_.empty(); });
+  std::string tail = "not told";
+  log_.mark(JobId{1}, 1);  // behind the hang-ups
+  until([&] { return delivered_.back().is_mark; });
+  log_.worker_ended(7, [&](std::string t) { tail = std::move(t); });
+  until([&] { return tail != "not told"; });
+  EXPECT_EQ(tail, "no such device\n");
+}
+
 TEST_F(OutputLogTest, a_worker_nobody_knows_has_no_last_lines) {
   std::string tail = "not told";
   log_.worker_ended(99, [&](std::string t) { tail = std::move(t); });
