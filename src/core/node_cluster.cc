@@ -120,6 +120,7 @@ void NodeCluster::finish_step() {
     try_settle();
     try_send_done();
     make_room();
+    if (!roomless_.empty()) give_up_without_room();
     if (planner_.units() > 0) refresh_budget();
   }
   TimeNs at = next_heartbeat_;
@@ -189,6 +190,8 @@ void NodeCluster::member_settled(const Member& dead) {
   SUNDOG_PROBE("cluster.member_settled");
   lent_.drop(dead);
   server_.drop(dead);
+  seen_.erase(dead);
+  last_sequence_.erase(dead);
   for (auto at = execs_.begin(); at != execs_.end();) {
     if (at->first.first != dead || !at->second.finished) {
       ++at;
@@ -336,8 +339,7 @@ void NodeCluster::on_message(const Member& from, const model::BorrowSet& m) {
   std::vector<bool> known;
   for (const auto& one : m.held) known.push_back(node_->objects_.find(one.id) != kNoIndex);
   auto changes = lent_.replace(from, m, known);
-  for (const ObjectId& id : changes.taken)
-    count_change(from, id, OwnerBorrows::Outcome::kTaken);
+  for (const ObjectId& id : changes.taken) count_change(from, id, OwnerBorrows::Outcome::kTaken);
   for (const ObjectId& id : changes.released)
     count_change(from, id, OwnerBorrows::Outcome::kReleased);
   for (size_t i = 0; i < m.held.size(); ++i)

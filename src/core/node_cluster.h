@@ -67,7 +67,7 @@ class NodeCluster {
   struct Known {
     model::Member owner;
     Fetch fetch = Fetch::kNone;
-    model::Member keeper;             // nil: unknown, or here
+    model::Member keeper;  // nil: unknown, or here
     uint64_t size = 0;
     model::Format format = model::Format::kInvalid;
     std::vector<uint32_t> contained;  // of a value that is not here; counted once each
@@ -81,6 +81,7 @@ class NodeCluster {
     uint32_t attempt = 0;
     Phase phase = Phase::kPlacing;
     uint64_t request = 0;
+    uint64_t sequence = 0;  // of the submission to `node`
     model::Member node;
     TimeNs sent = 0;
     std::vector<model::Member> refused;
@@ -90,14 +91,19 @@ class NodeCluster {
     uint32_t attempt = 0;
     bool finished = false;
     bool crashed = false;
-    bool abandoned = false;             // its owner is dead
+    bool abandoned = false;  // its owner is dead
     bool sent_once = false;
     std::string reason;
-    std::vector<ObjectId> refs;         // must be confirmed before the owner lets go
-    std::vector<ObjectId> pinned;       // results that lie here
-    std::vector<uint32_t> held;         // refs inside results
+    std::vector<ObjectId> refs;    // must be confirmed before the owner lets go
+    std::vector<ObjectId> pinned;  // results that lie here
+    std::vector<uint32_t> held;    // refs inside results
     model::RemoteDone done;
     TimeNs sent = 0;
+  };
+  // Submissions of one owner, so that a late copy of an old one is known as such.
+  struct Seen {
+    uint64_t closed_below = 0;
+    std::map<uint64_t, bool> answers;  // sequence -> accepted
   };
   struct Want {
     PullClass cls = PullClass::kQueued;
@@ -149,6 +155,7 @@ class NodeCluster {
   void on_place_reply(const model::PlaceReply& m);
   void ask_placement(Run* run);
   void submit_remote(const Run& run);
+  bool is_new_submission(const model::Member& from, const model::RemoteSubmit& m);
   void run_here(const TaskId& id);
   void retry_or_fail(const TaskId& id, const std::string& sentence, model::ErrorKind kind);
   void take_results(const model::Member& from, uint32_t task, const model::RemoteDone& m,
@@ -172,6 +179,7 @@ class NodeCluster {
   void want_progress(const ObjectId& id, bool is_here);
   void perform(const PullPlanner::Out& out);
   void make_room();
+  void give_up_without_room();
   void complete(const ObjectId& id);
   void lose(const ObjectId& id, std::string_view why, model::ErrorKind kind);
   void release_stray_extents();
@@ -189,14 +197,16 @@ class NodeCluster {
   std::map<model::Member, uint32_t> peers_;
   std::map<TaskId, Run> runs_;
   std::map<std::pair<model::Member, TaskId>, Exec> execs_;
+  std::map<model::Member, Seen> seen_;
+  std::map<model::Member, uint64_t> last_sequence_;  // of our submissions to it
   std::map<std::tuple<model::Member, TaskId, uint32_t>, Settling> settling_;
-  std::map<JobId, model::Member> foreign_jobs_;           // -> owner
-  std::map<JobId, std::set<model::Member>> job_peers_;    // nodes that ran tasks of our jobs
-  std::set<std::pair<JobId, model::Member>> ending_jobs_; // JobEnded not acknowledged
-  std::map<ObjectId, std::set<model::Member>> askers_;    // Locate of what is not ready
+  std::map<JobId, model::Member> foreign_jobs_;            // -> owner
+  std::map<JobId, std::set<model::Member>> job_peers_;     // nodes that ran tasks of our jobs
+  std::set<std::pair<JobId, model::Member>> ending_jobs_;  // JobEnded not acknowledged
+  std::map<ObjectId, std::set<model::Member>> askers_;     // Locate of what is not ready
   std::map<uint64_t, Want> wants_;
-  std::map<ObjectId, model::Extent> fetched_;             // room of fetches under way
-  std::set<ObjectId> roomless_;                           // fetches whose room is not made yet
+  std::map<ObjectId, model::Extent> fetched_;  // room of fetches under way
+  std::map<ObjectId, TimeNs> roomless_;  // fetches without room, and since when nothing gives any
   uint64_t last_request_ = 0;
   uint64_t last_unit_ = 0;
   uint64_t heartbeats_ = 0;

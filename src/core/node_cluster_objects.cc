@@ -191,7 +191,7 @@ void NodeCluster::refresh_budget() {
 }
 
 void NodeCluster::perform(const PullPlanner::Out& out) {
-  for (const ObjectId& id : out.started) roomless_.insert(id);
+  for (const ObjectId& id : out.started) roomless_[id] = kNever;
   make_room();
   release_stray_extents();
   for (const auto& one : out.sends)
@@ -204,8 +204,8 @@ void NodeCluster::perform(const PullPlanner::Out& out) {
 // Room for what is being fetched. A fetch without room stores nothing and is asked for again.
 void NodeCluster::make_room() {
   for (auto at = roomless_.begin(); at != roomless_.end();) {
-    auto known = known_.find(*at);
-    if (!planner_.is_fetching(*at) || known == known_.end()) {
+    auto known = known_.find(at->first);
+    if (!planner_.is_fetching(at->first) || known == known_.end()) {
       at = roomless_.erase(at);
       continue;
     }
@@ -216,9 +216,29 @@ void NodeCluster::make_room() {
       continue;
     }
     model::Extent extent{0, 0, *offset, known->second.size};
-    fetched_[*at] = extent;
+    fetched_[at->first] = extent;
     effects_.emplace_back(FetchStarted{extent});
     at = roomless_.erase(at);
+  }
+}
+
+// Like a put: a fetch waits while something that runs may release bytes, and fails when nothing
+// will.
+void NodeCluster::give_up_without_room() {
+  bool hope = node_->something_may_release(ClientId{});
+  std::vector<ObjectId> given_up;
+  for (auto& [id, since] : roomless_) {
+    if (hope)
+      since = kNever;
+    else if (since == kNever)
+      since = node_->now_;
+    else if (node_->now_ - since >= StoreAdmission::kUnpinGrace)
+      given_up.push_back(id);
+  }
+  for (const ObjectId& id : given_up) {
+    SUNDOG_PROBE("cluster.fetch_refused");
+    lose(id, "the object store is full and nothing that runs will release bytes",
+         ErrorKind::kStoreFull);
   }
 }
 
@@ -232,7 +252,12 @@ void NodeCluster::release_stray_extents() {
     model::Extent whole = at->second;
     whole.size = node_->objects_.allocator().size_at(whole.offset);
     node_->objects_.allocator().release(whole.offset);
-    node_->effects_->emplace_back(ExtentFreed{whole});
+    // If the shell has not heard of the fetch yet, it need not hear of it at all.
+    auto told = std::erase_if(effects_, [&](const PeerEffect& e) {
+      const auto* started = std::get_if<FetchStarted>(&e);
+      return started != nullptr && started->extent.offset == whole.offset;
+    });
+    if (told == 0) node_->effects_->emplace_back(ExtentFreed{whole});
     at = fetched_.erase(at);
   }
 }

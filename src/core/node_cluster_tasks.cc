@@ -22,20 +22,22 @@ using model::Member;
 // ---------------------------------------------------------------- the owner's side
 
 bool NodeCluster::offload(uint32_t index) {
-  if (ended_ || !members_.joined()) return false;
+  if (ended_) return false;
   TaskRecord& t = node_->tasks_[index];
   if (t.foreign) return false;  // who took it in said that it fits
   uint32_t shape = node_->tasks_.tmpl_of(t).shape;
   bool must = !node_->scheduler_.feasible(shape);
   bool spill = node_->scheduler_.ready().total() >= config_.spill_queue;
-  if (!must && (!spill || members_.view().live.size() < 2)) return false;
+  bool others = members_.joined() && members_.view().live.size() > 1;
+  if (!must && !(spill && others)) return false;
   if (!must) SUNDOG_PROBE("cluster.spilled_by_load");
   t.state = TaskState::kRemote;
   Run& run = runs_[t.id];
   run = Run{};
   run.task = index;
   run.attempt = t.attempt;
-  ask_placement(&run);
+  run.sent = node_->now_;
+  if (members_.joined()) ask_placement(&run);  // else the timer does
   return true;
 }
 
@@ -81,6 +83,7 @@ void NodeCluster::on_place_reply(const model::PlaceReply& m) {
   if (!members_.is_live(m.node)) return;
   run.phase = Phase::kSubmitted;
   run.node = m.node;
+  run.sequence = ++last_sequence_[m.node];
   run.sent = node_->now_;
   job_peers_[id.job()].insert(m.node);
   submit_remote(run);
@@ -97,6 +100,11 @@ void NodeCluster::submit_remote(const Run& run) {
   const TaskRecord& t = node_->tasks_[run.task];
   const TaskTemplate& tmpl = node_->tasks_.tmpl_of(t);
   model::RemoteSubmit m;
+  m.sequence = run.sequence;
+  m.closed_below = run.sequence;
+  for (const auto& [id, other] : runs_)
+    if (other.phase != Phase::kPlacing && other.node == run.node)
+      m.closed_below = std::min(m.closed_below, other.sequence);
   m.task = t.id;
   m.attempt = t.attempt;
   m.parent = t.parent;
@@ -179,7 +187,8 @@ void NodeCluster::on_message(const Member& from, const model::RemoteDone& m) {
     const ObjectRecord& o = node_->objects_[object];
     auto known = known_.find(o.id);
     if (o.ready || (known != known_.end() && !known->second.keeper.is_nil())) continue;
-    return node_->fail_task(index, ErrorKind::kWorkerCrashed, "it ended without all of its results");
+    return node_->fail_task(index, ErrorKind::kWorkerCrashed,
+                            "it ended without all of its results");
   }
   t.state = TaskState::kOffered;  // not kRemote: its run is settled already
   node_->finish_task(index);
@@ -231,7 +240,8 @@ void NodeCluster::answer_stale_done(const Member& from, const model::RemoteDone&
   model::DoneHeld answer{m.task, m.attempt, {}};
   for (const auto& value : m.results) {
     ObjectId id{m.task, value.index};
-    if (uint64_t version = borrowed_.version_of({id, from})) answer.kept.push_back({id, version, true});
+    if (uint64_t version = borrowed_.version_of({id, from}))
+      answer.kept.push_back({id, version, true});
   }
   send(from, std::move(answer));
 }
@@ -252,13 +262,30 @@ void NodeCluster::try_settle() {
 
 // ---------------------------------------------------------------- the executor's side
 
+// Answers copies of what was answered before. False: nothing more is to be done.
+bool NodeCluster::is_new_submission(const Member& from, const model::RemoteSubmit& m) {
+  Seen& seen = seen_[from];
+  seen.closed_below = std::max(seen.closed_below, m.closed_below);
+  seen.answers.erase(seen.answers.begin(), seen.answers.lower_bound(seen.closed_below));
+  if (m.sequence < seen.closed_below) {
+    SUNDOG_PROBE("cluster.submit_came_after_its_end");
+    return false;
+  }
+  auto answered = seen.answers.find(m.sequence);
+  if (answered == seen.answers.end()) return true;
+  SUNDOG_PROBE("cluster.submit_came_twice");
+  if (answered->second) {
+    send(from, model::Accepted{m.task, m.attempt});
+  } else {
+    send(from, model::RefusedTask{m.task, m.attempt, "no room now"});
+  }
+  return false;
+}
+
 void NodeCluster::on_message(const Member& from, const model::RemoteSubmit& m) {
+  if (!is_new_submission(from, m)) return;
   std::pair key{from, m.task};
   auto found = execs_.find(key);
-  if (found != execs_.end() && found->second.attempt >= m.attempt) {
-    SUNDOG_PROBE("cluster.submit_came_twice");
-    return send(from, model::Accepted{m.task, m.attempt});
-  }
   if (found != execs_.end() && found->second.finished) {
     // The owner has the end of that attempt, or it would not begin another.
     SUNDOG_PROBE("cluster.next_attempt_before_done_held");
@@ -269,8 +296,11 @@ void NodeCluster::on_message(const Member& from, const model::RemoteSubmit& m) {
   for (const auto& a : m.resources) needs.set(node_->names_.intern(a.name), a.amount);
   bool full = node_->scheduler_.ready().total() >= config_.spill_queue;
   if (found != execs_.end() || full || !node_->scheduler_.total().covers(needs) ||
-      node_->tasks_.find(m.task) != kNoIndex)
+      node_->tasks_.find(m.task) != kNoIndex) {
+    seen_[from].answers[m.sequence] = false;
     return send(from, model::RefusedTask{m.task, m.attempt, "no room now"});
+  }
+  seen_[from].answers[m.sequence] = true;
   Exec& exec = execs_[key];
   exec.attempt = m.attempt;
   foreign_jobs_.try_emplace(m.task.job(), from);
@@ -308,8 +338,8 @@ uint32_t NodeCluster::create_foreign(const Member& from, const model::RemoteSubm
   std::vector<ObjectId> refs, contained;
   for (const auto& ref : m.refs) refs.push_back(ref.id);
   for (const auto& ref : m.contained) contained.push_back(ref.id);
-  model::Submit submit{m.task, m.parent, m.parent_attempt, 0, m.num_results,
-                       refs,   contained, as_bytes(m.arguments)};
+  model::Submit submit{m.task,        m.parent, m.parent_attempt, 0,
+                       m.num_results, refs,     contained,        as_bytes(m.arguments)};
   uint32_t index = node_->tasks_.create(submit);
   TaskRecord& t = node_->tasks_[index];
   t.tmpl = node_->tasks_.intern_template(std::move(tmpl));
@@ -431,8 +461,8 @@ void NodeCluster::forget_exec(const Member& owner, const TaskId& task,
   for (const ObjectId& id : exec.pinned) {
     auto kept = std::find_if(answer.kept.begin(), answer.kept.end(),
                              [&](const model::BorrowUpdate& k) { return k.id == id; });
-    bool stays = kept != answer.kept.end() &&
-                 lent_.update(owner, id, kept->version, true, true) == OwnerBorrows::Outcome::kTaken;
+    bool stays = kept != answer.kept.end() && lent_.update(owner, id, kept->version, true, true) ==
+                                                  OwnerBorrows::Outcome::kTaken;
     uint32_t object = node_->objects_.find(id);
     if (!stays && object != kNoIndex) node_->objects_.unpin(object, peer(owner), 1);
   }

@@ -67,12 +67,13 @@ void NodeCore::finish_step() {
   settle_objects();
   if (cluster_) {
     // What is freed here may let go of refs and tasks elsewhere, and that of others here.
-    for (auto ids = objects_.take_unreferenced(); !ids.empty();
-         ids = objects_.take_unreferenced()) {
+    for (;;) {
+      auto ids = objects_.take_unreferenced();
       for (const ObjectId& id : ids) cluster_->unreferenced(id);
+      if (ids.empty()) cluster_->finish_step();
+      if (ids.empty() && arguments_there_.empty()) break;
       settle_objects();
     }
-    cluster_->finish_step();
   }
   for (const model::Extent& extent : freed_) effects_->push_back(ExtentFreed{extent});
   freed_.clear();

@@ -118,6 +118,10 @@ struct RemoteValue {
 // owner -> executor: the whole spec. The references in it are held by the owner's task until the
 // executor's end of the task says that what it still holds is confirmed.
 struct RemoteSubmit {
+  // Of the owner's submissions to this executor, 1, 2, …; none below `closed_below` is wanted any
+  // more. So a copy that comes after everything is over is told from a new submission.
+  uint64_t sequence = 0;
+  uint64_t closed_below = 0;
   TaskId task;
   uint32_t attempt = 0;
   TaskId parent;
@@ -202,7 +206,7 @@ struct Located {
   Format format = Format::kInvalid;
   uint64_t size = 0;  // bytes
   std::string bytes;
-  Member holder;      // nil: inline
+  Member holder;  // nil: inline
   std::vector<GlobalRef> contained;
 };
 

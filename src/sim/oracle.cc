@@ -39,8 +39,9 @@ void Oracle::started(const TaskId& id, uint32_t attempt, uint32_t node) {
   if (t == nullptr) return fail("task " + id.hex() + " runs and nobody submitted it");
   std::string name = "task " + id.hex() + " attempt " + std::to_string(attempt);
   if (!t->started.insert(attempt).second) fail(name + " started twice");
-  if (t->running) fail(name + " started while another attempt runs");
-  if (t->finished && !ended_jobs_.contains(id.job()))
+  bool excused = excused_.contains(id);
+  if (t->running && !excused) fail(name + " started while another attempt runs");
+  if (t->finished && !excused && !ended_jobs_.contains(id.job()))
     fail(name + " started after the task's end was published");
   if (t->max_retries >= 0 && t->started.size() > static_cast<size_t>(t->max_retries) + 1)
     fail(name + ": more attempts than max_retries allows");
@@ -62,6 +63,7 @@ void Oracle::crashed(const TaskId& id, uint32_t) {
 }
 
 void Oracle::node_died(uint32_t node) {
+  ++node_deaths_;
   for (auto& [id, t] : tasks_) {
     if (t.owner != node && !t.ran_on.contains(node)) continue;
     excuse(id, "its node died");
@@ -77,7 +79,9 @@ bool Oracle::may_fail(const ObjectId& id) const {
   if (found == tasks_.end() || id.is_put()) return false;
   const TaskFacts& t = found->second;
   if (t.raised) return true;
-  if (t.max_retries >= 0 && t.crashes > static_cast<uint32_t>(t.max_retries)) return true;
+  // An attempt that was with a node when it died counts, whether or not it had begun.
+  uint32_t failures = t.crashes + node_deaths_;
+  if (t.max_retries >= 0 && failures > static_cast<uint32_t>(t.max_retries)) return true;
   for (const ObjectId& argument : t.arguments)
     if (may_fail(argument)) return true;
   return false;
@@ -96,6 +100,7 @@ void Oracle::check_value(const ObjectId& id, uint64_t content) {
 
 void Oracle::check_error(const ObjectId& id, std::string_view text) {
   if (may_fail(id)) return;
+  if (text.find("store is full") != std::string_view::npos) return excuse(id.task, "store full");
   std::string facts;
   if (const TaskFacts* t = task(id.task))
     facts = " (" + std::to_string(t->started.size()) + " attempts, " + std::to_string(t->crashes) +

@@ -33,7 +33,7 @@ struct TaskFacts {
   uint64_t seed = 0;
   uint32_t num_results = 1;
   int32_t max_retries = 0;
-  int64_t cpu = 0, gpu = 0;  // 1/10000
+  int64_t cpu = 0, gpu = 0;   // 1/10000
   uint32_t owner = 0;         // node
   std::set<uint32_t> ran_on;  // nodes
   std::vector<ObjectId> arguments;
@@ -83,6 +83,7 @@ class Oracle {
   std::map<TaskId, std::string> excused_;
   std::set<JobId> ended_jobs_;
   std::map<TaskId, uint32_t> put_on_;
+  uint32_t node_deaths_ = 0;
   std::vector<Written> written_;
   std::vector<std::string> failures_;
 };

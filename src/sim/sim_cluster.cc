@@ -92,7 +92,10 @@ SimResult SimCluster::run() {
     for (int i = 0; i < 3; ++i) {
       world_.queue.after(world_.delay(0, kSecond), [this] {
         auto node = static_cast<uint32_t>(world_.random.below(nodes_.size()));
-        network_->partition(node, world_.delay(10 * kMillisecond, 500 * kMillisecond));
+        bool beyond_lease = world_.random.one_in(3);
+        if (beyond_lease) world_.oracle.node_died(node);
+        DurationNs least = beyond_lease ? SimNetwork::kLease : 10 * kMillisecond;
+        network_->partition(node, world_.delay(least, least + 500 * kMillisecond));
       });
     }
   }

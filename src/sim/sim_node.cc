@@ -274,7 +274,9 @@ void SimNode::on_effect(const core::SpawnWorker& e) {
   world_->note("spawn", &e.token, 8);
   TimeNs when = now() + world_->delay(200 * kMicrosecond, 5 * kMillisecond);
   uint32_t one_in = world_->config.spawn_fails_one_in;
-  bool fails = one_in != 0 && world_->random.one_in(one_in);
+  // Fewer in a row than the core takes for hopeless.
+  bool fails = one_in != 0 && failed_starts_ < 2 && world_->random.one_in(one_in);
+  failed_starts_ = fails ? failed_starts_ + 1 : 0;
   at(when, [this, e, fails] {
     if (fails) return step(core::SpawnFailed{e.token, "the simulator said so"});
     core::ClientConnected who;

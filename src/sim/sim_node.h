@@ -95,6 +95,7 @@ class SimNode {
   SimNetwork* network_;
   uint32_t cpus_, gpus_;
   uint64_t life_ = 0;
+  uint32_t failed_starts_ = 0;  // in a row
   bool retired_ = false;
   std::unique_ptr<core::NodeCore> core_;
   Random core_random_;
@@ -108,7 +109,8 @@ class SimNode {
   std::map<uint64_t, Lent> extents_;
   uint64_t timer_number_ = 0;
   uint64_t peer_timer_number_ = 0;
-  std::vector<std::unique_ptr<SimProcess>> graveyard_;  // of earlier lives; their timers still run out
+  std::vector<std::unique_ptr<SimProcess>>
+      graveyard_;  // of earlier lives; their timers still run out
   uint32_t last_pid_ = 100;
   std::vector<std::byte> encode_buffer_;
   wire::DecodeScratch scratch_;
