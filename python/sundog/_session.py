@@ -203,11 +203,12 @@ def entry_point() -> str:
 def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     """Starts a daemon and a session; ``explain`` says how the defaults came about."""
     plan = Plan(options)
+    daemon = _paths.daemon()
     name, folder, socket = _paths.new_session()
     write_zygote_config(folder, socket, plan.preload)
     prestart = min(max(1, int(plan.cpus.value)), PRESTART_MAX)
     session = _core.connect(
-        _paths.daemon(), plan.arguments(name, folder, socket), prestart, entry_point(), ""
+        daemon, plan.arguments(name, folder, socket), prestart, entry_point(), ""
     )
     opened(options.get("log_to_driver") is not False)
     text = f"session {session.name}: {plan.describe()}"

@@ -204,6 +204,8 @@ PyObject* put(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwna
   }
   Session* session = need_session();
   if (session == nullptr) return nullptr;
+  // Another thread may shut the session down while this one waits for room.
+  Object kept = borrow(reinterpret_cast<PyObject*>(session));
   Outgoing outgoing;
   if (!outgoing.take(value)) {
     PyObject *type = nullptr, *cause = nullptr, *traceback = nullptr;

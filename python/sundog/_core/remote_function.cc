@@ -194,7 +194,10 @@ PyObject* callee_remote(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
   // Wrong calls are told before anything is started.
   if (!check_signature(self, args, nargs, kwnames)) return nullptr;
   Session* session = need_session();
-  if (session == nullptr || !prepare(self, session)) return nullptr;
+  if (session == nullptr) return nullptr;
+  // Another thread may shut the session down while this one waits for room.
+  Object kept = borrow(reinterpret_cast<PyObject*>(session));
+  if (!prepare(self, session)) return nullptr;
   const Callee* callee = callee_of(self);
   ScratchLease scratch;
   if (!encode_arguments(self, session, scratch.get(), args, nargs, kwnames)) return nullptr;
