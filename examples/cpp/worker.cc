@@ -19,13 +19,13 @@ std::vector<double> scaled(const sundog::TensorView& tensor, double factor) {
 }
 SUNDOG_REMOTE(scaled);
 
-// A task that submits tasks.
-int64_t fibonacci(sundog::Session& session, int64_t n) {
-  if (n < 2) return n;
-  auto left = session.task<int64_t>("fibonacci").remote(n - 1);
-  auto right = session.task<int64_t>("fibonacci").remote(n - 2);
-  return session.get(left) + session.get(right);
+// A task that submits tasks. While it waits it holds its process: have one more worker than tasks
+// that wait at the same time.
+int64_t sum_to(sundog::Session& session, int64_t n) {
+  auto sum = session.put(int64_t{0});
+  for (int64_t i = 1; i <= n; ++i) sum = session.task<int64_t>("add").remote(sum, i);
+  return session.get(sum);
 }
-SUNDOG_REMOTE(fibonacci);
+SUNDOG_REMOTE(sum_to);
 
 int main(int argc, char** argv) { return sundog::worker_main(argc, argv); }

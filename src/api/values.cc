@@ -22,7 +22,7 @@ T scalar(Bytes bytes) {
 [[noreturn]] void throw_task_error(Bytes bytes) {
   auto parsed = wire::parse_task_error(bytes);
   if (!parsed) throw Error("a task failed, and its error cannot be read: " + parsed.error());
-  std::string what = std::string(parsed->task_name) + " (task " + parsed->task.hex().substr(0, 8) +
+  std::string what = std::string(parsed->task_name) + " (task " + parsed->task.hex().substr(8, 8) +
                      ", pid " + std::to_string(parsed->pid) + ") raised " +
                      std::string(parsed->exception_type) + ": " + std::string(parsed->message);
   throw TaskError(what, std::string(parsed->exception_type), std::string(parsed->message),

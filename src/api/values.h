@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "client/entry.h"
+#include "client/views.h"
 #include "model/limits.h"
 #include "sundog/value.h"
 
