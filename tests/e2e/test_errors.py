@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import run_program
 
 import sundog
 
@@ -155,6 +156,34 @@ def test_task_can_catch_what_another_task_raised(session: None) -> None:
         return ""
 
     assert sundog.get(careful.remote()) == "ZeroDivisionError"
+
+
+def test_classes_of_the_main_program_keep_their_identity(tmp_path: Path) -> None:
+    program = """
+        import sundog
+
+        class Own(Exception): ...
+
+        class Point:
+            def __init__(self, x):
+                self.x = x
+
+        @sundog.remote
+        def fail():
+            raise Own("mine")
+
+        @sundog.remote
+        def back(value):
+            return value
+
+        try:
+            sundog.get(fail.remote())
+        except Own as error:
+            print(type(error.cause) is Own, error)
+        print(type(sundog.get(back.remote(Point(3)))) is Point)
+        print(sundog.get(back.remote(Point)) is Point)
+    """
+    assert run_program(program, tmp_path).stdout == "True mine\nTrue\nTrue\n"
 
 
 def test_cause_of_the_exception_is_kept(session: None) -> None:

@@ -1,5 +1,8 @@
 #include "worker_loop.h"
 
+#include <sys/prctl.h>
+
+#include <csignal>
 #include <ctime>
 #include <utility>
 #include <vector>
@@ -307,6 +310,11 @@ PyObject* run_worker(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+PyObject* die_with_parent(PyObject*, PyObject*) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return PyErr_SetFromErrno(PyExc_OSError);
+  Py_RETURN_NONE;
+}
+
 PyObject* current_task(PyObject*, PyObject*) {
   if (running == nullptr) Py_RETURN_NONE;
   Object task = text(running->task.hex()), name = text(running->name);
@@ -316,6 +324,8 @@ PyObject* current_task(PyObject*, PyObject*) {
 PyMethodDef functions[] = {
     {"run_worker", run_worker, METH_VARARGS,
      "run_worker(control_fd, job, runtime_env, token)\n--\n\nRuns tasks until told to stop."},
+    {"die_with_parent", die_with_parent, METH_NOARGS,
+     "die_with_parent()\n--\n\nAsks the kernel to kill this process when its parent ends."},
     {"current_task", current_task, METH_NOARGS,
      "current_task()\n--\n\n(task id in hex, name, attempt) of the running task, or None."},
     {nullptr, nullptr, 0, nullptr}};
