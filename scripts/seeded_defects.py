@@ -126,7 +126,8 @@ def main() -> int:
     escaped = 0
     good, text = build(build_dir)
     if not good:
-        sys.exit(f"the tree does not build without any defect:\n{text[-2000:]}")
+        errors = [line for line in text.splitlines() if ": error:" in line] or [text[-500:]]
+        sys.exit("the tree does not build without any defect:\n" + "\n".join(errors[:5]))
     clean = caught_by(build_dir)
     if clean is not None:
         sys.exit(f"the tests fail without any defect: {clean}")

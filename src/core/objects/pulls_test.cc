@@ -214,8 +214,10 @@ class Transfer {
     uint64_t h = flight.holder;
     PullPlanner::Out out;
     if (auto* request = std::get_if<PullRequest>(&flight.message)) {
-      PullChunk chunk{request->id, request->offset, 0, sizes_[request->id.index], false, {}, {}, {},
-                      {}};
+      PullChunk chunk;
+      chunk.id = request->id;
+      chunk.offset = request->offset;
+      chunk.total = sizes_[request->id.index];
       if (!has_.contains({h, request->id.index})) {
         chunk.missing = true;
       } else {
