@@ -45,6 +45,7 @@ struct ClientLink {
   std::string killed_because;  // we ended it
   int stage = 0;               // of the zygote's warm-up when it was forked
 
+  os::Fd channel_memory;  // until the Welcome was sent
   shm::Channel channel;
   shm::RingReader reader;
   shm::RingWriter writer;

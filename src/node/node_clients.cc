@@ -129,6 +129,17 @@ Result<std::unique_ptr<ClientLink>> NodeShell::make_link(const wire::Hello& hell
   return client;
 }
 
+// The fork said Hello: what was kept for it becomes its client's.
+void NodeShell::adopt_fork(ClientLink* client, Spawn* spawn) {
+  client->job = spawn->job;
+  client->label = spawn->label;
+  client->stage = spawn->stage;
+  client->pidfd = std::move(spawn->pidfd);
+  loop_->unwatch(client->pidfd.get());
+  output_->add_worker(spawn->pid, spawn->job, std::move(spawn->out), std::move(spawn->err),
+                      spawn->label);
+}
+
 Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
   auto refused = [&](std::string reason) -> Status {
     net::send_control(newcomer.socket.get(), net::make_goodbye(reason)).ok();
@@ -167,20 +178,12 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
     drivers_[client->job] = client->id;
     ++drivers_seen_;
   } else if (spawn != nullptr) {
-    client->job = spawn->job;
-    client->label = spawn->label;
-    client->stage = spawn->stage;
-    client->pidfd = std::move(spawn->pidfd);
     connected.spawn_token = spawn->token;
     connected.runtime_env = spawn->runtime_env;
-    loop_->unwatch(client->pidfd.get());
-    output_->add_worker(spawn->pid, spawn->job, std::move(spawn->out), std::move(spawn->err),
-                        spawn->label);
+    adopt_fork(client.get(), spawn);
     spawns_.erase(newcomer.spawn_token);
   }
-  int fds[] = {memory.get(), doorbell_memory_.get(), bell_.get(), client->eventfd.get(),
-               arena_->read_only()};
-  Status welcomed = net::send_control(client->control.get(), make_welcome(*client), fds);
+  client->channel_memory = std::move(memory);
   connected.client = client->id;
   connected.role = client->role;
   connected.language = client->language;
@@ -194,20 +197,40 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
   ClientLink* link = client.get();
   clients_[index] = std::move(client);
   queue_event(connected);
-  if (!welcomed) {
-    disconnect(link, model::DeathCause::Kind::kDisconnected, 0, welcomed.error());
-    return welcomed;
-  }
   if (Status s = watch_client(link); !s) {
     disconnect(link, model::DeathCause::Kind::kDisconnected, 0, s.error());
     return s;
   }
-  if (link->stage >= kWarmStage) retire_cold_worker(link->job);
   if (is_driver && hello.prestart > 0 && zygote_) {
     queue_event(
         core::Prestart{link->job, model::Language::kPython, hello.runtime_env, hello.prestart});
+    // Its first tasks would only wait for the workers: they start while init() is still running.
+    loop_->at(os::now() + kWelcomePatience, [this, id = link->id] { welcome(id); });
+    return ok_status();
   }
+  JobId job = link->job;
+  bool is_warm = link->stage >= kWarmStage;
+  welcome(link->id);  // may end the link
+  if (spawn != nullptr) welcome_driver_if_ready(job);
+  if (is_warm) retire_cold_worker(job);
   return ok_status();
+}
+
+void NodeShell::welcome(ClientId id) {
+  ClientLink* client = link(id);
+  if (client == nullptr || !client->channel_memory) return;
+  int fds[] = {client->channel_memory.get(), doorbell_memory_.get(), bell_.get(),
+               client->eventfd.get(), arena_->read_only()};
+  Status sent = net::send_control(client->control.get(), make_welcome(*client), fds);
+  client->channel_memory.reset();
+  if (!sent) disconnect(client, model::DeathCause::Kind::kDisconnected, 0, sent.error());
+}
+
+void NodeShell::welcome_driver_if_ready(JobId job) {
+  for (const auto& [token, spawn] : spawns_) {
+    if (spawn.job == job) return;
+  }
+  if (ClientLink* driver = driver_of(job)) welcome(driver->id);
 }
 
 wire::Welcome NodeShell::make_welcome(const ClientLink& client) const {

@@ -40,7 +40,8 @@ constexpr DurationNs kLongTurn = 5 * kMillisecond;
 constexpr DurationNs kHelloPatience = 10 * kSecond;
 constexpr DurationNs kRetryMin = kMillisecond;  // for clients whose rings are full
 constexpr DurationNs kRetryMax = 100 * kMillisecond;
-constexpr DurationNs kExitPatience = kSecond;  // of a worker whose socket hung up
+constexpr DurationNs kWelcomePatience = 60 * kMillisecond;  // of a driver, for its first workers
+constexpr DurationNs kExitPatience = kSecond;               // of a worker whose socket hung up
 constexpr int kWarmStage = 2;  // of the zygote: numpy and what the driver asked for are imported
 constexpr size_t kTimelineChunkBytes = 64 * 1024;
 
@@ -139,6 +140,9 @@ class NodeShell {
   Status attach(Newcomer newcomer, const wire::Hello& hello);
   Result<std::unique_ptr<ClientLink>> make_link(const wire::Hello& hello);
   wire::Welcome make_welcome(const ClientLink& client) const;
+  void adopt_fork(ClientLink* client, Spawn* spawn);
+  void welcome(ClientId id);
+  void welcome_driver_if_ready(JobId job);
   Status watch_client(ClientLink* client);
   void on_control(ClientId id, const os::Readiness& readiness);
   void on_want_writable(ClientLink* client, const wire::WantWritable& want);

@@ -73,8 +73,10 @@ void NodeShell::on_fork_failed(uint64_t token, std::string reason) {
   log_.warning("a worker could not be forked", {{"why", reason}});
   if (it->second.pidfd) loop_->unwatch(it->second.pidfd.get());
   drop_newcomer(it->second.socket);
+  JobId job = it->second.job;
   spawns_.erase(it);
   queue_event(core::SpawnFailed{token, {}}, std::move(reason));
+  welcome_driver_if_ready(job);
 }
 
 // It ended before it said Hello.
