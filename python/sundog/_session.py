@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 
@@ -96,7 +97,7 @@ class Plan:
             "--store-bytes", str(int(self.store.value)),
             "--python", sys.executable,
             "--zygote", os.path.join(_paths.package_folder(), "_zygote.py"),
-            "--zygote-config", os.path.join(folder, "zygote.json"),
+            "--zygote-config", os.path.join(folder, "zygote.config"),
         ]  # fmt: skip
         for resource, amount in self.resources.items():
             flags += ["--resource", f"{resource}={amount / UNIT:g}"]
@@ -132,22 +133,10 @@ def write_zygote_config(folder: str, socket: str, preload: Iterable[str]) -> Non
         "preload": list(preload),
         "socket": socket,
     }
-    with open(os.path.join(folder, "zygote.json"), "w", encoding="utf-8") as file:
-        file.write(to_json(config))
+    import marshal  # built in: the module json costs 10 ms, and the daemon waits for this file
 
-
-def to_json(value: object) -> str:
-    """JSON of plain values. The module json costs 10 ms, and the daemon waits for this file."""
-    from _json import encode_basestring_ascii
-
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict):
-        items = (f"{to_json(key)}:{to_json(item)}" for key, item in value.items())
-        return "{" + ",".join(items) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(to_json(item) for item in value) + "]"
-    return encode_basestring_ascii(str(value))
+    with open(os.path.join(folder, "zygote.config"), "wb") as file:
+        marshal.dump(config, file)
 
 
 def pth_import_lines(path: Iterable[str]) -> list[str]:
@@ -207,6 +196,8 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     name, folder, socket = _paths.new_session()
     write_zygote_config(folder, socket, plan.preload)
     prestart = min(max(1, int(plan.cpus.value)), PRESTART_MAX)
+    # The first call of a remote function needs it; the daemon's start leaves us idle meanwhile.
+    _thread.start_new_thread(__import__, ("cloudpickle",))
     session = _core.connect(
         daemon, plan.arguments(name, folder, socket), prestart, entry_point(), ""
     )

@@ -1,6 +1,6 @@
 """The zygote: a warm, single-threaded interpreter that forks workers in a millisecond or two.
 
-Started by the daemon as ``python -S -E _zygote.py CONFIG.json`` with a SOCK_SEQPACKET socket as
+Started by the daemon as ``python -S -E _zygote.py CONFIG`` with a SOCK_SEQPACKET socket as
 descriptor 3 (docs/design/0001-walls.md gives the packets). It never talks to a driver, never runs
 user code but the modules that ``preload`` names, and never starts a thread. When the daemon is
 gone it kills the process groups it forked, unlinks the session's socket and exits.
@@ -9,7 +9,6 @@ Only modules that cost next to nothing are imported at the top: the first worker
 """
 
 import _socket
-import ctypes
 import functools
 import gc
 import os
@@ -39,10 +38,10 @@ def load_config(path: str) -> dict[str, object]:
     ``dont_write_bytecode``, ``import_lines`` (what ``.pth`` files run), ``numpy`` (the driver has
     it), ``preload`` (module names), ``modules`` (stage 1, in place of ours), ``socket`` (path).
     """
-    import json
+    import marshal  # built in: json would cost the first worker six milliseconds
 
-    with open(path, encoding="utf-8") as file:
-        config = json.load(file)
+    with open(path, "rb") as file:
+        config = marshal.load(file)
     if not isinstance(config, dict):
         raise TypeError(f"the zygote's configuration {path} is not a JSON object")
     return config
@@ -157,12 +156,6 @@ def wait_until_reparented(intermediate: int, daemon: int) -> bool:
     return os.getppid() == daemon
 
 
-def die_with_parent() -> None:
-    """Asks the kernel for SIGKILL when the daemon ends."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
-
-
 class ForkRequest:
     """One ``fork`` packet: what the worker serves, and the descriptors it gets."""
 
@@ -256,7 +249,8 @@ class Zygote:
 
     def settle(self, stage: int) -> None:
         """Moves what was imported out of the collector's sight and tells the daemon."""
-        gc.collect()
+        if stage > 1:
+            gc.collect()  # the first workers do not wait for it: little garbage, many objects
         gc.freeze()
         self.send("stage", stage)
 
@@ -352,10 +346,12 @@ class Zygote:
         """Turns this process into a worker; never returns."""
         code = 1
         try:
+            from sundog import _core
+
             os.setsid()
             if not wait_until_reparented(intermediate, self.daemon):
                 os._exit(1)
-            die_with_parent()
+            _core.die_with_parent()
             if os.getppid() != self.daemon:
                 os._exit(1)
             self.prepare_worker(request)

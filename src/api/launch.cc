@@ -140,7 +140,7 @@ LaunchPlan plan_session(const InitOptions& options) {
     PythonFiles files = describe_python(options.python, folder, plan.socket);
     add("--python", files.executable);
     add("--zygote", files.zygote);
-    add("--zygote-config", folder / "zygote.json");
+    add("--zygote-config", folder / "zygote.config");
     if (daemon.empty()) daemon = files.daemon;
   }
   plan.config.daemon_path = daemon.empty() ? find_daemon() : daemon;

@@ -2,7 +2,7 @@
 
 import array
 import contextlib
-import json
+import marshal
 import os
 import select
 import signal
@@ -73,11 +73,13 @@ class Daemon:
         package.mkdir()
         (package / "__init__.py").write_text("")
         (package / "_worker.py").write_text(WORKER)
+        for extension in ZYGOTE.parent.glob("_core.*.so"):
+            (package / extension.name).symlink_to(extension)
         self.socket_path = folder / "session.sock"
         self.socket_path.write_text("")
         settings = {"sys_path": [str(folder), *sys.path], "socket": str(self.socket_path)}
-        path = folder / "config.json"
-        path.write_text(json.dumps(settings | config))
+        path = folder / "zygote.config"
+        path.write_bytes(marshal.dumps(settings | config))
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(PATIENCE_S)
         self.control = ours
