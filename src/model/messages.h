@@ -158,7 +158,7 @@ enum class Question : uint8_t {
   kTimeline = 3,  // task events as Chrome trace
   kStatus = 4,    // totals: resources, store, tasks
   kMemory = 5,    // objects with sizes, refs and pins
-  kOutput = 6,    // answered (with nothing) once all that workers of the job wrote until now was sent
+  kOutput = 6,  // answered (with nothing) once all that workers of the job wrote until now was sent
 };
 struct Query {
   uint32_t request = 0;

@@ -59,7 +59,7 @@ def main() -> None:
         raise SystemExit(f"rows are missing or out of order: {len(seen)} of {ROWS}")
     del loader
     sundog.shutdown()
-    print(f"{ROWS} rows right through two children, store filled ten times; torch {torch.__version__}")
+    print(f"{ROWS} rows right, two children, store filled ten times; torch {torch.__version__}")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ struct Worker {
   bool holds_resources = false;
   bool overrun = false;
   bool stopping = false;
-  bool overdrawn = false;       // resumed beyond the CPUs: takes nothing more until it is idle
+  bool overdrawn = false;  // resumed beyond the CPUs: takes nothing more until it is idle
   ClientId client;
   uint32_t pool = 0;
   uint32_t pid = 0;
