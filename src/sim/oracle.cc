@@ -37,6 +37,7 @@ uint64_t Oracle::meaning_of(const ObjectId& id) const {
 void Oracle::started(const TaskId& id, uint32_t attempt, uint32_t node) {
   TaskFacts* t = task(id);
   if (t == nullptr) return fail("task " + id.hex() + " runs and nobody submitted it");
+  if (isolated_.contains(node)) excuse(id, "its node is cut off");
   std::string name = "task " + id.hex() + " attempt " + std::to_string(attempt);
   if (!t->started.insert(attempt).second) fail(name + " started twice");
   bool excused = excused_.contains(id);
@@ -64,6 +65,7 @@ void Oracle::crashed(const TaskId& id, uint32_t) {
 
 void Oracle::node_died(uint32_t node) {
   ++node_deaths_;
+  isolated_.erase(node);
   for (auto& [id, t] : tasks_) {
     if (t.owner != node && !t.ran_on.contains(node)) continue;
     excuse(id, "its node died");

@@ -61,6 +61,11 @@ class Oracle {
   void job_ended(JobId job) { ended_jobs_.insert(job); }
   // What this node owned or ran may be lost.
   void node_died(uint32_t node);
+  // The node is cut off for so long that others will take it for dead while it still runs.
+  void node_isolated(uint32_t node) {
+    node_died(node);
+    isolated_.insert(node);
+  }
   // A value arrived: it must be the right one.
   void check_value(const ObjectId& id, uint64_t content);
   // An error of the runtime arrived: something must justify it.
@@ -84,6 +89,7 @@ class Oracle {
   std::set<JobId> ended_jobs_;
   std::map<TaskId, uint32_t> put_on_;
   uint32_t node_deaths_ = 0;
+  std::set<uint32_t> isolated_;
   std::vector<Written> written_;
   std::vector<std::string> failures_;
 };

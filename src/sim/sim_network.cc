@@ -44,7 +44,9 @@ void SimNetwork::transmit(uint32_t from, uint32_t to, std::function<void()> arri
   }
   for (uint32_t i = 0; i < copies; ++i) {
     DurationNs delay = world_->delay(50 * kMicrosecond, 400 * kMicrosecond);
-    if (faults_ && world_->random.one_in(20)) delay += world_->delay(0, 150 * kMillisecond);
+    // A second copy is often a late one: it was repeated when the first seemed lost.
+    if (faults_ && world_->random.one_in(i == 0 ? 20 : 2))
+      delay += world_->delay(0, 150 * kMillisecond);
     world_->queue.after(delay, [this, from, to, arrive] {
       if (cut_off_.contains(from) || cut_off_.contains(to)) {
         SUNDOG_PROBE("sim.message_cut_off");
@@ -90,7 +92,8 @@ void SimNetwork::step_controller(const core::ControllerEvent& event) {
 }
 
 void SimNetwork::partition(uint32_t node, DurationNs duration) {
-  if (!cut_off_.insert(node).second) return;
+  if (!was_cut_off_.insert(node).second) return;
+  cut_off_.insert(node);
   SUNDOG_PROBE("sim.partition");
   world_->trace("node " + std::to_string(node) + " is cut off");
   world_->queue.after(duration, [this, node] {

@@ -28,7 +28,7 @@ class SimNetwork {
   static NodeId node_id(uint32_t index);
   void send(uint32_t from, const core::ToPeer& message);
   void send(uint32_t from, const core::ToController& message);
-  // Cuts a node off from everybody for a while.
+  // Cuts a node off from everybody for a while; once a node, so that short cuts stay short.
   void partition(uint32_t node, DurationNs duration);
   const core::ControllerCore& controller() const { return controller_; }
   // From now on everything arrives; runs down what is under way.
@@ -44,6 +44,7 @@ class SimNetwork {
   Random controller_random_;
   std::vector<Deliver> deliver_;
   std::set<uint32_t> cut_off_;
+  std::set<uint32_t> was_cut_off_;
   uint64_t timer_number_ = 0;
   bool faults_ = true;
 };

@@ -252,6 +252,7 @@ void SimNode::on_effect(const core::ToClient& e) {
 void SimNode::on_effect(const core::RevokeClaim& e) {
   uint32_t key[] = {e.worker.value, e.slot, e.generation};
   world_->note("revoke", key, sizeof key);
+  find(e.worker)->process->contested();
   TimeNs swap_at = now() + world_->delay(0, 20 * kMicrosecond);
   TimeNs tell_after = world_->delay(0, 20 * kMicrosecond);
   at(swap_at, [this, e, tell_after] {
@@ -262,7 +263,6 @@ void SimNode::on_effect(const core::RevokeClaim& e) {
       SUNDOG_PROBE("sim.revoke_won");
     } else {
       SUNDOG_PROBE("sim.revoke_lost");
-      find(e.worker)->process->contested();
     }
     at(now() + tell_after, [this, e, won] {
       step(core::ClaimRevoked{e.worker, e.slot, e.generation, won});

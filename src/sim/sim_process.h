@@ -96,13 +96,14 @@ class SimProcess {
   void end_task(const model::Done& done, bool raised);
   // One random action of a driver or a task at nesting `depth`; new handles go to *own.
   Co<bool> random_step(uint32_t depth, std::vector<ObjectId>* own);
+  void keep_some(std::vector<ObjectId>* own);
   Co<bool> random_get(std::vector<ObjectId>* own, bool values);
   Co<bool> get(std::vector<ObjectId> ids, uint32_t num_ready, bool values, DurationNs timeout);
   Co<bool> sleep(DurationNs duration);
   // False: no room will come.
   Co<bool> allocate(uint64_t size, model::Extent* extent);
   Co<bool> put_value(uint64_t size, std::vector<ObjectId> contained, std::vector<ObjectId>* own);
-  void submit(uint32_t depth, std::vector<ObjectId>* results);
+  void submit(uint32_t depth, std::vector<ObjectId>* own);
   void define_templates();
   void put_functions();
   ObjectId function_id(uint32_t number) const;
@@ -145,6 +146,7 @@ class SimProcess {
   std::map<uint64_t, model::Extent> grants_;  // not sealed; by offset
   std::vector<ObjectId> waits_for_;           // for people
   std::set<uint32_t> wants_room_;
+  std::vector<ObjectId> kept_;  // refs that tasks left in the process, as in a global variable
   uint64_t credit_ = 0;
   uint32_t last_request_ = 0;
   uint64_t calls_ = 0;

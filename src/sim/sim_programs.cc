@@ -120,13 +120,12 @@ Co<bool> SimProcess::put_value(uint64_t size, std::vector<ObjectId> contained,
   co_return true;
 }
 
-void SimProcess::submit(uint32_t depth, std::vector<ObjectId>* results) {
+void SimProcess::submit(uint32_t depth, std::vector<ObjectId>* own) {
   SimWorld& world = node_->world();
   if (world.oracle.num_tasks() >= world.config.tasks_max) return;
   if (!functions_put_) put_functions();
-  auto held = held_ids();
-  auto refs = pick(held, 3);
-  auto contained = pick(held, 2);
+  auto refs = pick(*own, 3);
+  auto contained = pick(*own, 2);
   uint64_t seed = random_.next();
   auto number = static_cast<uint32_t>(random_.below(std::size(kTemplates)));
   if (number == kGpuTemplate) {
@@ -164,7 +163,20 @@ void SimProcess::submit(uint32_t depth, std::vector<ObjectId>* results) {
   send(submit);
   for (uint32_t i = 0; i < submit.num_results; ++i) {
     adopt({submit.task, i});
-    results->push_back({submit.task, i});
+    own->push_back({submit.task, i});
+  }
+}
+
+// A task leaves refs behind in its process, for later ones to look at. These pass them on to
+// nobody and wait for them only for a while: one may be the result of the very task that runs.
+void SimProcess::keep_some(std::vector<ObjectId>* own) {
+  while (!kept_.empty() && random_.one_in(2)) {
+    let_go(kept_.back());
+    kept_.pop_back();
+  }
+  while (!own->empty() && kept_.size() < 4 && random_.one_in(3)) {
+    kept_.push_back(own->back());
+    own->pop_back();
   }
 }
 
@@ -316,6 +328,12 @@ Co<bool> SimProcess::run_task(OwnedExecute e) {
       own.push_back(inner);
     }
   }
+  if (e.depth < kDepthMax && !kept_.empty() && random_.one_in(2)) {
+    std::vector<ObjectId> ids = pick(kept_, 3);
+    auto number = static_cast<uint32_t>(ids.size());
+    auto waiting = get(ids, number, true, node_->world().delay(kMillisecond, 20 * kMillisecond));
+    co_await waiting;
+  }
   bool is_short = random_.one_in(2);
   DurationNs least = is_short ? kMicrosecond : 100 * kMicrosecond;
   auto computing = sleep(node_->world().delay(least, 40 * least));
@@ -328,6 +346,7 @@ Co<bool> SimProcess::run_task(OwnedExecute e) {
   }
   auto producing = produce_results(own);
   co_await producing;
+  keep_some(&own);
   let_go_all(own);
   if (random_.one_in(2)) flush();
   co_return true;
