@@ -10,12 +10,12 @@ constexpr uint32_t kTensorMagic = 0x31544453;  // "SDT1"
 constexpr uint8_t kStridesFlag = 1;
 constexpr uint64_t kDataBytesMax = uint64_t{1} << 60;
 
-struct Fixed {
+struct TensorHead {
   uint32_t magic;
   uint8_t dtype, ndim, flags, pad;
   uint64_t data_offset, data_bytes;
 };
-static_assert(sizeof(Fixed) == 24);
+static_assert(sizeof(TensorHead) == 24);
 
 // Bytes that the array's elements reach over, from the first; or the reason why there is no such
 // number. The one rule for writer and reader.
@@ -65,7 +65,7 @@ Result<TensorPlan> plan_tensor(DType dtype, std::span<const int64_t> shape,
   plan.dtype = dtype;
   plan.shape.assign(shape.begin(), shape.end());
   plan.strides.assign(strides.begin(), strides.end());
-  plan.data_offset = round_up(sizeof(Fixed) + shape.size_bytes() + strides.size_bytes(),
+  plan.data_offset = round_up(sizeof(TensorHead) + shape.size_bytes() + strides.size_bytes(),
                               buffer_alignment(reach.bytes));
   plan.data_bytes = reach.bytes;
   plan.total = plan.data_offset + plan.data_bytes;
@@ -74,7 +74,7 @@ Result<TensorPlan> plan_tensor(DType dtype, std::span<const int64_t> shape,
 
 void write_tensor_frame(const TensorPlan& plan, std::byte* at) {
   Writer writer(at);
-  writer.header(Fixed{
+  writer.header(TensorHead{
       kTensorMagic, static_cast<uint8_t>(plan.dtype), static_cast<uint8_t>(plan.shape.size()),
       plan.strides.empty() ? uint8_t{0} : kStridesFlag, 0, plan.data_offset, plan.data_bytes});
   writer.array(std::span<const int64_t>(plan.shape));
@@ -84,7 +84,7 @@ void write_tensor_frame(const TensorPlan& plan, std::byte* at) {
 
 Result<TensorView> parse_tensor(Bytes bytes) {
   Reader reader(bytes);
-  const auto fixed = reader.header_read_once<Fixed>();
+  const auto fixed = reader.header_read_once<TensorHead>();
   reader.require(fixed.magic == kTensorMagic, "it does not begin as a tensor does");
   reader.require(fixed.ndim <= kTensorDimsMax, "it has more than 64 dimensions");
   TensorView view;
