@@ -38,13 +38,15 @@ def run(command: list[str], cwd: Path, seconds: int = 3600) -> tuple[int, str]:
 
 
 def copy_tree(target: Path) -> None:
-    """The tree as it lies here, without what is built."""
+    """The tree as it lies here, without what is built. Its files are new, so that nothing built
+    from an earlier copy is taken for current."""
     for name in ("CMakeLists.txt", "cmake", "src", "include", "tests"):
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("corpus"))
+            ignored = shutil.ignore_patterns("corpus")
+            shutil.copytree(source, target / name, ignore=ignored, copy_function=shutil.copy)
         elif source.exists():
-            shutil.copy2(source, target / name)
+            shutil.copy(source, target / name)
 
 
 def configure(tree: Path, build: Path) -> None:
