@@ -176,8 +176,8 @@ TEST(Ring, reader_breaks_on_record_headers_that_lie) {
 
 TEST(Ring, reader_breaks_on_a_record_that_wraps) {
   Ring ring(4096);
-  ring.writer.try_write(1, Bytes(ring.raw(), 1000));
-  for (int i = 0; i < 3; ++i) ring.writer.try_write(1, Bytes(ring.raw(), 1000));
+  const std::vector<std::byte> payload(1000);
+  for (int i = 0; i < 4; ++i) ring.writer.try_write(1, payload);
   ring.writer.publish();
   Record record;
   while (ring.reader.next(&record)) {

@@ -78,7 +78,8 @@ void SimProcess::receive(wire::RecordType type, const std::vector<std::byte>& pa
     std::memcpy(&e.depth, at + 8, 4);
     std::memcpy(&count, at + 12, 4);
     e.contained.resize(count);
-    std::memcpy(e.contained.data(), at + 16, count * sizeof(ObjectId));
+    std::copy_n(at + 16, count * sizeof(ObjectId),
+                reinterpret_cast<std::byte*>(e.contained.data()));
     for (const auto& argument : execute->refs) {
       bool in_extent = argument.value.in_extent();
       e.refs.push_back(

@@ -149,7 +149,8 @@ void SimProcess::submit(uint32_t depth, std::vector<ObjectId>* own) {
   std::memcpy(arguments.data(), &seed, 8);
   std::memcpy(arguments.data() + 8, &depth, 4);
   std::memcpy(arguments.data() + 12, &count, 4);
-  std::memcpy(arguments.data() + 16, contained.data(), count * sizeof(ObjectId));
+  std::copy_n(reinterpret_cast<const std::byte*>(contained.data()), count * sizeof(ObjectId),
+              arguments.data() + 16);
   submit.arguments = arguments;
   TaskFacts facts;
   facts.seed = seed;
