@@ -22,7 +22,7 @@ def random_nap() -> tuple[float, float]:
 def run() -> Outcome:
     """Ten tasks of 0 to 5 s on five CPUs, taken one by one with wait()."""
     moments, naps = [], []
-    with session(num_cpus=5):
+    with session(num_cpus=5, settle=0.5):
         start = time.perf_counter()
         pending = [random_nap.remote() for _ in range(TASKS)]
         while pending:

@@ -40,7 +40,7 @@ def run() -> Outcome:
     serial = [accuracy(images, labels, *point) for point in grid]
     serial_seconds = time.perf_counter() - start
     preload = ["sklearn.svm", "sklearn.model_selection"]
-    with session(num_cpus=len(os.sched_getaffinity(0)), preload=preload):
+    with session(num_cpus=len(os.sched_getaffinity(0)), preload=preload, settle=3.0):
         start = time.perf_counter()
         shared = sundog.put(images), sundog.put(labels)
         parallel = sundog.get([remote_accuracy.remote(*shared, *point) for point in grid])

@@ -20,7 +20,7 @@ def uneven(number: int) -> tuple[int, float]:
 
 def run() -> Outcome:
     """Of six tasks of 0 to 4 s, take the three quickest, then the rest."""
-    with session(num_cpus=TASKS):
+    with session(num_cpus=TASKS, settle=0.5):
         start = time.perf_counter()
         quick_refs, slow_refs = sundog.wait(
             [uneven.remote(number) for number in range(TASKS)], num_returns=3

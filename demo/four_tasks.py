@@ -16,7 +16,7 @@ def one_second_of_work(number: int) -> int:
 
 def run() -> Outcome:
     """Four one-second tasks on four CPUs take one second."""
-    with session(num_cpus=4):
+    with session(num_cpus=4, settle=0.5):
         start = time.perf_counter()
         numbers = sundog.get([one_second_of_work.remote(number) for number in range(4)])
         took = time.perf_counter() - start

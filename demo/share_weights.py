@@ -21,7 +21,7 @@ def run() -> Outcome:
     import numpy as np
 
     weights = np.random.default_rng(8).standard_normal(1_000_000)
-    with session(num_cpus=4):
+    with session(num_cpus=4, settle=0.5):
         start = time.perf_counter()
         shared = sundog.put(weights)
         answers = sundog.get([evaluate.remote(shared, number) for number in range(TASKS)])
