@@ -27,8 +27,9 @@ from sundog._state import (
 
 __version__ = "0.1.0"
 
-# Frames of files in here are ours: errors that we raise on purpose do not show them.
-_folder = _os.path.dirname(_os.path.abspath(__file__)) + _os.sep
+# Frames of files in here are ours: errors that we raise on purpose do not show them. The package
+# `ray` of compat/ray adds its own folder.
+_folders: tuple[str, ...] = (_os.path.dirname(_os.path.abspath(__file__)) + _os.sep,)
 
 ObjectID = ObjectRef
 

@@ -99,7 +99,8 @@ def rebuild(fields: Mapping[str, object]) -> exceptions.TaskError:
     cause = cause if isinstance(cause, Exception) else None
     error = instance_of_cause(cause) if cause is not None else None
     if error is None:
-        error = exceptions.TaskError(f"{fields['type']}: {fields['message']}")
+        kind = f"{fields['type']}: " if fields["type"] else ""
+        error = exceptions.TaskError(f"{kind}{fields['message']}")
     error.cause = cause
     error.remote_traceback = str(fields["traceback"])
     error.function_name = str(fields["name"])
@@ -149,7 +150,7 @@ def instance_of_cause(cause: Exception) -> exceptions.TaskError | None:
     }
     try:
         made = type(cause_class.__name__, (exceptions.TaskError, cause_class), members)
-        error = made.__new__(made, *cause.args)
+        error = made.__new__(made, *builtin_args(cause))
         initialize_builtin_part(error, cause)
         error.args = cause.args
         error.__dict__.update(
@@ -160,13 +161,18 @@ def instance_of_cause(cause: Exception) -> exceptions.TaskError | None:
     return error if isinstance(error, exceptions.TaskError) else None
 
 
+def builtin_args(cause: BaseException) -> tuple[object, ...]:
+    """What the interpreter's own part of an exception is made of."""
+    # OSError keeps its file's name out of `args`, but not out of what pickles it.
+    args: tuple[object, ...] = cause.args
+    return OSError.__reduce__(cause)[1] if isinstance(cause, OSError) else args  # type: ignore
+
+
 def initialize_builtin_part(error: BaseException, cause: BaseException) -> None:
     """Fills what the interpreter keeps outside ``__dict__`` (OSError.errno, UnicodeError.start)."""
     for base in type(cause).__mro__:
         if base.__module__ == "builtins" and base is not BaseException:
-            # OSError keeps its file's name out of `args`, but not out of what pickles it.
-            args = OSError.__reduce__(cause)[1] if isinstance(cause, OSError) else cause.args
-            base.__init__(error, *args)  # type: ignore[misc]
+            base.__init__(error, *builtin_args(cause))  # type: ignore[misc]
             return
 
 

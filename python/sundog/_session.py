@@ -31,26 +31,27 @@ INIT_OPTIONS = (
     "namespace",
     "preload",
 )
-# Ray's other keywords: known by name and refused.
-LATER = (
-    "_redis_password",
-    "_system_config",
-    "_temp_dir",
-    "cgroup_path",
-    "configure_logging",
-    "dashboard_host",
-    "dashboard_port",
-    "enable_resource_isolation",
-    "job_config",
-    "labels",
-    "local_mode",
-    "logging_config",
-    "logging_format",
-    "proxy_server_url",
-    "runtime_env",
-    "system_reserved_cpu",
-    "system_reserved_memory",
-)
+# Ray's other keywords with Ray's defaults: those are accepted, for they ask for nothing; any other
+# value is refused.
+LATER: dict[str, object] = {
+    "_redis_password": None,
+    "_system_config": None,
+    "_temp_dir": None,
+    "cgroup_path": None,
+    "configure_logging": True,
+    "dashboard_host": "127.0.0.1",
+    "dashboard_port": None,
+    "enable_resource_isolation": False,
+    "job_config": None,
+    "labels": None,
+    "local_mode": False,
+    "logging_config": None,
+    "logging_format": None,
+    "proxy_server_url": None,
+    "runtime_env": None,
+    "system_reserved_cpu": None,
+    "system_reserved_memory": None,
+}
 
 _hooks_installed = False
 _forked = False
@@ -261,8 +262,10 @@ def check_options(options: Mapping[str, object]) -> None:
     """Raises for what ``init`` does not have."""
     from sundog import _options
 
-    for name in options:
+    for name, value in options.items():
         if name in LATER:
+            if value is None or (type(value) is type(LATER[name]) and value == LATER[name]):
+                continue
             raise ValueError(f"init(): '{name}' is not in this version")
         raise ValueError(f"init() has no '{name}'{_options.did_you_mean(name, INIT_OPTIONS)}")
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T", bound="SundogError")
+
 __all__ = [
     "ActorDiedError",
     "ActorError",
@@ -18,9 +24,43 @@ __all__ = [
     "WorkerCrashedError",
 ]
 
+_shown: dict[type[SundogError], type[SundogError]] = {}
+
+
+def shown_class(cls: type[T]) -> type[T]:
+    """The subclass of one of our classes that tracebacks call by its bare name."""
+    shown = _shown.get(cls)
+    if shown is None:
+        members = {"__module__": "builtins", "__doc__": cls.__doc__}
+        shown = _shown[cls] = type(cls.__name__, (cls,), members)
+    return shown  # type: ignore[return-value]
+
+
+def public_class(cls: type[SundogError]) -> type[SundogError]:
+    """The class of this module that ``cls`` shows; any other class is itself."""
+    base = cls.__mro__[1]
+    return base if _shown.get(base) is cls else cls
+
 
 class SundogError(Exception):
-    """The base of everything that Sundog raises by itself."""
+    """The base of everything that Sundog raises by itself.
+
+    An error made of a class of this module shows itself by its bare name, as the interpreter's own
+    errors do (``GetTimeoutError: …``, not ``sundog.exceptions.GetTimeoutError: …``): it is an
+    instance of a subclass whose module is given as ``builtins``. The classes here keep their
+    module, so that they pickle by reference.
+    """
+
+    def __new__(cls: type[T], *args: object, **kwargs: object) -> T:
+        """An instance of the class that shows the bare name."""
+        shown = shown_class(cls) if cls.__module__ == __name__ else cls
+        return super().__new__(shown, *args, **kwargs)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled as an instance of the class that was called."""
+        told = vars(self).copy()
+        made_of = public_class(type(self))
+        return (made_of, self.args, told) if told else (made_of, self.args)
 
 
 class SystemError(SundogError):

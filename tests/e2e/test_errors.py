@@ -6,9 +6,11 @@ import re
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
 from conftest import run_program
 
@@ -64,6 +66,21 @@ def test_no_mistake_shows_our_internals_or_more_than_fifteen_lines(printed: str)
         shown = [line for line in lines if "in main" not in line and line.strip() != "mistake()"]
         assert len(shown) <= LINES_MAX + 1, f"{name}:\n{text}"  # the heading is ours
         assert "python/sundog" not in text and "_core" not in text, f"{name}:\n{text}"
+
+
+def test_errors_show_bare_names_and_their_classes_pickle_by_reference() -> None:
+    for name in sundog.exceptions.__all__:
+        public = getattr(sundog.exceptions, name)
+        error = public("why")
+        assert traceback.format_exception_only(error) == [f"{name}: why\n"]
+        again = pickle.loads(pickle.dumps(error))
+        assert type(again) is type(error) and isinstance(again, public) and str(again) == "why"
+        assert pickle.loads(cloudpickle.dumps(lambda found=public: found))() is public
+
+    class Derived(sundog.exceptions.TaskError):
+        pass
+
+    assert type(Derived("mine")) is Derived
 
 
 @sundog.remote

@@ -26,7 +26,7 @@ bool is_deliberate(PyObject* type) {
   return PyErr_GivenExceptionMatches(type, base.ptr()) != 0;
 }
 
-bool is_own_frame(PyObject* traceback, PyObject* folder) {
+bool is_own_frame(PyObject* traceback, PyObject* folders) {
   auto* frame = reinterpret_cast<PyTracebackObject*>(traceback)->tb_frame;
   Object code = steal(reinterpret_cast<PyObject*>(PyFrame_GetCode(frame)));
   Object file = steal(PyObject_GetAttrString(code.ptr(), "co_filename"));
@@ -34,7 +34,11 @@ bool is_own_frame(PyObject* traceback, PyObject* folder) {
     PyErr_Clear();
     return false;
   }
-  return PyUnicode_Tailmatch(file.ptr(), folder, 0, PY_SSIZE_T_MAX, -1) == 1;
+  for (Py_ssize_t at = 0; at < PyTuple_GET_SIZE(folders); ++at) {
+    PyObject* folder = PyTuple_GET_ITEM(folders, at);
+    if (PyUnicode_Tailmatch(file.ptr(), folder, 0, PY_SSIZE_T_MAX, -1) == 1) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -79,11 +83,11 @@ PyObject* raise_without_own_frames() {
   PyErr_NormalizeException(&type, &value, &traceback);
   Object kept = borrow(traceback);
   Object package = steal(PyImport_ImportModule("sundog"));
-  Object path =
-      package.is_valid() ? steal(PyObject_GetAttrString(package.ptr(), "_folder")) : Object();
+  Object folders =
+      package.is_valid() ? steal(PyObject_GetAttrString(package.ptr(), "_folders")) : Object();
   PyErr_Clear();
-  if (path.is_valid()) {
-    while (kept.is_valid() && is_own_frame(kept.ptr(), path.ptr())) {
+  if (folders.is_valid() && PyTuple_Check(folders.ptr())) {
+    while (kept.is_valid() && is_own_frame(kept.ptr(), folders.ptr())) {
       PyObject* next =
           reinterpret_cast<PyObject*>(reinterpret_cast<PyTracebackObject*>(kept.ptr())->tb_next);
       kept = borrow(next);
