@@ -73,6 +73,7 @@ void RuntimeImpl::handle(const model::NodeMessage& message) {
                    stop_after_task_ = true;
                    wake_task_waiters();
                  },
+                 [&](const model::NameReply&) {},  // nothing asks for names yet
                  [&](const model::CancelRunning&) {
                  },  // understood from the issue on that interrupts tasks
                  [&](const model::Output& m) {

@@ -338,8 +338,15 @@ uint32_t NodeCluster::create_foreign(const Member& from, const model::RemoteSubm
   std::vector<ObjectId> refs, contained;
   for (const auto& ref : m.refs) refs.push_back(ref.id);
   for (const auto& ref : m.contained) contained.push_back(ref.id);
-  model::Submit submit{m.task,        m.parent, m.parent_attempt, 0,
-                       m.num_results, refs,     contained,        as_bytes(m.arguments)};
+  model::Submit submit{.task = m.task,
+                       .parent = m.parent,
+                       .actor = {},
+                       .parent_attempt = m.parent_attempt,
+                       .template_id = 0,
+                       .num_results = m.num_results,
+                       .refs = refs,
+                       .contained = contained,
+                       .arguments = as_bytes(m.arguments)};
   uint32_t index = node_->tasks_.create(submit);
   TaskRecord& t = node_->tasks_[index];
   t.tmpl = node_->tasks_.intern_template(std::move(tmpl));

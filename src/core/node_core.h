@@ -138,6 +138,13 @@ class NodeCore {
   void on_message(Client& c, const model::Unpin& m);
   void on_message(Client& c, const model::Credit& m);
   void on_message(Client& c, const model::Query& m);
+
+  // ---- messages (node_actors.cc)
+  void on_message(Client& c, const model::KillActor& m);
+  void on_message(Client& c, const model::ClaimName& m);
+  void on_message(Client& c, const model::BindName& m);
+  void on_message(Client& c, const model::FindName& m);
+
   uint32_t find_or_lost(const ObjectId& id);
   std::vector<uint32_t> find_all(std::span<const ObjectId> ids);
   bool take_grant(Client& c, const model::Extent& used);

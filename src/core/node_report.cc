@@ -290,6 +290,10 @@ void NodeCore::on_message(Client& c, const model::Query& m) {
     case model::Question::kMemory:
       text = memory_json();
       break;
+    case model::Question::kNames:
+    case model::Question::kActors:
+      text = "[]";
+      break;
     case model::Question::kExplain: {
       ObjectId id;
       text = ObjectId::from_hex(m.argument, &id) ? explain_json(id, now_)

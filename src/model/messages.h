@@ -27,6 +27,12 @@ namespace sundog::model {
 enum class Role : uint8_t { kDriver = 1, kWorker = 2, kTool = 3 };
 enum class Language : uint8_t { kPython = 1, kCpp = 2 };
 
+// What a call is. An actor is made by a call of kind kCreateActor; its only result, a reference
+// like any other, is the actor's handle: whoever holds one may call, and when nobody does any more
+// the actor ends after the calls that were queued. That result's value is kNone once the
+// constructor returned, or the error that ended it.
+enum class CallKind : uint8_t { kTask = 1, kCreateActor = 2, kMethod = 3 };
+
 struct NamedAmount {
   std::string_view name;
   int64_t amount = 0;  // 1/10000
@@ -49,11 +55,18 @@ struct DefineTemplate {
   ObjectId function;        // Python: the pickled function, put by the client; C++: nil
   std::string_view name;    // for people: qualified name; C++: the registered name
   std::string_view source;  // "file.py:12", may be empty
-  std::span<const NamedAmount> resources;
-  int32_t max_retries = 3;  // after a worker's death; -1: without end
+  std::span<const NamedAmount> resources;  // kCreateActor: what it needs to be placed
+  int32_t max_retries = 3;  // after a worker's death; -1: without end; kMethod: of this call
   bool retry_exceptions = false;
   int32_t priority = 0;      // larger first
   uint64_t runtime_env = 0;  // hash of the runtime environment, 0: the job's
+  CallKind kind = CallKind::kTask;
+  std::string_view method;  // kMethod: the attribute's name
+  // kCreateActor: what it keeps while it lives, and how often its process is started anew (-1:
+  // without end). A detached actor lives until it is killed, whatever becomes of its job.
+  std::span<const NamedAmount> lifetime;
+  int32_t max_restarts = 0;
+  bool detached = false;
 };
 
 // Language-neutral arguments: `arguments` is laid out by src/wire/arguments.h; `refs` are the
@@ -62,6 +75,7 @@ struct DefineTemplate {
 struct Submit {
   TaskId task;
   TaskId parent;
+  ObjectId actor;  // kMethod: the actor's handle; nil otherwise
   uint32_t parent_attempt = 0;
   uint32_t template_id = 0;
   uint32_t num_results = 1;
@@ -142,6 +156,35 @@ struct Done {
   TimeNs started = 0;   // CLOCK_MONOTONIC on this machine
   TimeNs finished = 0;
   std::span<const ResultView> results;
+  bool exiting = false;  // the actor asked for its own end: this was its last call
+};
+
+// Ends an actor: its process is killed, its running and queued calls fail. Without `no_restart` it
+// comes back if it has restarts left.
+struct KillActor {
+  ObjectId actor;
+  bool no_restart = true;
+};
+
+// Names of actors, one directory for each namespace. A name is reserved before its actor is made,
+// so that nobody runs a constructor in vain: ClaimName is answered by NameReply; kReserved obliges
+// the client to send BindName (with a nil actor: it gives the name back).
+struct ClaimName {
+  uint32_t request = 0;
+  std::string_view name_space;
+  std::string_view name;
+};
+struct BindName {
+  std::string_view name_space;
+  std::string_view name;
+  ObjectId actor;       // the handle
+  ObjectId descriptor;  // an object: what a client of the same language needs to make a handle
+};
+// Answered by NameReply, at once or when a reserved name was bound.
+struct FindName {
+  uint32_t request = 0;
+  std::string_view name_space;
+  std::string_view name;
 };
 
 // Slots of later issues, so that numbers stay: Cancel is understood at level kQueued only.
@@ -159,6 +202,8 @@ enum class Question : uint8_t {
   kStatus = 4,    // totals: resources, store, tasks
   kMemory = 5,    // objects with sizes, refs and pins
   kOutput = 6,  // answered (with nothing) once all that workers of the job wrote until now was sent
+  kNames = 7,   // named actors; argument: a namespace, empty: of all
+  kActors = 8,  // all actors: state, process, resources, restarts, why they died
 };
 struct Query {
   uint32_t request = 0;
@@ -168,7 +213,8 @@ struct Query {
 
 using ClientMessage =
     std::variant<DefineTemplate, Submit, Put, Allocate, Abandon, Get, EndGet, AddRefs, DropRefs,
-                 Unpin, Credit, Results, Done, CancelTask, Query>;
+                 Unpin, Credit, Results, Done, CancelTask, Query, KillActor, ClaimName, BindName,
+                 FindName>;
 
 // ---------------------------------------------------------------- node -> client
 
@@ -187,6 +233,9 @@ struct Execute {
   uint32_t num_results = 1;
   ObjectId function;
   std::string_view name;
+  CallKind kind = CallKind::kTask;
+  ObjectId actor;           // the handle; nil for kTask
+  std::string_view method;  // kMethod
   bool retry_exceptions = false;
   std::span<const ArgumentView> refs;  // values of Submit::refs, same order
   Bytes arguments;
@@ -242,8 +291,18 @@ struct Reply {
   std::string_view text;
 };
 
+// kReserved: the name is the asker's to bind. kFound: one reference to the actor and one to the
+// descriptor are counted to the asker, without AddRefs.
+enum class NameStatus : uint8_t { kReserved = 1, kFound = 2, kUnknown = 3 };
+struct NameReply {
+  uint32_t request = 0;
+  NameStatus status = NameStatus::kUnknown;
+  ObjectId actor;
+  ObjectId descriptor;
+};
+
 using NodeMessage = std::variant<Execute, Value, Ready, Waited, Grant, Refused, Stop, CancelRunning,
-                                 Output, Notice, Reply>;
+                                 Output, Notice, Reply, NameReply>;
 
 // Whether a sleeping client must be woken for this message. Values are not urgent: the Waited
 // that ends a wait is, so that a waiter is woken once.

@@ -35,6 +35,10 @@ enum class RecordType : uint16_t {
   kDone = 13,
   kCancelTask = 14,
   kQuery = 15,
+  kKillActor = 16,
+  kClaimName = 17,
+  kBindName = 18,
+  kFindName = 19,
   kExecute = 64,
   kValue = 65,
   kReady = 66,
@@ -46,13 +50,14 @@ enum class RecordType : uint16_t {
   kOutput = 72,
   kNotice = 73,
   kReply = 74,
+  kNameReply = 75,
 };
 
 // Vectors that decoded messages point into, reused between records.
 struct DecodeScratch {
   std::vector<model::ResultView> results;
   std::vector<model::ArgumentView> arguments;
-  std::vector<model::NamedAmount> resources;
+  std::vector<model::NamedAmount> resources, lifetime;
 };
 
 // Makes `out` the payload of `message` and returns its type. Reuse `out`: its memory is kept and

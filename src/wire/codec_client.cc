@@ -1,16 +1,13 @@
 // Client -> node records. One Codec for each message: its fixed part, the size of the whole, how
 // to write it and how to read it back.
 #include "wire/codec.h"
+#include "wire/codec_actors.h"
 #include "wire/codec_visit.h"
 #include "wire/layout.h"
 
 namespace sundog::wire {
-namespace {
 
 using namespace model;  // NOLINT: every name below is a message of the model
-
-template <typename M>
-struct Codec;
 
 template <>
 struct Codec<DefineTemplate> {
@@ -18,35 +15,36 @@ struct Codec<DefineTemplate> {
   static constexpr const char* kName = "DefineTemplate record";
   struct Fixed {
     uint32_t template_id;
-    uint8_t language, retry_exceptions;
-    uint16_t pad;
+    uint8_t language, retry_exceptions, kind, detached;
     ObjectId function;
-    int32_t max_retries, priority;
-    uint32_t name_bytes, source_bytes, num_resources;
+    int32_t max_retries, priority, max_restarts;
+    uint32_t name_bytes, source_bytes, method_bytes, num_resources, num_lifetime, pad;
     uint64_t runtime_env;
   };
   struct Resource {
     int64_t amount;
     uint32_t name_bytes, pad;
   };
-  static_assert(sizeof(Fixed) == 56 && sizeof(Resource) == 16);
+  static_assert(sizeof(Fixed) == 72 && sizeof(Resource) == 16);
 
   static uint64_t size(const DefineTemplate& m) {
-    uint64_t total = sizeof(Fixed) + padded(m.name.size()) + padded(m.source.size());
+    uint64_t total =
+        sizeof(Fixed) + padded(m.name.size()) + padded(m.source.size()) + padded(m.method.size());
     for (const NamedAmount& r : m.resources) total += sizeof(Resource) + padded(r.name.size());
+    for (const NamedAmount& r : m.lifetime) total += sizeof(Resource) + padded(r.name.size());
     return total;
   }
   static void write(const DefineTemplate& m, Writer* w) {
-    w->header(Fixed{m.template_id, static_cast<uint8_t>(m.language), m.retry_exceptions, 0,
-                    m.function, m.max_retries, m.priority, static_cast<uint32_t>(m.name.size()),
-                    static_cast<uint32_t>(m.source.size()),
-                    static_cast<uint32_t>(m.resources.size()), m.runtime_env});
+    auto length = [](const auto& part) { return static_cast<uint32_t>(part.size()); };
+    w->header(Fixed{m.template_id, static_cast<uint8_t>(m.language), m.retry_exceptions,
+                    static_cast<uint8_t>(m.kind), m.detached, m.function, m.max_retries, m.priority,
+                    m.max_restarts, length(m.name), length(m.source), length(m.method),
+                    length(m.resources), length(m.lifetime), 0, m.runtime_env});
     w->text(m.name);
     w->text(m.source);
-    for (const NamedAmount& r : m.resources) {
-      w->header(Resource{r.amount, static_cast<uint32_t>(r.name.size()), 0});
-      w->text(r.name);
-    }
+    w->text(m.method);
+    write_amounts(m.resources, w);
+    write_amounts(m.lifetime, w);
   }
   static DefineTemplate read(Reader* r, DecodeScratch* scratch) {
     const auto f = r->header<Fixed>();
@@ -63,17 +61,35 @@ struct Codec<DefineTemplate> {
     m.retry_exceptions = r->flag(f.retry_exceptions, "its retry_exceptions is neither 0 nor 1");
     m.priority = f.priority;
     m.runtime_env = f.runtime_env;
-    auto& resources = scratch->resources;
-    resources.clear();
-    if (r->can_hold(f.num_resources, sizeof(Resource), "resources")) {
-      for (uint32_t i = 0; i < f.num_resources && r->ok(); ++i) {
-        const auto item = r->header<Resource>();
-        r->require(item.amount >= 0, "it asks for a negative amount of a resource");
-        resources.push_back({r->text(item.name_bytes, "resource name"), item.amount});
-      }
-    }
-    m.resources = resources;
+    m.kind = static_cast<CallKind>(f.kind);
+    r->require(f.kind >= 1 && f.kind <= static_cast<uint8_t>(CallKind::kMethod),
+               "its kind is unknown");
+    m.method = r->text(f.method_bytes, "method");
+    r->require(f.max_restarts >= -1, "its number of restarts is under -1");
+    m.max_restarts = f.max_restarts;
+    m.detached = r->flag(f.detached, "its detached is neither 0 nor 1");
+    m.resources = read_amounts(f.num_resources, r, &scratch->resources);
+    m.lifetime = read_amounts(f.num_lifetime, r, &scratch->lifetime);
     return m;
+  }
+
+ private:
+  static void write_amounts(std::span<const NamedAmount> amounts, Writer* w) {
+    for (const NamedAmount& a : amounts) {
+      w->header(Resource{a.amount, static_cast<uint32_t>(a.name.size()), 0});
+      w->text(a.name);
+    }
+  }
+  static std::span<const NamedAmount> read_amounts(uint32_t count, Reader* r,
+                                                   std::vector<NamedAmount>* amounts) {
+    amounts->clear();
+    if (!r->can_hold(count, sizeof(Resource), "resources")) return {};
+    for (uint32_t i = 0; i < count && r->ok(); ++i) {
+      const auto item = r->header<Resource>();
+      r->require(item.amount >= 0, "it asks for a negative amount of a resource");
+      amounts->push_back({r->text(item.name_bytes, "resource name"), item.amount});
+    }
+    return *amounts;
   }
 };
 
@@ -83,18 +99,19 @@ struct Codec<Submit> {
   static constexpr const char* kName = "Submit record";
   struct Fixed {
     TaskId task, parent;
-    uint32_t parent_attempt, template_id, num_results, num_refs, num_contained, argument_bytes;
+    ObjectId actor;
+    uint32_t parent_attempt, template_id, num_results, num_refs, num_contained, argument_bytes, pad;
   };
-  static_assert(sizeof(Fixed) == 56);
+  static_assert(sizeof(Fixed) == 80);
 
   static uint64_t size(const Submit& m) {
     return sizeof(Fixed) + padded(m.refs.size_bytes()) + padded(m.contained.size_bytes()) +
            padded(m.arguments.size());
   }
   static void write(const Submit& m, Writer* w) {
-    w->header(Fixed{m.task, m.parent, m.parent_attempt, m.template_id, m.num_results,
+    w->header(Fixed{m.task, m.parent, m.actor, m.parent_attempt, m.template_id, m.num_results,
                     static_cast<uint32_t>(m.refs.size()), static_cast<uint32_t>(m.contained.size()),
-                    static_cast<uint32_t>(m.arguments.size())});
+                    static_cast<uint32_t>(m.arguments.size()), 0});
     w->array(m.refs);
     w->array(m.contained);
     w->bytes(m.arguments);
@@ -104,6 +121,7 @@ struct Codec<Submit> {
     Submit m;
     m.task = f.task;
     m.parent = f.parent;
+    m.actor = f.actor;
     m.parent_attempt = f.parent_attempt;
     m.template_id = f.template_id;
     m.num_results = f.num_results;
@@ -321,8 +339,7 @@ struct Codec<Done> {
   struct Fixed {
     TaskId task;
     uint32_t attempt, slot, num_results;
-    uint8_t failed, retry;
-    uint16_t pad;
+    uint8_t failed, retry, exiting, pad;
     TimeNs started, finished;
   };
   static_assert(sizeof(Fixed) == 48);
@@ -330,7 +347,7 @@ struct Codec<Done> {
   static uint64_t size(const Done& m) { return sizeof(Fixed) + results_size(m.results); }
   static void write(const Done& m, Writer* w) {
     w->header(Fixed{m.task, m.attempt, m.slot, static_cast<uint32_t>(m.results.size()), m.failed,
-                    m.retry, 0, m.started, m.finished});
+                    m.retry, m.exiting, 0, m.started, m.finished});
     write_results(m.results, w);
   }
   static Done read(Reader* r, DecodeScratch* scratch) {
@@ -342,6 +359,7 @@ struct Codec<Done> {
     r->require(f.slot < kClaimSlots, "its slot is none of the worker's");
     m.failed = r->flag(f.failed, "its failed is neither 0 nor 1");
     m.retry = r->flag(f.retry, "its retry is neither 0 nor 1");
+    m.exiting = r->flag(f.exiting, "its exiting is neither 0 nor 1");
     m.started = f.started;
     m.finished = f.finished;
     m.results = read_results(f.num_results, r, scratch);
@@ -388,13 +406,11 @@ struct Codec<Query> {
   }
   static Query read(Reader* r, DecodeScratch*) {
     const auto f = r->header<Fixed>();
-    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kOutput),
+    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kActors),
                "its question is unknown");
     return {f.request, static_cast<Question>(f.question), r->text(f.argument_bytes, "argument")};
   }
 };
-
-}  // namespace
 
 RecordType encode(const ClientMessage& message, std::vector<std::byte>* out) {
   return encode_message<Codec>(message, out);

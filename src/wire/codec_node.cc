@@ -1,16 +1,13 @@
 // Node -> client records. One Codec for each message: its fixed part, the size of the whole, how
 // to write it and how to read it back.
 #include "wire/codec.h"
+#include "wire/codec_actors.h"
 #include "wire/codec_visit.h"
 #include "wire/layout.h"
 
 namespace sundog::wire {
-namespace {
 
 using namespace model;  // NOLINT: every name below is a message of the model
-
-template <typename M>
-struct Codec;
 
 template <>
 struct Codec<Execute> {
@@ -19,20 +16,20 @@ struct Codec<Execute> {
   struct Fixed {
     TaskId task;
     uint32_t slot, generation, attempt, num_results;
-    ObjectId function;
-    uint32_t name_bytes, num_refs, argument_bytes;
-    uint8_t retry_exceptions, pad[7];
+    ObjectId function, actor;
+    uint32_t name_bytes, method_bytes, num_refs, argument_bytes;
+    uint8_t retry_exceptions, kind, pad[6];
   };
   struct Argument {
     ObjectId id;
     uint32_t pad;
     ValueRecord value;
   };
-  static_assert(sizeof(Fixed) == 72 && sizeof(Argument) == 48);
+  static_assert(sizeof(Fixed) == 96 && sizeof(Argument) == 48);
 
   static uint64_t size(const Execute& m) {
-    uint64_t total = sizeof(Fixed) + padded(m.name.size()) + padded(m.arguments.size()) +
-                     m.refs.size() * sizeof(Argument);
+    uint64_t total = sizeof(Fixed) + padded(m.name.size()) + padded(m.method.size()) +
+                     padded(m.arguments.size()) + m.refs.size() * sizeof(Argument);
     for (const ArgumentView& a : m.refs) total += inline_size(a.value);
     return total;
   }
@@ -43,12 +40,16 @@ struct Codec<Execute> {
                     m.attempt,
                     m.num_results,
                     m.function,
+                    m.actor,
                     static_cast<uint32_t>(m.name.size()),
+                    static_cast<uint32_t>(m.method.size()),
                     static_cast<uint32_t>(m.refs.size()),
                     static_cast<uint32_t>(m.arguments.size()),
                     m.retry_exceptions,
+                    static_cast<uint8_t>(m.kind),
                     {}});
     w->text(m.name);
+    w->text(m.method);
     w->bytes(m.arguments);
     for (const ArgumentView& a : m.refs) {
       w->header(Argument{a.id, 0, to_record(a.value)});
@@ -67,7 +68,12 @@ struct Codec<Execute> {
     r->require(f.num_results <= kResultsMax, "it asks for more results than kResultsMax");
     m.function = f.function;
     m.retry_exceptions = r->flag(f.retry_exceptions, "its retry_exceptions is neither 0 nor 1");
+    m.actor = f.actor;
+    m.kind = static_cast<CallKind>(f.kind);
+    r->require(f.kind >= 1 && f.kind <= static_cast<uint8_t>(CallKind::kMethod),
+               "its kind is unknown");
     m.name = r->text(f.name_bytes, "name");
+    m.method = r->text(f.method_bytes, "method");
     m.arguments = r->bytes(f.argument_bytes, "arguments");
     auto& refs = scratch->arguments;
     refs.clear();
@@ -288,8 +294,6 @@ struct Codec<Reply> {
     return {f.request, last, r->text(f.text_bytes, "text")};
   }
 };
-
-}  // namespace
 
 RecordType encode(const NodeMessage& message, std::vector<std::byte>* out) {
   return encode_message<Codec>(message, out);

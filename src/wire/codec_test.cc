@@ -46,7 +46,7 @@ TEST(Codec, every_message_comes_back_as_it_was_sent) {
     ASSERT_TRUE(same_message(sent, *got)) << "kind " << sent.index();
     ++seen;
   });
-  EXPECT_EQ(seen, 300 * 26);
+  EXPECT_EQ(seen, 300 * 31);
 }
 
 TEST(Codec, two_messages_that_differ_are_told_apart) {
@@ -184,7 +184,7 @@ TEST(Codec, decoded_bytes_are_views_of_the_payload) {
   const auto& back = std::get<model::Submit>(*got);
   EXPECT_GE(back.arguments.data(), buffer.data());
   EXPECT_LE(back.arguments.data() + back.arguments.size(), buffer.data() + buffer.size());
-  EXPECT_EQ(reinterpret_cast<const std::byte*>(back.refs.data()), buffer.data() + 56);
+  EXPECT_EQ(reinterpret_cast<const std::byte*>(back.refs.data()), buffer.data() + 80);
 }
 
 }  // namespace

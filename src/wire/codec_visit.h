@@ -31,6 +31,10 @@ inline model::Extent read_extent(const ExtentRecord& record, Reader* reader) {
   return {record.arena, 0, record.offset, record.size};
 }
 
+// How one message lies in a record; specialized for each.
+template <typename M>
+struct Codec;
+
 // EndGet and Waited.
 template <typename M>
 struct RequestOnlyCodec {

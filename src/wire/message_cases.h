@@ -64,10 +64,11 @@ auto fields(const M& m) {
   using namespace model;  // NOLINT
   if constexpr (std::is_same_v<M, DefineTemplate>)
     return std::tie(m.template_id, m.language, m.function, m.name, m.source, m.resources,
-                    m.max_retries, m.retry_exceptions, m.priority, m.runtime_env);
+                    m.max_retries, m.retry_exceptions, m.priority, m.runtime_env, m.kind, m.method,
+                    m.lifetime, m.max_restarts, m.detached);
   else if constexpr (std::is_same_v<M, Submit>)
-    return std::tie(m.task, m.parent, m.parent_attempt, m.template_id, m.num_results, m.refs,
-                    m.contained, m.arguments);
+    return std::tie(m.task, m.parent, m.actor, m.parent_attempt, m.template_id, m.num_results,
+                    m.refs, m.contained, m.arguments);
   else if constexpr (std::is_same_v<M, Put>)
     return std::tie(m.id, m.value, m.contained, m.hold_for_job);
   else if constexpr (std::is_same_v<M, Allocate>)
@@ -87,14 +88,15 @@ auto fields(const M& m) {
   else if constexpr (std::is_same_v<M, Results>)
     return std::tie(m.task, m.attempt, m.results);
   else if constexpr (std::is_same_v<M, Done>)
-    return std::tie(m.task, m.attempt, m.slot, m.failed, m.retry, m.started, m.finished, m.results);
+    return std::tie(m.task, m.attempt, m.slot, m.failed, m.retry, m.started, m.finished, m.results,
+                    m.exiting);
   else if constexpr (std::is_same_v<M, CancelTask>)
     return std::tie(m.task, m.level, m.recursive);
   else if constexpr (std::is_same_v<M, Query>)
     return std::tie(m.request, m.question, m.argument);
   else if constexpr (std::is_same_v<M, Execute>)
     return std::tie(m.slot, m.generation, m.task, m.attempt, m.num_results, m.function, m.name,
-                    m.retry_exceptions, m.refs, m.arguments);
+                    m.kind, m.actor, m.method, m.retry_exceptions, m.refs, m.arguments);
   else if constexpr (std::is_same_v<M, Value>)
     return std::tie(m.id, m.pushed, m.order, m.value);
   else if constexpr (std::is_same_v<M, Ready>)
@@ -113,6 +115,14 @@ auto fields(const M& m) {
     return std::tie(m.severity, m.text);
   else if constexpr (std::is_same_v<M, Reply>)
     return std::tie(m.request, m.last, m.text);
+  else if constexpr (std::is_same_v<M, KillActor>)
+    return std::tie(m.actor, m.no_restart);
+  else if constexpr (std::is_same_v<M, ClaimName> || std::is_same_v<M, FindName>)
+    return std::tie(m.request, m.name_space, m.name);
+  else if constexpr (std::is_same_v<M, BindName>)
+    return std::tie(m.name_space, m.name, m.actor, m.descriptor);
+  else if constexpr (std::is_same_v<M, NameReply>)
+    return std::tie(m.request, m.status, m.actor, m.descriptor);
 }
 
 template <typename... Ms>
@@ -234,6 +244,7 @@ class MessageCases {
   }
   uint32_t num_results() { return static_cast<uint32_t>(random_.below(model::kResultsMax + 1)); }
   uint32_t slot() { return static_cast<uint32_t>(random_.below(model::kClaimSlots)); }
+  model::CallKind call_kind() { return static_cast<model::CallKind>(1 + random_.below(3)); }
   uint8_t level() { return static_cast<uint8_t>(random_.below(4)); }
   TimeNs time() { return static_cast<TimeNs>(random_.next()); }
 
@@ -247,10 +258,16 @@ class MessageCases {
             static_cast<int32_t>(random_.below(9)) - 1,
             coin(),
             static_cast<int32_t>(word()),
-            random_.next()};
+            random_.next(),
+            call_kind(),
+            text(),
+            amounts(),
+            static_cast<int32_t>(random_.below(9)) - 1,
+            coin()};
   }
   model::Submit make(model::Submit) {
-    return {task(), task(), word(), word(), num_results(), objects(), objects(), as_bytes(text())};
+    return {task(),        task(),    object(),  word(),          word(),
+            num_results(), objects(), objects(), as_bytes(text())};
   }
   model::Put make(model::Put) { return {object(), value(), objects(), coin()}; }
   model::Allocate make(model::Allocate) { return {word(), 1 + (random_.next() >> 1)}; }
@@ -266,15 +283,15 @@ class MessageCases {
   model::Credit make(model::Credit) { return {random_.next()}; }
   model::Results make(model::Results) { return {task(), word(), results()}; }
   model::Done make(model::Done) {
-    return {task(), word(), slot(), coin(), coin(), time(), time(), results()};
+    return {task(), word(), slot(), coin(), coin(), time(), time(), results(), coin()};
   }
   model::CancelTask make(model::CancelTask) { return {task(), level(), coin()}; }
   model::Query make(model::Query) {
-    return {word(), static_cast<model::Question>(1 + random_.below(5)), text()};
+    return {word(), static_cast<model::Question>(1 + random_.below(8)), text()};
   }
   model::Execute make(model::Execute) {
-    return {slot(),   word(), task(), word(),      num_results(),
-            object(), text(), coin(), arguments(), as_bytes(text())};
+    return {slot(),      word(),   task(), word(), num_results(), object(),        text(),
+            call_kind(), object(), text(), coin(), arguments(),   as_bytes(text())};
   }
   model::Value make(model::Value) { return {object(), coin(), random_.next(), value()}; }
   model::Ready make(model::Ready) { return {object(), random_.next()}; }
@@ -286,6 +303,13 @@ class MessageCases {
   model::Output make(model::Output) { return {word(), coin(), text(), text()}; }
   model::Notice make(model::Notice) { return {static_cast<uint8_t>(random_.below(3)), text()}; }
   model::Reply make(model::Reply) { return {word(), coin(), text()}; }
+  model::KillActor make(model::KillActor) { return {object(), coin()}; }
+  model::ClaimName make(model::ClaimName) { return {word(), text(), text()}; }
+  model::BindName make(model::BindName) { return {text(), text(), object(), object()}; }
+  model::FindName make(model::FindName) { return {word(), text(), text()}; }
+  model::NameReply make(model::NameReply) {
+    return {word(), static_cast<model::NameStatus>(1 + random_.below(3)), object(), object()};
+  }
 
   Random random_;
   // Deques: what was handed out stays where it is.
