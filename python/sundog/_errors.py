@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import CodeType, TracebackType
+    from typing import Any
 
     from sundog import _core
     from sundog._function import RemoteFunction
@@ -150,7 +151,7 @@ def instance_of_cause(cause: Exception) -> exceptions.TaskError | None:
     }
     try:
         made = type(cause_class.__name__, (exceptions.TaskError, cause_class), members)
-        error = made.__new__(made, *builtin_args(cause))
+        error: Any = made.__new__(made, *builtin_args(cause))
         initialize_builtin_part(error, cause)
         error.args = cause.args
         error.__dict__.update(
@@ -161,11 +162,10 @@ def instance_of_cause(cause: Exception) -> exceptions.TaskError | None:
     return error if isinstance(error, exceptions.TaskError) else None
 
 
-def builtin_args(cause: BaseException) -> tuple[object, ...]:
+def builtin_args(cause: BaseException) -> tuple[Any, ...]:
     """What the interpreter's own part of an exception is made of."""
     # OSError keeps its file's name out of `args`, but not out of what pickles it.
-    args: tuple[object, ...] = cause.args
-    return OSError.__reduce__(cause)[1] if isinstance(cause, OSError) else args  # type: ignore
+    return OSError.__reduce__(cause)[1] if isinstance(cause, OSError) else cause.args  # type: ignore
 
 
 def initialize_builtin_part(error: BaseException, cause: BaseException) -> None:
