@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# check_wheel.sh WHEEL: installs it into an empty virtual environment, away from the source tree,
-# and runs a program there. Nothing of the session may be left a second after the program's end.
+# check_wheel.sh WHEEL RAY_WHEEL: installs both into an empty virtual environment, away from the source
+# tree, and runs programs there. Nothing of a session may be left a second after its program's end.
 set -euo pipefail
 wheel=$(realpath "$1")
+ray_wheel=$(realpath "$2")
 root=$(realpath "$(dirname "$0")/..")
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
@@ -38,5 +39,13 @@ if ((left != 0)); then
   echo "check_wheel: a daemon of hello.py is still there a second after its end" >&2
   exit 1
 fi
+sed 's/sundog/ray/g' hello.py >old.py
+"$place/try/bin/pip" install --quiet --disable-pip-version-check --no-index "$ray_wheel"
+answer=$(SUNDOG_NUM_CPUS=2 timeout 60 try/bin/python old.py)
+if [[ $answer != "[0, 1, 4, 9]" ]]; then
+  echo "check_wheel: old.py, which imports ray, printed '$answer', not [0, 1, 4, 9]" >&2
+  exit 1
+fi
+try/bin/ray --version
 try/bin/sundog --version
 try/bin/sundog doctor

@@ -142,7 +142,7 @@ def python(seeds: int) -> Count:
     junit = LOGS / "python.xml"
     junit.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "--durations=5", f"--junitxml={junit}"]
-    status = run("python", [*command, "tests/e2e", "tests/house", "scripts"])
+    status = run("python", [*command, "tests/e2e", "tests/house", "scripts", "bench"])
     for case in ET.parse(junit).getroot().iter("testcase") if junit.exists() else ():
         tags = {child.tag for child in case}
         failed = tags & {"failure", "error"}

@@ -20,11 +20,12 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   status               what the running session has, and how much of it is used
   memory               the objects in the store: sizes, references, pins
   timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev)
+  stop                 ends every session of this user, or the one that --session names
   debug dump           the whole state of the running session, as JSON
   --version            versions of everything that matters
 
 A command about a session asks the newest one of this user, or the one that --session names."""
-COMMANDS = ("doctor", "status", "memory", "timeline", "debug", "help")
+COMMANDS = ("doctor", "status", "memory", "timeline", "stop", "debug", "help")
 MEMORY_ROWS_MAX = 50
 
 
@@ -78,6 +79,8 @@ def run(words: list[str]) -> int:
     expect_nothing(command, rest)
     if command == "timeline":
         return timeline(session, output)
+    if command == "stop":
+        return stop(session)
     return status(session) if command == "status" else memory(session)
 
 
@@ -130,15 +133,35 @@ def doctor() -> int:
     return 0 if all(finding.ok for finding in findings) else 1
 
 
-def ask(session: str | None, question: int) -> Any:
-    """Joins a running session for one question; the answer."""
+def sockets_of(session: str | None) -> list[str]:
+    """The sockets of the running sessions, newest first, or of the one with this name."""
     sockets = _paths.running_sockets()
     if session is not None:
-        sockets = [p for p in sockets if os.path.basename(p).removesuffix(".sock") == session]
+        sockets = [p for p in sockets if _paths.session_of(p) == session]
     if not sockets:
         what = "no session" if session is None else f"no session {session}"
         raise UsageError(f"{what} of this user runs on this machine")
-    joined = _core.connect("", [], 0, "sundog " + " ".join(sys.argv[1:]), sockets[0])
+    return sockets
+
+
+def stop(session: str | None) -> int:
+    """Asks daemons to end, and waits until they have."""
+    status = 0
+    for socket in sockets_of(session):
+        name = _paths.session_of(socket)
+        folder = os.path.join(_paths.sessions(), name)
+        if _paths.end_daemon(socket):
+            print(f"stopped session {name}; its logs stay in {folder}")
+        else:
+            print(f"sundog: session {name} did not end; kill -9 its sundogd", file=sys.stderr)
+            status = 1
+    return status
+
+
+def ask(session: str | None, question: int) -> Any:
+    """Joins a running session for one question; the answer."""
+    socket = sockets_of(session)[0]
+    joined = _core.connect("", [], 0, "sundog " + " ".join(sys.argv[1:]), socket)
     try:
         return json.loads(joined.query(question))
     finally:

@@ -143,6 +143,7 @@ def write_zygote_config(folder: str, socket: str, preload: Iterable[str]) -> Non
 def pth_import_lines(path: Iterable[str]) -> list[str]:
     """Lines of ``.pth`` files that installed finders (editable installs); none if none did."""
     builtin = {"BuiltinImporter", "FrozenImporter", "PathFinder", "DistutilsMetaFinder"}
+    builtin.add("AbsentModules")  # of compat/ray: it finds nothing
     names = {getattr(finder, "__name__", type(finder).__name__) for finder in sys.meta_path}
     if names <= builtin:
         return []

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import sundog
 
@@ -58,6 +59,18 @@ def test_without_a_session_says_so() -> None:
         done = command(*words)
         assert done.returncode == 2
         assert done.stderr == "sundog: no session of this user runs on this machine\n"
+
+
+def test_stop_ends_the_session_that_it_names(session: None) -> None:
+    name = sundog.get_runtime_context().get_session_name()
+    assert command("stop", "--session", "none").returncode == 2
+    assert sundog.get(square.remote(3)) == 9
+    done = command("stop", "--session", name)
+    assert done.stdout == (
+        f"stopped session {name}; its logs stay in {os.environ['SUNDOG_HOME']}/sessions/{name}\n"
+    )
+    with pytest.raises(sundog.exceptions.NodeDiedError):
+        sundog.get(square.remote(3))
 
 
 def test_commands_about_the_running_session(session: None, tmp_path: Path) -> None:

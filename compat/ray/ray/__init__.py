@@ -1,0 +1,94 @@
+"""The import name `ray` for Sundog: re-exports, and the names of 2018.
+
+>>> import ray
+>>> @ray.remote
+... def square(x):
+...     return x * x
+>>> ray.get([square.remote(i) for i in range(4)])
+[0, 1, 4, 9]
+"""
+
+from ray import _real
+
+_real.refuse()
+
+import os as _os  # noqa: E402
+
+import sundog as _sundog  # noqa: E402
+from sundog import (  # noqa: E402
+    JobID,
+    NodeID,
+    ObjectID,
+    ObjectRef,
+    TaskID,
+    WorkerID,
+    available_resources,
+    cluster_resources,
+    cpp_function,
+    get,
+    get_gpu_ids,
+    get_runtime_context,
+    is_initialized,
+    nodes,
+    put,
+    remote,
+    shutdown,
+    timeline,
+)
+
+_here = _os.path.dirname(_os.path.abspath(__file__)) + _os.sep
+if _here not in _sundog._folders:
+    _sundog._folders += (_here,)
+
+from ray import (  # noqa: E402
+    _absent,
+    actor,
+    exceptions,
+    experimental,
+    remote_function,
+    runtime_context,
+    util,
+    worker,
+)
+from ray._calls import init, wait  # noqa: E402
+
+_absent.install()
+__getattr__ = _absent.attribute_of("ray")
+
+__version__ = f"2.60.0+sundog{_sundog.__version__}"
+
+SCRIPT_MODE = 0  # what get_runtime_context().worker_mode says in words
+WORKER_MODE = 1
+
+__all__ = [
+    "SCRIPT_MODE",
+    "WORKER_MODE",
+    "JobID",
+    "NodeID",
+    "ObjectID",
+    "ObjectRef",
+    "TaskID",
+    "WorkerID",
+    "__version__",
+    "actor",
+    "available_resources",
+    "cluster_resources",
+    "cpp_function",
+    "exceptions",
+    "experimental",
+    "get",
+    "get_gpu_ids",
+    "get_runtime_context",
+    "init",
+    "is_initialized",
+    "nodes",
+    "put",
+    "remote",
+    "remote_function",
+    "runtime_context",
+    "shutdown",
+    "timeline",
+    "util",
+    "wait",
+    "worker",
+]

@@ -1,0 +1,164 @@
+"""What the package `ray` does not have, and why: asked by attribute access and by imports.
+
+A name that is neither here nor in a module is unknown to us, and Python says so by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from sundog._core import public
+from sundog.exceptions import SundogError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+LIBRARIES = (
+    "air",
+    "dag",
+    "data",
+    "llm",
+    "rllib",
+    "serve",
+    "train",
+    "tune",
+    "workflow",
+)
+LATER = "is not in this version"
+JAVA = "is for Java, and Sundog runs Python and C++"
+INTERNAL = "is internal to Ray, and nothing here corresponds to it"
+CLUSTER = "is for several machines, and Sundog runs on one in this version"
+CLIENT = "is Ray's remote client, and Sundog has one client protocol: ray.init()"
+GRAPHS = "belongs to Ray's compiled graphs, which Sundog does not have"
+# Full name -> the end of a sentence that begins with the name.
+ABSENT = {
+    "ray.ActorClassID": INTERNAL,
+    "ray.ActorID": LATER,
+    "ray.ClientBuilder": CLIENT,
+    "ray.DynamicObjectRefGenerator": LATER,
+    "ray.FunctionID": INTERNAL,
+    "ray.Language": JAVA,
+    "ray.LoggingConfig": LATER,
+    "ray.ObjectRefGenerator": LATER,
+    "ray.PlacementGroupID": LATER,
+    "ray.UniqueID": INTERNAL,
+    "ray._config": INTERNAL,
+    "ray._private": INTERNAL,
+    "ray._raylet": INTERNAL,
+    "ray.autoscaler": CLUSTER,
+    "ray.cancel": LATER,
+    "ray.client": CLIENT,
+    "ray.client_builder": CLIENT,
+    "ray.cluster_utils": CLUSTER,
+    "ray.get_actor": LATER,
+    "ray.internal": INTERNAL,
+    "ray.java_actor_class": JAVA,
+    "ray.java_function": JAVA,
+    "ray.job_config": LATER,
+    "ray.job_submission": CLUSTER,
+    "ray.kill": LATER,
+    "ray.method": LATER,
+    "ray.runtime_env": LATER,
+    "ray.widgets": INTERNAL,
+    "ray.actor.ActorHandle": LATER,
+    "ray.actor.exit_actor": LATER,
+    "ray.exceptions.CrossLanguageError": JAVA,
+    "ray.exceptions.RayCgraphCapacityExceeded": GRAPHS,
+    "ray.exceptions.RayChannelError": GRAPHS,
+    "ray.exceptions.RayChannelTimeoutError": GRAPHS,
+    "ray.exceptions.RayDirectTransportError": GRAPHS,
+    "ray.experimental.get_object_locations": CLUSTER,
+    "ray.experimental.tqdm_ray": LATER,
+    "ray.util.ActorPool": LATER,
+    "ray.util.accelerators": LATER,
+    "ray.util.actor_pool": LATER,
+    "ray.util.as_completed": LATER,
+    "ray.util.collective": "is a library of its own, and Sundog provides Ray Core",
+    "ray.util.connect": CLIENT,
+    "ray.util.dask": LATER,
+    "ray.util.deregister_serializer": LATER,
+    "ray.util.disable_log_once_globally": LATER,
+    "ray.util.disconnect": CLIENT,
+    "ray.util.enable_periodic_logging": LATER,
+    "ray.util.get_current_placement_group": LATER,
+    "ray.util.get_node_instance_id": CLUSTER,
+    "ray.util.get_node_ip_address": LATER,
+    "ray.util.get_placement_group": LATER,
+    "ray.util.inspect_serializability": LATER,
+    "ray.util.iter": "was removed from Ray too",
+    "ray.util.joblib": LATER,
+    "ray.util.list_named_actors": LATER,
+    "ray.util.log_once": LATER,
+    "ray.util.map_unordered": LATER,
+    "ray.util.metrics": LATER,
+    "ray.util.multiprocessing": LATER,
+    "ray.util.pdb": INTERNAL,
+    "ray.util.placement_group": LATER,
+    "ray.util.placement_group_table": LATER,
+    "ray.util.queue": LATER,
+    "ray.util.ray_debugpy": INTERNAL,
+    "ray.util.register_serializer": LATER,
+    "ray.util.remove_placement_group": LATER,
+    "ray.util.scheduling_strategies": LATER,
+    "ray.util.state": LATER,
+}
+
+
+class AbsentNameError(SundogError, AttributeError):
+    """Shown as the AttributeError that it is."""
+
+
+class AbsentModuleError(SundogError, ModuleNotFoundError):
+    """Shown as the ModuleNotFoundError that it is."""
+
+
+for _error, _shown in (
+    (AbsentNameError, "AttributeError"),
+    (AbsentModuleError, "ModuleNotFoundError"),
+):
+    _error.__module__, _error.__qualname__ = "builtins", _shown
+
+
+def sentence(name: str) -> str | None:
+    """Why there is no such name; None if we do not know it."""
+    first = name.split(".")[1]
+    if first in LIBRARIES:
+        return f"Sundog provides Ray Core; ray.{first} is not part of it."
+    parts = name.split(".")
+    for end in range(2, len(parts) + 1):
+        found = ".".join(parts[:end])
+        if found in ABSENT:
+            return f"{found} {ABSENT[found]}."
+    return None
+
+
+def attribute_of(module: str) -> Callable[[str], NoReturn]:
+    """A module's ``__getattr__``: says why a name is absent."""
+
+    def missing(name: str) -> NoReturn:
+        why = sentence(f"{module}.{name}")
+        raise AbsentNameError(why or f"module '{module}' has no attribute '{name}'")
+
+    function: Callable[[str], NoReturn] = public(missing)
+    return function
+
+
+class AbsentModules:
+    """The last finder of all: says why a module of `ray` is absent."""
+
+    @staticmethod
+    @public
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Raises ModuleNotFoundError for what is absent; knows nothing of anything else."""
+        if name.startswith("ray."):
+            why = sentence(name)
+            if why is not None:
+                raise AbsentModuleError(why)
+
+
+def install() -> None:
+    """Once a process: behind all other finders."""
+    if AbsentModules not in sys.meta_path:
+        sys.meta_path.append(AbsentModules)

@@ -1,0 +1,91 @@
+"""The command ``ray``: what of it Sundog does is handed to the command ``sundog``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+
+from sundog import _cli
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+USAGE = """usage: ray COMMAND
+
+  status     what the running session has, and how much of it is used
+  memory     the objects in the store: sizes, references, pins
+  timeline   tasks as a Chrome trace, into a file (ui.perfetto.dev)
+  stop       ends every session of this user on this machine
+  --version
+
+This is Sundog under Ray's name; the command sundog has more."""
+HANDED_ON = ("status", "memory", "stop")
+REFUSED = {
+    "start": "Sundog runs on one machine in this version, and ray.init() starts the session there",
+    "up": "there is no cluster launcher",
+    "down": "there is no cluster launcher",
+    "exec": "there is no cluster launcher",
+    "attach": "there is no cluster launcher",
+    "submit": "there is no cluster launcher",
+    "list": "it is not in this version; ray status and ray memory are",
+    "get": "it is not in this version; ray status and ray memory are",
+    "summary": "it is not in this version; ray status and ray memory are",
+    "logs": "logs lie in the session's folder: ray.get_runtime_context().get_temp_dir()",
+    "stack": "it is not in this version",
+    "job": "it is not in this version: run the program itself",
+    "kill-actor": "it is not in this version: ray.kill(handle) ends an actor",
+    "metrics": "it is not in this version",
+    "microbenchmark": "Sundog's benchmarks are in its source tree: make bench",
+    "check-open-ports": "nothing listens on a network",
+    "debug": "breakpoint() in a task says how to attach",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        arguments: the command line without the program's name; None takes that of this process.
+
+    Returns:
+        The exit status: 0, 1 if something is not well, 2 for a wrong command line.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words in (["--version"], ["-V"], ["version"]):
+        import ray
+
+        print(f"ray, version {ray.__version__}")
+        return 0
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE)
+        return 0 if words else 2
+    command, rest = words[0], words[1:]
+    if command == "timeline":
+        return timeline(rest)
+    if command in HANDED_ON:
+        if rest == ["--address", "auto"] or rest == ["--address=auto"]:
+            rest = []
+        return _cli.main([command, *rest])
+    if command in REFUSED:
+        print(f"ray {command}: {REFUSED[command]}.", file=sys.stderr)
+        return 2
+    from sundog._options import did_you_mean
+
+    near = did_you_mean(command, [*HANDED_ON, "timeline", *REFUSED])
+    print(f"ray: no command '{command}'{near}", file=sys.stderr)
+    return 2
+
+
+def timeline(rest: list[str]) -> int:
+    """Ray's command writes a file in the temporary folder unless it is told another."""
+    if not rest:
+        name = time.strftime("ray-timeline-%Y-%m-%d_%H-%M-%S.json")
+        rest = ["-o", os.path.join(tempfile.gettempdir(), name)]
+    return _cli.main(["timeline", *rest])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Ray's names of what Sundog raises, and those that nothing here raises yet.
+
+A name with "Ray" in it is Sundog's name without. The classes below exist so that an ``except`` of a
+program that names them is valid; each says why it is never raised.
+"""
+
+from ray import _absent
+from sundog.exceptions import (
+    ActorDiedError,
+    ActorError,
+    GetTimeoutError,
+    NodeDiedError,
+    ObjectLostError,
+    ObjectStoreFullError,
+    OutOfMemoryError,
+    SundogError,
+    SystemError,
+    TaskCancelledError,
+    TaskError,
+    TaskUnschedulableError,
+    WorkerCrashedError,
+)
+
+RayError = SundogError
+RayTaskError = TaskError
+RayActorError = ActorError
+RaySystemError = SystemError
+LocalRayletDiedError = NodeDiedError
+
+
+class ActorAlreadyExistsError(ValueError):
+    """A name is taken: Sundog raises ValueError, as Ray did before it had this class."""
+
+
+class ActorHandleNotFoundError(ValueError):
+    """An actor's handle is unknown: Sundog raises ActorDiedError with the reason."""
+
+
+class ActorPlacementGroupRemoved(RayError):
+    """Placement groups are not in this version."""
+
+
+class ActorUnavailableError(RayActorError):
+    """An actor cannot be reached for a moment: on one machine it lives or is dead."""
+
+
+class ActorUnschedulableError(RayError):
+    """An actor can never be placed: Sundog raises TaskUnschedulableError."""
+
+
+class AsyncioActorExit(RayError):
+    """Asynchronous actors are not in this version."""
+
+
+class AuthenticationError(RayError):
+    """Nothing listens on a network in this version."""
+
+
+class ObjectFetchTimedOutError(ObjectLostError):
+    """Objects are not fetched from other machines in this version."""
+
+
+class ObjectFreedError(ObjectLostError):
+    """Objects are not freed by hand: they live as long as something refers to them."""
+
+
+class ObjectReconstructionFailedError(ObjectLostError):
+    """On one machine an object is not lost while its session lives."""
+
+
+class ObjectRefStreamEndOfStreamError(RayError):
+    """Streams are not in this version."""
+
+
+class OufOfBandObjectRefSerializationException(RayError):
+    """A reference may be pickled by hand: the session keeps its object to the job's end."""
+
+
+class OutOfDiskError(RayError):
+    """Nothing is spilled to disk in this version."""
+
+
+class OwnerDiedError(ObjectLostError):
+    """The node's daemon owns every object, so that none is lost with a worker."""
+
+
+class PendingCallsLimitExceeded(RayError):
+    """``max_pending_calls`` is not in this version."""
+
+
+class PlasmaObjectNotAvailable(RayError):
+    """There is no Plasma: ObjectLostError is raised."""
+
+
+class ReferenceCountingAssertionError(ObjectLostError):
+    """A wrong count ends the daemon, and NodeDiedError says so."""
+
+
+class RpcError(RayError):
+    """There are no remote procedure calls between processes of one machine."""
+
+
+class RuntimeEnvSetupError(RayError):
+    """Runtime environments are not in this version."""
+
+
+class StreamingGeneratorReplayInconsistentError(RaySystemError):
+    """Streams are not in this version."""
+
+
+class TaskPlacementGroupRemoved(RayError):
+    """Placement groups are not in this version."""
+
+
+class UnserializableException(RayError):
+    """An exception that cannot be pickled arrives as a TaskError with its text."""
+
+
+class UserCodeException(RayError):
+    """What a program's own code raises arrives as a TaskError."""
+
+
+__getattr__ = _absent.attribute_of("ray.exceptions")
+
+__all__ = [
+    "ActorAlreadyExistsError",
+    "ActorDiedError",
+    "ActorHandleNotFoundError",
+    "ActorPlacementGroupRemoved",
+    "ActorUnavailableError",
+    "ActorUnschedulableError",
+    "AsyncioActorExit",
+    "AuthenticationError",
+    "GetTimeoutError",
+    "LocalRayletDiedError",
+    "NodeDiedError",
+    "ObjectFetchTimedOutError",
+    "ObjectFreedError",
+    "ObjectLostError",
+    "ObjectReconstructionFailedError",
+    "ObjectRefStreamEndOfStreamError",
+    "ObjectStoreFullError",
+    "OufOfBandObjectRefSerializationException",
+    "OutOfDiskError",
+    "OutOfMemoryError",
+    "OwnerDiedError",
+    "PendingCallsLimitExceeded",
+    "PlasmaObjectNotAvailable",
+    "RayActorError",
+    "RayError",
+    "RaySystemError",
+    "RayTaskError",
+    "ReferenceCountingAssertionError",
+    "RpcError",
+    "RuntimeEnvSetupError",
+    "StreamingGeneratorReplayInconsistentError",
+    "TaskCancelledError",
+    "TaskPlacementGroupRemoved",
+    "TaskUnschedulableError",
+    "UnserializableException",
+    "UserCodeException",
+    "WorkerCrashedError",
+]

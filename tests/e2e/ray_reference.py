@@ -1,0 +1,117 @@
+"""Ray's public names as the reference beside the checkout lists them, and which are absent here.
+
+The reference is not part of the tree: SUNDOG_REFERENCE names its folder, else it is looked for in
+`../shared/reference` of the checkout.
+"""
+
+import os
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+FOLDER = Path(os.environ.get("SUNDOG_REFERENCE", ROOT.parent / "shared" / "reference"))
+PATH = FOLDER / "core_api.txt"
+WHY_SKIPPED = f"Ray's list of names is not beside this checkout: {PATH}"
+
+LATER = "is not in this version"
+INTERNAL = "is internal to Ray"
+# Members of classes, which have no place of their own to say why.
+ABSENT_MEMBERS = {
+    "ObjectRef.as_future": LATER,
+    "ObjectRef.call_site": INTERNAL,
+    "ObjectRef.owner_address": "the node owns every object: there is no owner to address",
+    "ObjectRef.redis_shard_hash": INTERNAL,
+    "ObjectRef.tensor_transport": INTERNAL,
+    "ObjectRef.__await__": LATER,
+    "RuntimeContext.actor_id": "deprecated in Ray: get_actor_id()",
+    "RuntimeContext.current_actor": LATER,
+    "RuntimeContext.current_placement_group_id": LATER,
+    "RuntimeContext.gcs_address": "nothing listens on a network",
+    "RuntimeContext.get": "deprecated in Ray",
+    "RuntimeContext.get_accelerator_ids": LATER,
+    "RuntimeContext.get_actor_name": LATER,
+    "RuntimeContext.get_assigned_resources": LATER,
+    "RuntimeContext.get_node_labels": LATER,
+    "RuntimeContext.get_placement_group_id": LATER,
+    "RuntimeContext.get_resource_ids": "deprecated in Ray: get_accelerator_ids()",
+    "RuntimeContext.get_runtime_env_string": LATER,
+    "RuntimeContext.get_task_function_name": LATER,
+    "RuntimeContext.is_canceled": LATER,
+    "RuntimeContext.job_id": "deprecated in Ray: get_job_id()",
+    "RuntimeContext.node_id": "deprecated in Ray: get_node_id()",
+    "RuntimeContext.runtime_env": LATER,
+    "RuntimeContext.should_capture_child_tasks_in_placement_group": LATER,
+    "RuntimeContext.task_id": "deprecated in Ray: get_task_id()",
+    "RuntimeContext.was_current_actor_reconstructed": LATER,
+}
+
+
+def sections() -> dict[str, list[str]]:
+    """Heading to its lines."""
+    found: dict[str, list[str]] = {}
+    lines: list[str] = []
+    for line in PATH.read_text().splitlines():
+        if line.startswith("## "):
+            lines = found.setdefault(line[3:], [])
+        elif line and not line.startswith("#"):
+            lines.append(line)
+    return found
+
+
+def section(beginning: str) -> list[str]:
+    """The lines of the section whose heading is this, or begins with it and a space."""
+    (lines,) = (
+        lines for heading, lines in sections().items() if f"{heading} ".startswith(f"{beginning} ")
+    )
+    return lines
+
+
+def full_names() -> list[str]:
+    """Names that a program can import or reach from `ray`, with their modules in front."""
+    names = [f"ray.{leading_name(line)}" for line in section("ray (top level)")]
+    names += [f"ray.exceptions.{leading_name(line)}" for line in section("ray.exceptions")]
+    for line in section("ray.util"):
+        if ":" in line.split("(")[0]:  # module:Class: methods
+            names.append(line.split(":")[0])
+        elif "." in leading_name(line):
+            names.append(f"ray.util.{leading_name(line)}")
+        else:
+            names.append(f"ray.util.{leading_name(line)}")
+    names += [f"ray.util.state.{leading_name(line)}" for line in section("ray.util.state")]
+    also = " ".join(section("Also imported by people, beside the lists above"))
+    names += re.findall(r"\bray\.[\w.]*\w", also)
+    return list(dict.fromkeys(names))
+
+
+def leading_name(line: str) -> str:
+    """``get`` of ``get(refs, *, timeout=None) -> Any``."""
+    found = re.match(r"[\w.]+", line)
+    assert found is not None, line
+    return found[0]
+
+
+def members(of: str) -> list[str]:
+    """Methods of ``ObjectRef`` or ``RuntimeContext``."""
+    if of == "RuntimeContext":
+        (line,) = section("RuntimeContext")
+    else:
+        (line,) = (
+            line.split(": ", 1)[1]
+            for line in section("ObjectRef / ObjectRefGenerator / ActorHandle")
+            if line.startswith(f"{of}: ")
+        )
+    return [name.strip() for name in line.split(",")]
+
+
+def init_defaults() -> dict[str, object]:
+    """Keywords of ``init`` with Ray's defaults."""
+    (line,) = (line for line in section("ray (top level)") if line.startswith("init("))
+    found = re.findall(r"(\w+): [^=]*? = (None|True|False|'[^']*')", line)
+    values: dict[str, object] = {"None": None, "True": True, "False": False}
+    return {name: values.get(text, text.strip("'")) for name, text in found}
+
+
+def options(of: str) -> list[str]:
+    """Option keys of ``functions``, ``actor classes`` or ``@ray.method keys``."""
+    (line,) = (line for line in section("@ray.remote / .options keys") if line.startswith(of))
+    return [name.strip() for name in line.split(":", 1)[1].split(",")]
