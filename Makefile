@@ -17,7 +17,7 @@ RUN := .venv/bin/python
 
 menu: ## this menu
 	@echo "Sundog: tasks and shared objects for Python and C++. make TARGET, where TARGET is"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / && $$1 != "menu" {printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / && $$1 != "menu" {printf "  %-10s %s\n", $$1, $$2}' Makefile
 	@echo "JOBS=$(JOBS) compiles that many files at once; PYTHON=$(PYTHON) is what .venv is made of."
 
 setup: ## system packages that are missing (apt-get), then .venv
@@ -72,6 +72,9 @@ dataloader: build ## forked children of a torch DataLoader (installs Debian's to
 	@scripts/torch_env.sh
 	@PYTHONPATH=python .venv-torch/bin/python tests/torch/dataloader.py
 
+page-test: build ## the timeline in Chromium and Firefox (installs them); screenshots in build/page/shots
+	@scripts/page_test.sh
+
 bench: build ## side by side with peers, as JSON in bench/results: ROWS=put,get picks
 	@$(RUN) bench/run.py $(if $(ROWS),--rows $(ROWS))
 
@@ -86,4 +89,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader page-test

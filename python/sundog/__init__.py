@@ -22,6 +22,7 @@ from sundog._state import (
     get_gpu_ids,
     get_runtime_context,
     nodes,
+    task_timeline,
     timeline,
 )
 
@@ -32,6 +33,16 @@ __version__ = "0.1.0"
 _folders: tuple[str, ...] = (_os.path.dirname(_os.path.abspath(__file__)) + _os.sep,)
 
 ObjectID = ObjectRef
+
+
+def __getattr__(name: str) -> object:
+    """Imports ``sundog.experimental`` when it is asked for."""
+    if name == "experimental":
+        import importlib
+
+        return importlib.import_module("sundog.experimental")
+    raise AttributeError(f"module 'sundog' has no attribute {name!r}")
+
 
 __all__ = [
     "JobID",
@@ -56,6 +67,7 @@ __all__ = [
     "put",
     "remote",
     "shutdown",
+    "task_timeline",
     "timeline",
     "wait",
 ]

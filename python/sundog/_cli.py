@@ -19,7 +19,7 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   doctor               whether this machine has what Sundog needs
   status               what the running session has, and how much of it is used
   memory               the objects in the store: sizes, references, pins
-  timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev)
+  timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev), or as a page (FILE.html)
   stop                 ends every session of this user, or the one that --session names
   debug dump           the whole state of the running session, as JSON
   --version            versions of everything that matters
@@ -183,6 +183,12 @@ def timeline(session: str | None, output: str | None) -> int:
     trace = ask(session, _explain.TIMELINE)
     if output is None:
         json.dump(trace, sys.stdout)
+        return 0
+    if output.endswith((".html", ".htm")):
+        from sundog import _timeline
+
+        _timeline.write_page(output, json.dumps(trace), "Sundog: tasks")
+        print(f"{output}: open it in a browser")
         return 0
     with open(output, "w", encoding="utf-8") as file:
         json.dump(trace, file)

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sundog._timeline import TimelineView
+
 
 def need_session(function: str) -> _core.Session:
     """The current session.
@@ -95,6 +97,29 @@ def timeline(filename: str | None = None) -> list[Any] | None:
     trace = json.loads(text)
     events: list[Any] = trace["traceEvents"] if isinstance(trace, dict) else trace
     return events
+
+
+@public
+def task_timeline(filename: str | None = None) -> TimelineView:
+    """Shows when and where each task of the session ran, and what it got from which.
+
+    In a notebook the timeline appears under the cell. Elsewhere one self-contained HTML file is
+    written, and a line says where.
+
+    Args:
+        filename: where to write the page; None takes the notebook's output, or
+            ``sundog-timeline-SESSION.html`` in the current folder.
+
+    Returns:
+        What was shown; its ``refresh()`` brings new tasks into it.
+
+    Raises:
+        RuntimeError: there is no session.
+        OSError: the file cannot be written.
+    """
+    from sundog import _timeline
+
+    return _timeline.TimelineView(filename)
 
 
 class Explanation(str):

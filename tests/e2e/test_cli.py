@@ -89,3 +89,10 @@ def test_commands_about_the_running_session(session: None, tmp_path: Path) -> No
     assert "open it in ui.perfetto.dev" in command("timeline", "-o", str(path)).stdout
     assert "square" in path.read_text()
     assert command("status", "--session", "none").returncode == 2
+
+
+def test_timeline_is_a_page_if_the_file_is_named_so(session: None, tmp_path: Path) -> None:
+    assert sundog.get(square.remote(2)) == 4
+    done = command("timeline", "-o", str(tmp_path / "tasks.html"))
+    assert (done.returncode, done.stdout) == (0, f"{tmp_path}/tasks.html: open it in a browser\n")
+    assert "TaskTimeline" in (tmp_path / "tasks.html").read_text()

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
-TARGET_IN_CODE = re.compile(r"`make ([a-z]+)|^\$ make ([a-z]+)", re.MULTILINE)
+TARGET_IN_CODE = re.compile(r"`make ([a-z-]+)|^\$ make ([a-z-]+)", re.MULTILINE)
 PATH_IN_CODE = re.compile(
     r"`((?:src|include|python|scripts|tests|docs|bench|demo|examples|cmake)/[\w./*-]+)`"
 )
@@ -46,7 +46,7 @@ def test_every_named_file_and_make_target_exists(page: Path) -> None:
     for path in PATH_IN_CODE.findall(text):
         found = list(ROOT.glob(path.rstrip("/"))) if "*" in path else [ROOT / path]
         assert found and found[0].exists(), f"{page.name} names {path}, which is not there"
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for names in TARGET_IN_CODE.findall(text):
         name = names[0] or names[1]
         assert name in targets, f"{page.name} names 'make {name}', which is no target"
