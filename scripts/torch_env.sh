@@ -15,5 +15,5 @@ if ((${#missing[@]})); then
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 [ -x .venv-torch/bin/python ] || /usr/bin/python3 -m venv --system-site-packages .venv-torch
-.venv-torch/bin/python -m pip install -q cloudpickle
+.venv-torch/bin/python -m pip install -q cloudpickle pytest
 .venv-torch/bin/python -c 'import torch; print("torch", torch.__version__)'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 
 from sundog import _core
 
@@ -24,6 +25,10 @@ def by_value(value: object, buffers: list[pickle.PickleBuffer]) -> bytes:
     """Pickles functions and classes of ``__main__``, closures and lambdas with their code."""
     import cloudpickle
 
+    if "torch" in sys.modules:
+        from sundog import _torch
+
+        return _torch.by_value(value, buffers)
     result: bytes = cloudpickle.dumps(value, PROTOCOL, buffer_callback=buffers.append)
     return result
 

@@ -58,6 +58,8 @@ class Pinned {
   virtual ~Pinned() = default;
   virtual Bytes bytes() const = 0;          // MAP_PRIVATE view, or inline bytes
   virtual std::byte* writable_bytes() = 0;  // same memory; a write makes a private page
+  // The same bytes in a mapping or copy of their own, which nobody else sees.
+  virtual Result<std::shared_ptr<Pinned>> own() const = 0;
 };
 
 // A value that is here: inline bytes or a pinned extent.

@@ -226,6 +226,25 @@ TEST_F(RuntimeTest, writes_stay_with_whoever_made_them) {
   EXPECT_EQ(again->data->bytes().data(), shared->data->bytes().data()) << "one mapping for all";
 }
 
+TEST_F(RuntimeTest, an_own_view_is_the_object_and_nobody_elses) {
+  start(0);
+  for (size_t size : {100u, 20'000u, 200'000u}) {  // in a message, copied, mapped
+    std::string text(size, 'x');
+    auto handle = driver->put({Format::kRaw, as_bytes(text), {}}, nullptr);
+    auto shared = get_one(*handle);
+    ASSERT_TRUE(shared.ok());
+    auto own = shared->data->own();
+    ASSERT_TRUE(own.ok());
+    (*own)->writable_bytes()[5] = std::byte{'y'};
+    EXPECT_EQ(to_string(shared->data->bytes()), text);
+    EXPECT_EQ(to_string((*shared->data->own())->bytes()), text);
+    *shared = Fetched{};  // the own view holds the pin by itself
+    handle = RefHandle();
+    EXPECT_EQ((*own)->bytes()[5], std::byte{'y'});
+    EXPECT_EQ((*own)->bytes()[size - 1], std::byte{'x'});
+  }
+}
+
 TEST_F(RuntimeTest, wait_tells_what_is_ready) {
   start(1);
   const int64_t kLong = 200'000;

@@ -28,29 +28,41 @@ struct SharedMapping final : core::Attachment, CountedMapping {
 
 class ExportView final : public Pinned {
  public:
-  explicit ExportView(core::ClientExport* exported) : exported_(exported) {}
+  ExportView(const ArenaViews* views, core::ClientExport* exported)
+      : views_(views), exported_(exported) {}
   ~ExportView() override { exported_->drop(); }
   Bytes bytes() const override { return {mapping().data(), exported_->extent.size}; }
   std::byte* writable_bytes() override { return mapping().data(); }
+  Result<std::shared_ptr<Pinned>> own() const override {
+    exported_->use();
+    return views_->view(exported_, true);
+  }
 
  private:
   const os::Mapping& mapping() const {
     return static_cast<SharedMapping*>(exported_->view.load(std::memory_order_acquire))->mapping;
   }
+  const ArenaViews* const views_;  // of the Runtime, which outlives what it handed out
   core::ClientExport* const exported_;
 };
 
 // A mapping of its own; the export is used only for its pin.
 class OwnMappingView final : public Pinned {
  public:
-  OwnMappingView(os::Mapping mapping, core::ClientExport* exported)
-      : counted_(std::move(mapping)), exported_(exported) {}
+  OwnMappingView(const ArenaViews* views, os::Mapping mapping, core::ClientExport* exported)
+      : counted_(std::move(mapping)), views_(views), exported_(exported) {}
   ~OwnMappingView() override { exported_->drop(); }
   Bytes bytes() const override { return {counted_.mapping.data(), exported_->extent.size}; }
   std::byte* writable_bytes() override { return counted_.mapping.data(); }
+  // As the object is, without what was written here.
+  Result<std::shared_ptr<Pinned>> own() const override {
+    exported_->use();
+    return views_->view(exported_, true);
+  }
 
  private:
   CountedMapping counted_;
+  const ArenaViews* const views_;
   core::ClientExport* const exported_;
 };
 
@@ -113,21 +125,21 @@ Result<std::shared_ptr<Pinned>> ArenaViews::view(core::ClientExport* exported,
   };
   if (Status fits = check(extent); !fits) return fail(fits.error());
   if (!writable && exported->view.load(std::memory_order_acquire) != nullptr) {
-    return std::shared_ptr<Pinned>(std::make_shared<ExportView>(exported));
+    return std::shared_ptr<Pinned>(std::make_shared<ExportView>(this, exported));
   }
   bool too_many = live_mappings.load(std::memory_order_relaxed) >= mappings_max_;
   if (extent.size >= kMapBytesMin && !too_many) {
     if (auto mapping = map(extent)) {
       if (writable) {
         return std::shared_ptr<Pinned>(
-            std::make_shared<OwnMappingView>(std::move(*mapping), exported));
+            std::make_shared<OwnMappingView>(this, std::move(*mapping), exported));
       }
       auto* shared = new SharedMapping(std::move(*mapping));
       core::Attachment* none = nullptr;
       if (!exported->view.compare_exchange_strong(none, shared, std::memory_order_acq_rel)) {
         delete shared;  // another thread was faster
       }
-      return std::shared_ptr<Pinned>(std::make_shared<ExportView>(exported));
+      return std::shared_ptr<Pinned>(std::make_shared<ExportView>(this, exported));
     }
   }
   auto copied = copy(extent);

@@ -26,6 +26,9 @@ class OwnBytes final : public Pinned {
   explicit OwnBytes(Bytes bytes);
   Bytes bytes() const override { return {data_, size_}; }
   std::byte* writable_bytes() override { return data_; }
+  Result<std::shared_ptr<Pinned>> own() const override {
+    return std::shared_ptr<Pinned>(std::make_shared<OwnBytes>(bytes()));
+  }
 
  private:
   static constexpr size_t kSmall = 32;

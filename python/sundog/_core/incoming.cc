@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "buffers.h"
 #include "object_ref.h"
 #include "tensors.h"
 #include "wire/error_layout.h"
@@ -12,53 +13,9 @@ namespace {
 
 using model::Format;
 
-// The collector is paused while a stream of this size is read: in the middle of a large one a
-// full collection costs 190 to 260 ms.
-constexpr size_t kPauseCollectorBytes = 32 * 1024;
-
-struct PinnedBuffer {
-  PyObject_HEAD std::shared_ptr<client::Pinned> pin;
-  Session* session;  // owned
-  std::byte* data;
-  Py_ssize_t size;
-  bool readonly;
-};
-PyTypeObject* pinned_buffer_type = nullptr;
-
-void buffer_dealloc(PyObject* object) {
-  auto* self = reinterpret_cast<PinnedBuffer*>(object);
-  PyTypeObject* type = Py_TYPE(object);
-  std::destroy_at(&self->pin);  // before the session: its Runtime sends the pin's end
-  Py_DECREF(self->session);
-  PyObject_Free(object);
-  Py_DECREF(type);
-}
-
-int buffer_export(PyObject* object, Py_buffer* view, int flags) {
-  auto* self = reinterpret_cast<PinnedBuffer*>(object);
-  return PyBuffer_FillInfo(view, object, self->data, self->size, self->readonly, flags);
-}
-
-PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(buffer_dealloc)},
-                       {Py_bf_getbuffer, reinterpret_cast<void*>(buffer_export)},
-                       {0, nullptr}};
-PyType_Spec spec = {"sundog._core.PinnedBuffer", sizeof(PinnedBuffer), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
-
-// A memoryview of `part`, which lies inside the pinned bytes.
-Object view_of(const std::shared_ptr<client::Pinned>& pin, Session* session, Bytes part,
-               bool writable) {
-  auto* buffer = PyObject_New(PinnedBuffer, pinned_buffer_type);
-  if (buffer == nullptr) return {};
-  std::construct_at(&buffer->pin, pin);
-  Py_INCREF(session);
-  buffer->session = session;
-  buffer->data = const_cast<std::byte*>(part.data());
-  buffer->size = static_cast<Py_ssize_t>(part.size());
-  buffer->readonly = !writable;
-  Object exporter = steal(reinterpret_cast<PyObject*>(buffer));
-  return steal(PyMemoryView_FromObject(exporter.ptr()));
-}
+// The collector is paused while a stream of this size is read: a collection in the middle of a
+// model's 27 KB costs several times what reading them does, of a large heap 190 to 260 ms.
+constexpr size_t kPauseCollectorBytes = 4 * 1024;
 
 Object memory_view(Bytes bytes) {
   return steal(
@@ -190,19 +147,20 @@ PyObject* to_python_through(Format format, Bytes bytes, Session* session, MakeBu
 }  // namespace
 
 PyObject* to_python(const client::Fetched& value, Session* session, bool writable) {
-  return to_python_through(value.format, value.data->bytes(), session, [&](Bytes part) {
-    return view_of(value.data, session, part, writable);
+  std::shared_ptr<ValueMemory> memory;  // made for the first buffer; most values have none
+  return to_python_through(value.format, value.data->bytes(), session, [&](Bytes part) -> Object {
+    if (memory == nullptr) {
+      memory =
+          std::make_shared<ValueMemory>(ValueMemory{value.data, writable ? value.data : nullptr});
+      // torch wraps read-only arrays and ignores the flag: whoever has it could write.
+      if (torch_is_imported() && memory->own_memory() == nullptr) return {};
+    }
+    return view_of(memory, session, part, writable);
   });
 }
 
 PyObject* to_python_copied(Format format, Bytes bytes, Session* session) {
   return to_python_through(format, bytes, session, [](Bytes part) { return raw(part); });
-}
-
-void add_incoming(nb::module_& module) {
-  pinned_buffer_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));
-  if (pinned_buffer_type == nullptr) throw nb::python_error();
-  module.attr("PinnedBuffer") = nb::handle(reinterpret_cast<PyObject*>(pinned_buffer_type));
 }
 
 }  // namespace sundog::python

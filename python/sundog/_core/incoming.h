@@ -1,7 +1,7 @@
 // Values on their way to Python: decoded in place, arrays as views of the pinned bytes.
 //
-// One PinnedBuffer for each out-of-band buffer exports the memory (buffer protocol) and keeps the
-// pin and the session until the last array, slice or memoryview of it is gone. Needs the GIL.
+// Buffers are exported by buffers.h and keep the pin and the session until the last array, slice or
+// memoryview of them is gone. Needs the GIL.
 #pragma once
 
 #include "session.h"
@@ -13,7 +13,5 @@ namespace sundog::python {
 PyObject* to_python(const client::Fetched& value, Session* session, bool writable);
 // The same for bytes that lie in a message and die with it: what outlives the call is copied.
 PyObject* to_python_copied(model::Format format, Bytes bytes, Session* session);
-
-void add_incoming(nb::module_& module);
 
 }  // namespace sundog::python

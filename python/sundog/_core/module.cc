@@ -1,6 +1,6 @@
 // sundog._core: what the package needs of client::Runtime, and nothing else.
+#include "buffers.h"
 #include "calls.h"
-#include "incoming.h"
 #include "model/limits.h"
 #include "object_ref.h"
 #include "output_queue.h"
@@ -15,7 +15,7 @@ NB_MODULE(_core, module) {
   module.attr("PROTOCOL") = sundog::model::kProtocolVersion;
   add_session(module);
   add_object_ref(module);
-  add_incoming(module);
+  add_buffers(module);
   add_calls(module);
   add_remote_function(module);
   add_public_function(module);

@@ -4,6 +4,7 @@
 #include <thread>
 #include <utility>
 
+#include "buffers.h"
 #include "model/limits.h"
 
 namespace sundog::python {
@@ -150,7 +151,9 @@ bool Outgoing::take_pickle(PyObject* value) {
   ContainedRefs noted;
   Object buffers = steal(PyList_New(0));
   if (!buffers.is_valid()) return false;
-  Object stream = pickle_by_reference(value, buffers.ptr());
+  Object stream = torch_is_imported()
+                      ? call_package("_torch", "by_reference", {value, buffers.ptr()})
+                      : pickle_by_reference(value, buffers.ptr());
   if (!stream.is_valid() && !PyErr_ExceptionMatches(PyExc_Exception)) return false;
   if (!stream.is_valid() ||
       as_text(view_of_bytes(stream.ptr())).find(kMainModule) != std::string_view::npos) {

@@ -2,7 +2,8 @@
 //
 // Scalars, strings, bytes and arrays of exact type never enter a pickler. Everything else goes
 // through the C pickler, protocol 5 with out-of-band buffers; what that cannot take by reference
-// (functions and classes of __main__, closures, lambdas) through cloudpickle. Buffers are copied
+// (functions and classes of __main__, closures, lambdas) through cloudpickle. Where torch is imported,
+// both know its tensors. Buffers are copied
 // once, from where they lie to where they are read. Needs the GIL but inside write_to's copy.
 #pragma once
 
