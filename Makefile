@@ -72,7 +72,13 @@ dataloader: build ## forked children of a torch DataLoader (installs Debian's to
 	@scripts/torch_env.sh
 	@PYTHONPATH=python .venv-torch/bin/python tests/torch/dataloader.py
 
-page-test: build ## the timeline in Chromium and Firefox (installs them); screenshots in build/page/shots @scripts/page_test.sh torch: tensors models through store, with torch (Debian's, .venv-torch) @scripts/torch_env.sh @PYTHONPATH=python .venv-torch/bin/python -m pytest -q -p no:cacheprovider tests/torch
+page-test: build ## the timeline in Chromium and Firefox (installs them); screenshots in build/page/shots
+	@scripts/page_test.sh
+
+torch: build ## tensors and models through the store, with torch (Debian's, in .venv-torch)
+	@scripts/torch_env.sh
+	@PYTHONPATH=python .venv-torch/bin/python -m pytest -q -p no:cacheprovider tests/torch
+
 
 bench: build ## side by side with peers, as JSON in bench/results: ROWS=put,get picks
 	@$(RUN) bench/run.py $(if $(ROWS),--rows $(ROWS))
@@ -88,8 +94,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-<<<<<<< HEAD
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader page-test
-=======
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader torch
->>>>>>> 0cc5ebd (torch tensors and modules travel without a copy: a storage is an out-of-band buffer, and what a get brings is its own)
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader page-test torch
