@@ -25,6 +25,20 @@ def mark_of(value: object) -> object:
         return id(value) if kept else None
 
 
+def missing_gpu(task: str) -> str:
+    """What to add to an error that speaks of CUDA where torch finds no GPU; "" if it finds one."""
+    from sundog import _core
+
+    torch = sys.modules.get("torch")
+    session = _core.current_session()
+    if torch is None or session is None or torch.cuda.is_available():
+        return ""
+    return (
+        f"\n  (torch finds no GPU in this worker; {task}.options(num_gpus=1) asks for one, and this "
+        f"session has {session.info()['num_gpus']})"
+    )
+
+
 def note_large_argument(function: RemoteFunction, value: object, size: int) -> None:
     """Counts large arguments; says once a function that sundog.put would send one copy."""
     code = function._code

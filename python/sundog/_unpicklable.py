@@ -1,4 +1,4 @@
-"""Finds the member of a value that cannot be pickled, and says where it is."""
+"""Values that cannot be sent or read: finds the member at fault, and says what to do."""
 
 from __future__ import annotations
 
@@ -34,6 +34,35 @@ def exception(
         detail = f"{name} is nested too deeply to be pickled."
         remedy = ""
     made = TypeError(f"{what}: {detail}{remedy}")
+    made.__cause__ = None
+    return made
+
+
+def cannot_load(error: BaseException) -> BaseException:
+    """The error for a value whose unpickling raised ``error``: about a class that is not here.
+
+    Every other error, a user's own among them, comes back as it is.
+    """
+    from sundog import _core
+
+    session = _core.current_session()
+    where = "this worker" if session is not None and session.is_worker else "this program"
+    remedy = (
+        "Put its folder into sys.path before sundog.init(), or define the class in the main "
+        "program, whose classes travel with their code."
+    )
+    if isinstance(error, ModuleNotFoundError):
+        made: BaseException = ModuleNotFoundError(
+            f"a value needs module '{error.name}', which {where} cannot import: {error}. {remedy}",
+            name=error.name,
+        )
+    elif isinstance(error, AttributeError) and str(error).startswith("Can't get attribute"):
+        made = AttributeError(
+            f"a value needs a class or function that {where} does not find: {error}. Was it made "
+            f"or changed after the module was imported there? {remedy}"
+        )
+    else:
+        return error
     made.__cause__ = None
     return made
 

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 import traceback
+import types
 
 import numpy as np
 
@@ -57,6 +58,13 @@ def get_of_old_reference():
     sundog.get(old)
 
 
+def send_a_class_of_no_file():
+    module = types.ModuleType("my_models")
+    module.Net = type("Net", (), {"__module__": "my_models"})
+    sys.modules["my_models"] = module
+    return sundog.get(train.remote(module.Net()))
+
+
 def write_to_an_array():
     array = sundog.get(sundog.put(np.zeros(4)))
     array[0] = 1
@@ -81,6 +89,7 @@ MISTAKES = {
     "no such resource": lambda: sundog.get(f.options(num_gpus=1).remote(), timeout=2),
     "exception in a task": lambda: sundog.get(divide.remote(1, 0)),
     "exception in an argument": lambda: sundog.get(train.remote(divide.remote(1, 0))),
+    "class that a worker cannot import": send_a_class_of_no_file,
     "worker that exits": lambda: sundog.get(exit_now.options(max_retries=0).remote()),
     "unknown keyword of init": lambda: sundog.init(num_cpu=2),
     "init of a later version": lambda: sundog.init(runtime_env={}),

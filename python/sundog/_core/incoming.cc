@@ -23,6 +23,27 @@ Object memory_view(Bytes bytes) {
                               static_cast<Py_ssize_t>(bytes.size()), PyBUF_READ));
 }
 
+// The pending exception says what to do if it is about a class that is not to be found here.
+void explain_unloadable() {
+  if (PyErr_ExceptionMatches(PyExc_ImportError) == 0 &&
+      PyErr_ExceptionMatches(PyExc_AttributeError) == 0) {
+    return;
+  }
+  PyObject *type = nullptr, *error = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &error, &traceback);
+  PyErr_NormalizeException(&type, &error, &traceback);
+  if (traceback != nullptr) PyException_SetTraceback(error, traceback);
+  Object told = call_package("_unpicklable", "cannot_load", {error});
+  if (told.is_valid() && told.ptr() != error) {
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(told.ptr())), told.ptr());
+  } else {
+    PyErr_Restore(Py_NewRef(type), Py_NewRef(error), Py_XNewRef(traceback));
+  }
+  Py_XDECREF(type);
+  Py_XDECREF(error);
+  Py_XDECREF(traceback);
+}
+
 // pickle.loads(stream, buffers=buffers).
 PyObject* load_pickle(Bytes stream, PyObject* buffers) {
   static PyObject* loads = nullptr;  // lives as long as the interpreter
@@ -40,6 +61,7 @@ PyObject* load_pickle(Bytes stream, PyObject* buffers) {
   const bool pause = stream.size() >= kPauseCollectorBytes && PyGC_Disable() == 1;
   PyObject* value = PyObject_Vectorcall(loads, arguments, 1, keywords);
   if (pause) PyGC_Enable();
+  if (value == nullptr) explain_unloadable();
   return value;
 }
 
