@@ -174,7 +174,7 @@ void ClientCore::mark_ready(ClientEntry* entry, uint64_t order) {
 
 void ClientCore::on_value(const model::Value& message) {
   const model::ValueView& value = message.value;
-  if (message.pushed) credit_ += value.size();
+  if (message.pushed) credit_ += value.size() + model::kPushOverheadBytes;
   ClientEntry* entry = find(message.id);
   if (entry != nullptr) {
     mark_ready(entry, message.order);

@@ -88,6 +88,7 @@ class NodeCore {
 
   const ObjectTable& objects() const { return objects_; }
   const TaskTable& tasks() const { return tasks_; }
+  const WaitTable& waits() const { return waits_; }
   const LocalScheduler& scheduler() const { return scheduler_; }
 
  private:

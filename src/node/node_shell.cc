@@ -120,10 +120,12 @@ Status NodeShell::start() {
 // ---------------------------------------------------------------- the turn
 
 void NodeShell::run() {
+  os::sharpen_timers();
   int busy_turns = 0;
   while (!stopping_) {
     if (turn()) {
       if (++busy_turns % kTurnsBetweenPolls == 0) loop_->poll(0);
+      if (nap_ > 0) os::nap(nap_);
       continue;
     }
     if (stopping_) break;
@@ -150,6 +152,7 @@ bool NodeShell::turn() {
   bool is_time = tick_at_ != kNever && os::now() >= tick_at_;
   if (rung_.empty() && !is_time && to_publish_.empty()) return false;
   TimeNs started = os::now();
+  uint64_t records_before = counters_.records;
   for (uint32_t index : rung_) {
     if (clients_[index]) clients_[index]->rung = false;
     if (!read_rung(index)) continue;
@@ -159,7 +162,7 @@ bool NodeShell::turn() {
   rung_.clear();
   if (is_time) tick();
   publish_all();
-  note_turn(started);
+  note_turn(started, records_before);
   return true;
 }
 
@@ -258,9 +261,12 @@ void NodeShell::retry_full() {
   retry_after_ = moved ? kRetryMin : std::min(retry_after_ * 2, kRetryMax);
 }
 
-void NodeShell::note_turn(TimeNs started) {
+void NodeShell::note_turn(TimeNs started, uint64_t records_before) {
   ++counters_.turns;
-  DurationNs took = os::now() - started;
+  TimeNs ended = os::now();
+  DurationNs took = ended - started;
+  nap_ = batching_.after_turn(
+      ended, {counters_.records - records_before, core_->tasks().live(), core_->waits().live()});
   counters_.longest_turn = std::max(counters_.longest_turn, took);
   if (took < kLongTurn) return;
   ++counters_.long_turns;

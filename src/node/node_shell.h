@@ -21,6 +21,7 @@
 #include "core/node_core.h"
 #include "loop/loop.h"
 #include "node/arena.h"
+#include "node/batching.h"
 #include "node/client_link.h"
 #include "node/options.h"
 #include "node/output_log.h"
@@ -41,7 +42,7 @@ constexpr DurationNs kHelloPatience = 10 * kSecond;
 constexpr DurationNs kRetryMin = kMillisecond;  // for clients whose rings are full
 constexpr DurationNs kRetryMax = 100 * kMillisecond;
 constexpr DurationNs kWelcomePatience = 100 * kMillisecond;  // of a driver, for its first workers
-constexpr DurationNs kExitPatience = kSecond;               // of a worker whose socket hung up
+constexpr DurationNs kExitPatience = kSecond;                // of a worker whose socket hung up
 constexpr int kWarmStage = 2;  // of the zygote: numpy and what the driver asked for are imported
 constexpr size_t kTimelineChunkBytes = 64 * 1024;
 
@@ -108,7 +109,7 @@ class NodeShell {
   void on_signal();
   void reap_strangers();
   void shut_down();
-  void note_turn(TimeNs started);
+  void note_turn(TimeNs started, uint64_t records_before);
 
   // ---- node_effects.cc
   void decide(const core::Event& event);
@@ -213,6 +214,8 @@ class NodeShell {
   std::vector<std::byte> encode_scratch_;
   bool stopping_ = false;
   NodeCounters counters_;
+  Batching batching_;
+  DurationNs nap_ = 0;  // after the turn
 };
 
 }  // namespace sundog::node

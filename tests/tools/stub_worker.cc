@@ -90,6 +90,19 @@ int64_t total(const std::map<std::string, int64_t>& times) {
   return sum;
 }
 
+// How often threads of a process went to sleep so far.
+int64_t sleeps(uint32_t pid) {
+  int64_t sum = 0;
+  std::string folder = "/proc/" + std::to_string(pid) + "/task";
+  for (const auto& thread : std::filesystem::directory_iterator(folder)) {
+    std::ifstream status(thread.path() / "status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("voluntary_ctxt_switches:")) sum += std::stoll(line.substr(24));
+    }
+  }
+  return sum;
+}
+
 template <typename T>
 T must(client::CallResult<T> result) {
   if (!result) fail(result.error().text);
@@ -195,11 +208,13 @@ bool measure(const Settings& settings, int clients) {
   const int active = std::min(clients, kDaemonCpus);
   const int64_t window = int64_t{settings.in_flight} * active / settings.submitters;
   session.run(settings.tasks / kWarmUpShare, window);
+  const int64_t sleeps_before = sleeps(session.daemon_pid());
   auto cpu_before = cpu_by_thread(session.daemon_pid());
   TimeNs before = os::now();
   session.run(settings.tasks, window);
   DurationNs wall = os::now() - before;
   auto cpu_after = cpu_by_thread(session.daemon_pid());
+  const int64_t slept = sleeps(session.daemon_pid()) - sleeps_before;
   const auto tasks = static_cast<double>(settings.tasks);
   const double cpu_us = static_cast<double>(total(cpu_after) - total(cpu_before)) / 1e3 / tasks;
   JsonWriter json;
@@ -211,6 +226,7 @@ bool measure(const Settings& settings, int clients) {
       .field("tasks", settings.tasks)
       .field("daemon_cpu_us_per_task", cpu_us)
       .field("budget_us", settings.budget_us)
+      .field("daemon_sleeps_per_task", static_cast<double>(slept) / tasks)
       .field("tasks_per_s", tasks * 1e9 / static_cast<double>(wall))
       .field("daemon_threads", cpu_after.size())
       .end_object();
