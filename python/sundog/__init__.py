@@ -12,6 +12,7 @@ import os as _os
 
 from sundog import exceptions
 from sundog._core import ObjectRef, get, put, wait
+from sundog._empty import empty
 from sundog._function import RemoteFunction, cpp_function, remote
 from sundog._ids import JobID, NodeID, TaskID, WorkerID
 from sundog._session import init, is_initialized, shutdown
@@ -56,6 +57,7 @@ __all__ = [
     "available_resources",
     "cluster_resources",
     "cpp_function",
+    "empty",
     "exceptions",
     "explain",
     "get",

@@ -34,8 +34,8 @@ def missing_gpu(task: str) -> str:
     if torch is None or session is None or torch.cuda.is_available():
         return ""
     return (
-        f"\n  (torch finds no GPU in this worker; {task}.options(num_gpus=1) asks for one, and this "
-        f"session has {session.info()['num_gpus']})"
+        f"\n  (torch finds no GPU in this worker; {task}.options(num_gpus=1) asks for one, and "
+        f"this session has {session.info()['num_gpus']})"
     )
 
 

@@ -140,6 +140,10 @@ class Room {
   virtual ~Room() = default;
   virtual std::byte* data() = 0;
   virtual uint64_t size() const = 0;
+  // Before put_room, for a writer that keeps the address: replaces the memory where it lies by a
+  // private copy-on-write view of itself, so that later writes there stay the writer's own. It is
+  // mapped as long as the result lives, and shows the object only while the object is pinned.
+  virtual Result<std::shared_ptr<void>> become_private() = 0;
 };
 
 struct DriverConfig {

@@ -25,19 +25,22 @@ class RoomImpl final : public Room {
   RoomImpl(RuntimeImpl* runtime, const model::Extent& extent, os::Mapping mapping, uint64_t size)
       : runtime_(runtime), extent_(extent), mapping_(std::move(mapping)), size_(size) {}
   ~RoomImpl() override {
-    if (!mapping_) return;
-    runtime_->writers_.seal(extent_, std::move(mapping_));
+    if (sealed_) return;
+    seal();
     if (runtime_->unusable()) return;
     RuntimeImpl::Operation operation(runtime_);
     runtime_->core_.send(model::Abandon{extent_});
   }
   std::byte* data() override { return mapping_.data(); }
   uint64_t size() const override { return size_; }
+  Result<std::shared_ptr<void>> become_private() override {
+    return runtime_->views_.make_private(extent_, &mapping_);
+  }
 
   // Write-protects the bytes; what is to be named in a message.
   model::Extent seal() {
-    runtime_->writers_.seal(extent_, std::move(mapping_));
-    mapping_ = os::Mapping();
+    if (mapping_) runtime_->writers_.seal(extent_, std::exchange(mapping_, os::Mapping()));
+    sealed_ = true;
     model::Extent used = extent_;
     used.size = size_;
     return used;
@@ -48,6 +51,7 @@ class RoomImpl final : public Room {
   model::Extent extent_;
   os::Mapping mapping_;
   uint64_t size_;
+  bool sealed_ = false;
 };
 
 model::Extent seal_room(Room* room) { return static_cast<RoomImpl*>(room)->seal(); }

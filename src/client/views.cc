@@ -108,6 +108,15 @@ Result<os::Mapping> ArenaViews::map(const model::Extent& extent) const {
                           os::Access::kReadWrite, os::Sharing::kPrivate);
 }
 
+Result<std::shared_ptr<void>> ArenaViews::make_private(const model::Extent& extent,
+                                                       os::Mapping* mapping) const {
+  if (Status fits = check(extent); !fits) return Failure{fits.error()};
+  if (Status made = mapping->become_private(arenas_[extent.arena].get(), extent.offset); !made) {
+    return Failure{made.error()};
+  }
+  return std::shared_ptr<void>(std::make_shared<CountedMapping>(std::move(*mapping)));
+}
+
 Result<std::shared_ptr<Pinned>> ArenaViews::copy(const model::Extent& extent) const {
   auto own = std::make_shared<OwnBytes>(extent.size);
   Status read = os::read_memory(arenas_[extent.arena].get(), extent.offset,

@@ -52,6 +52,10 @@ class ArenaViews {
   // Takes one use of `exported` over, in success and in failure. Shares one mapping among all views
   // of the export; `writable`: a mapping of its own.
   Result<std::shared_ptr<Pinned>> view(core::ClientExport* exported, bool writable) const;
+  // What a writer's mapping of the extent turns into when the extent becomes an object; `mapping`
+  // is taken over unless that fails.
+  Result<std::shared_ptr<void>> make_private(const model::Extent& extent,
+                                             os::Mapping* mapping) const;
 
  private:
   Result<std::shared_ptr<Pinned>> copy(const model::Extent& extent) const;

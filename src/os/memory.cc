@@ -137,6 +137,14 @@ Status Mapping::protect(Access access) {
   return ok_status();
 }
 
+Status Mapping::become_private(int memory, uint64_t offset) {
+  void* data = mmap(data_, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED,
+                    memory, static_cast<off_t>(offset));
+  if (data == MAP_FAILED) return Failure{system_error("make a mapping private")};
+  madvise(data_, size_, MADV_DONTDUMP);
+  return ok_status();
+}
+
 void Mapping::keep_from_children() { madvise(data_, size_, MADV_DONTFORK); }
 
 bool Mapping::collapse_to_huge_pages() {

@@ -52,6 +52,9 @@ class Mapping {
   explicit operator bool() const { return data_ != nullptr; }
 
   Status protect(Access access);
+  // Replaces the mapping where it lies by a private, writable one of the same bytes of `memory`:
+  // a thread that writes meanwhile writes to the one or to the other, and never faults.
+  Status become_private(int memory, uint64_t offset);
   // A child made by fork does not have this mapping.
   void keep_from_children();
   // Makes 2 MB pages of every aligned part where the kernel can; false where it cannot.

@@ -6,6 +6,7 @@
 #include "output_queue.h"
 #include "public_function.h"
 #include "remote_function.h"
+#include "room_buffer.h"
 #include "session.h"
 #include "worker_loop.h"
 
@@ -16,6 +17,7 @@ NB_MODULE(_core, module) {
   add_session(module);
   add_object_ref(module);
   add_buffers(module);
+  add_room_buffer(module);
   add_calls(module);
   add_remote_function(module);
   add_public_function(module);

@@ -6,6 +6,7 @@
 
 #include "buffers.h"
 #include "model/limits.h"
+#include "room_buffer.h"
 
 namespace sundog::python {
 namespace {
@@ -75,6 +76,7 @@ Outgoing::Outgoing(Outgoing&& other) noexcept
       size_(other.size_),
       scalar_(other.scalar_),
       owner_(std::exchange(other.owner_, nullptr)),
+      room_(other.room_),
       flat_(other.flat_),
       buffers_(std::exchange(other.buffers_, {})),
       plan_(std::move(other.plan_)),
@@ -144,6 +146,9 @@ bool Outgoing::take_array(PyObject* value) {
   buffers_.push_back(buffer);
   format_ = Format::kTensor;
   size_ = tensor_.total;
+  if (size_ > model::kInlineValueBytesMax) {
+    room_ = room_below(value, buffer.buf, tensor_, current_session());
+  }
   return true;
 }
 
@@ -254,6 +259,7 @@ bool put_value(Session* session, Outgoing& value, client::RefHandle* out) {
     raise_call_error(handle.error());
     return false;
   }
+  if (value.room() != nullptr) return put_room_buffer(value.room(), value.tensor(), out);
   std::unique_ptr<client::Room> room = fill_room(session, value);
   if (room == nullptr) return false;
   auto handle = session->runtime->put_room(std::move(room), value.format(), value.contained());

@@ -2,9 +2,9 @@
 //
 // Scalars, strings, bytes and arrays of exact type never enter a pickler. Everything else goes
 // through the C pickler, protocol 5 with out-of-band buffers; what that cannot take by reference
-// (functions and classes of __main__, closures, lambdas) through cloudpickle. Where torch is imported,
-// both know its tensors. Buffers are copied
-// once, from where they lie to where they are read. Needs the GIL but inside write_to's copy.
+// (functions and classes of __main__, closures, lambdas) through cloudpickle. Where torch is
+// imported, both know its tensors. Buffers are copied once, from where they lie to where they are
+// read. Needs the GIL but inside write_to's copy.
 #pragma once
 
 #include <array>
@@ -33,6 +33,9 @@ class Outgoing {
   Bytes in_one_piece();
   // Fills `size()` bytes; gives up the GIL when they are many.
   void write_to(std::byte* out);
+  // The room below an array of sundog.empty, or null: its put needs no copy. Borrowed.
+  PyObject* room() const { return room_; }
+  const wire::TensorPlan& tensor() const { return tensor_; }
   // Describes itself without the bytes of a room.
   client::OutValue inline_value() { return {format_, in_one_piece(), contained_}; }
 
@@ -47,6 +50,7 @@ class Outgoing {
   uint64_t size_ = 0;
   std::array<std::byte, sizeof(ObjectId)> scalar_{};
   PyObject* owner_ = nullptr;       // of flat_
+  PyObject* room_ = nullptr;        // kept by the array, which buffers_ keeps
   Bytes flat_;                      // a value of one piece, or the pickle stream
   std::vector<Py_buffer> buffers_;  // out of band, in order
   wire::PicklePlan plan_;           // of a pickle

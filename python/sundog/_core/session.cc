@@ -27,7 +27,7 @@ void session_dealloc(PyObject* object) {
   Session* self = self_of(object);
   PyTypeObject* type = Py_TYPE(object);
   // A forked child leaves its parent's Runtime alone: threads and locks of it do not exist here.
-  if (self->number > state.opened_before_fork) delete self->runtime;
+  if (!is_inherited(self)) delete self->runtime;
   PyObject_Free(object);
   Py_DECREF(type);
 }
@@ -234,6 +234,7 @@ Session* open_session(std::unique_ptr<client::Runtime> runtime, bool is_worker) 
 }
 
 Session* current_session() { return state.current; }
+bool is_inherited(const Session* session) { return session->number <= state.opened_before_fork; }
 uint64_t current_session_number() { return state.current != nullptr ? state.current->number : 0; }
 
 Session* need_session() {

@@ -41,14 +41,6 @@ bool is_numpy_array(PyObject* value) {
   return true;
 }
 
-DType dtype_of(const Py_buffer& buffer) {
-  if (buffer.format == nullptr) return DType::kInvalid;
-  for (const DTypeName& name : kDTypes) {
-    if (std::strcmp(name.format, buffer.format) == 0) return name.dtype;
-  }
-  return DType::kInvalid;
-}
-
 // The value's memory in one piece, C or Fortran order; a copy if it has gaps.
 bool open_buffer(PyObject* value, Py_buffer* buffer) {
   constexpr int kFlags = PyBUF_STRIDES | PyBUF_FORMAT;
@@ -92,6 +84,14 @@ Object tuple_of(std::span<const int64_t> numbers) {
 }
 
 }  // namespace
+
+DType dtype_of(const Py_buffer& buffer) {
+  if (buffer.format == nullptr) return DType::kInvalid;
+  for (const DTypeName& name : kDTypes) {
+    if (std::strcmp(name.format, buffer.format) == 0) return name.dtype;
+  }
+  return DType::kInvalid;
+}
 
 bool plan_array(PyObject* value, wire::TensorPlan* plan, Py_buffer* buffer) {
   if (!is_numpy_array(value)) return false;
