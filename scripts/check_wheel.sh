@@ -49,3 +49,7 @@ fi
 try/bin/ray --version
 try/bin/sundog --version
 try/bin/sundog doctor
+
+# The first hour, typed with these wheels.
+cd "$root"
+SUNDOG_WHEEL=$wheel SUNDOG_RAY_WHEEL=$ray_wheel .venv/bin/python -m pytest -q tests/e2e/test_first_hour.py
