@@ -1,8 +1,8 @@
 """Runs cells under IPython, as a notebook's kernel does, in one process of their own.
 
 Reads a list of sources as JSON from stdin; writes a list of results as JSON to the file named on
-the command line: for each cell what it printed and, if it raised, the exception's type and text.
-Cells after one that raised still run, as they do when a person runs them by hand.
+the command line: for each cell what it printed, what it showed as HTML and, if it raised, the
+exception's type and text. Cells after one that raised still run, as they do when a person runs them by hand.
 """
 
 import json
@@ -16,12 +16,13 @@ from traitlets.config import Config
 
 def run_cell(shell: InteractiveShell, source: str) -> dict[str, str]:
     """One cell's output and error."""
-    with capture_output() as captured:
+    with capture_output(stdout=True, stderr=True, display=True) as captured:
         result = shell.run_cell(source, store_history=True)
     error = result.error_before_exec or result.error_in_exec
     return {
         "stdout": captured.stdout,
         "stderr": captured.stderr,
+        "html": "".join(shown.data.get("text/html", "") for shown in captured.outputs),
         "error": type(error).__name__ if error is not None else "",
         "text": str(error) if error is not None else "",
     }

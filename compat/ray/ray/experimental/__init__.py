@@ -1,6 +1,7 @@
 """``ray.experimental``: the names of 2018."""
 
 from ray import _absent
+from ray.experimental import ui
 
 __getattr__ = _absent.attribute_of("ray.experimental")
-__all__: list[str] = []
+__all__ = ["ui"]
