@@ -5,7 +5,9 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/ids.h"
+#include "model/value.h"
 
 namespace sundog::model {
 
@@ -28,6 +30,9 @@ struct SystemError {
   TaskId task;
   std::string_view task_name;
   std::string_view sentence;  // what happened, to what, why, what to do
+  // The error that led to this one, as a value: an actor's constructor raised. kInvalid: none.
+  Format cause_format = Format::kInvalid;
+  Bytes cause;
 };
 
 }  // namespace sundog::model

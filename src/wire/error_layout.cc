@@ -19,9 +19,9 @@ static_assert(sizeof(TaskErrorFixed) == 56);
 struct SystemErrorFixed {
   uint32_t magic, kind;
   TaskId task;
-  uint32_t task_name_bytes, sentence_bytes;
+  uint32_t task_name_bytes, sentence_bytes, cause_format, cause_bytes;
 };
-static_assert(sizeof(SystemErrorFixed) == 32);
+static_assert(sizeof(SystemErrorFixed) == 40);
 
 template <typename Part>
 uint32_t length(const Part& part) {
@@ -30,14 +30,17 @@ uint32_t length(const Part& part) {
 }
 
 uint64_t system_error_size(const model::SystemError& e) {
-  return sizeof(SystemErrorFixed) + padded(e.task_name.size()) + padded(e.sentence.size());
+  return sizeof(SystemErrorFixed) + padded(e.task_name.size()) + padded(e.sentence.size()) +
+         padded(e.cause.size());
 }
 void write_system_error(const model::SystemError& e, std::byte* at) {
   Writer writer(at);
   writer.header(SystemErrorFixed{kSystemErrorMagic, static_cast<uint32_t>(e.kind), e.task,
-                                 length(e.task_name), length(e.sentence)});
+                                 length(e.task_name), length(e.sentence),
+                                 static_cast<uint32_t>(e.cause_format), length(e.cause)});
   writer.text(e.task_name);
   writer.text(e.sentence);
+  writer.bytes(e.cause);
 }
 
 }  // namespace
@@ -110,6 +113,10 @@ Result<model::SystemError> parse_system_error(Bytes bytes) {
   e.task = f.task;
   e.task_name = reader.text(f.task_name_bytes, "task name");
   e.sentence = reader.text(f.sentence_bytes, "sentence");
+  e.cause_format = static_cast<model::Format>(f.cause_format);
+  reader.require(f.cause_format == 0 || (f.cause_format <= UINT16_MAX && is_error(e.cause_format)),
+                 "its cause is not an error");
+  e.cause = reader.bytes(f.cause_bytes, "cause");
   if (!reader.ok()) return Failure{reader.sentence("System error", bytes.size())};
   return e;
 }

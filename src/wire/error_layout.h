@@ -4,8 +4,9 @@
 //   kTaskError    { u32 magic, u32 pid, TaskId task, u32 length of each of the eight parts }
 //                 parts: exception type, message, traceback, task name, source, node, pickled
 //                 exception, pickled cause; each padded to 8
-//   kSystemError  { u32 magic, u32 kind, TaskId task, u32 task_name_bytes, u32 sentence_bytes }
-//                 task name, sentence; each padded to 8
+//   kSystemError  { u32 magic, u32 kind, TaskId task, u32 task_name_bytes, u32 sentence_bytes,
+//                 u32 cause_format (0: no cause, or one of these two), u32 cause_bytes }
+//                 task name, sentence, cause: a value of that format; each padded to 8
 //
 // Texts are UTF-8 for people. Readers check lengths and kinds; whether a pickle can be loaded is
 // the reader's business, the texts say enough without it. Plain values; any thread.

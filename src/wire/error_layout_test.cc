@@ -14,8 +14,14 @@ TaskError random_task_error(MessageCases* cases) {
           as_bytes(cases->text()), as_bytes(cases->text())};
 }
 model::SystemError random_system_error(MessageCases* cases) {
-  return {static_cast<model::ErrorKind>(1 + cases->random().below(10)), cases->task(),
-          cases->text(), cases->text()};
+  const model::Format formats[] = {model::Format::kInvalid, model::Format::kTaskError,
+                                   model::Format::kSystemError};
+  return {static_cast<model::ErrorKind>(1 + cases->random().below(10)),
+          cases->task(),
+          cases->text(),
+          cases->text(),
+          formats[cases->random().below(3)],
+          as_bytes(cases->text())};
 }
 
 TEST(ErrorLayout, a_task_error_comes_back_with_every_part) {
@@ -55,6 +61,8 @@ TEST(ErrorLayout, a_system_error_comes_back_with_every_part) {
     EXPECT_EQ(got->task, sent.task);
     EXPECT_EQ(got->task_name, sent.task_name);
     EXPECT_EQ(got->sentence, sent.sentence);
+    EXPECT_EQ(got->cause_format, sent.cause_format);
+    EXPECT_TRUE(same(got->cause, sent.cause));
     cases.clear();
   }
 }
@@ -96,6 +104,7 @@ TEST(ErrorLayout, flipped_bits_never_lead_outside) {
         return;
       }
       read += sum_of(as_bytes(got->sentence)) + sum_of(as_bytes(got->task_name));
+      read += sum_of(got->cause);
     });
     cases.clear();
   }
@@ -115,6 +124,12 @@ TEST(ErrorLayout, an_error_of_the_other_kind_or_of_no_kind_is_refused) {
   auto got = parse_system_error(system_error);
   ASSERT_FALSE(got.ok());
   EXPECT_NE(got.error().find("its kind is unknown"), std::string::npos);
+  const uint32_t known = 1, none = static_cast<uint32_t>(model::Format::kNone);
+  std::memcpy(system_error.data() + 4, &known, 4);
+  std::memcpy(system_error.data() + 32, &none, 4);
+  got = parse_system_error(system_error);
+  ASSERT_FALSE(got.ok());
+  EXPECT_NE(got.error().find("its cause is not an error"), std::string::npos);
 }
 
 }  // namespace
