@@ -21,7 +21,8 @@ NodeCore::NodeCore(NodeConfig config)
     : config_(std::move(config)),
       objects_(config_.store_bytes),
       waits_(&objects_),
-      scheduler_(&tasks_, intern_all(&names_, config_)) {
+      scheduler_(&tasks_, intern_all(&names_, config_)),
+      actors_(&tasks_) {
   SUNDOG_CHECK(config_.encode_error != nullptr);
 }
 
@@ -53,18 +54,24 @@ void NodeCore::step_peer(TimeNs now, Random& /*random*/, const PeerEvent& event,
 
 // Tasks whose arguments came begin, and what nobody holds any more is freed.
 void NodeCore::settle_objects() {
-  // Grows while we walk it: an argument that is an error fails its task, and so on.
-  for (size_t i = 0; i < arguments_there_.size(); ++i) {
-    const TaskRecord& t = tasks_[arguments_there_[i]];
-    if (t.live && t.state == TaskState::kWaiting && t.unready == 0)
-      arguments_ready(arguments_there_[i]);
-  }
-  arguments_there_.clear();
-  objects_.collect(&freed_);
+  do {
+    // Grows while we walk it: an argument that is an error fails its task, and so on.
+    for (size_t i = 0; i < arguments_there_.size(); ++i) {
+      const TaskRecord& t = tasks_[arguments_there_[i]];
+      if (t.live && t.state == TaskState::kWaiting && t.unready == 0)
+        arguments_ready(arguments_there_[i]);
+    }
+    arguments_there_.clear();
+    objects_.collect(&freed_);
+  } while (handles_gone());  // what an actor that ends held may be free now
 }
 
 void NodeCore::finish_step() {
   settle_objects();
+  if (!to_settle_.empty()) {
+    for (JobId ended : std::exchange(to_settle_, {})) settle_ended_job(ended);
+    settle_objects();
+  }
   if (cluster_) {
     // What is freed here may let go of refs and tasks elsewhere, and that of others here.
     for (;;) {
@@ -78,10 +85,12 @@ void NodeCore::finish_step() {
   for (const model::Extent& extent : freed_) effects_->push_back(ExtentFreed{extent});
   freed_.clear();
   if (!admission_.empty()) serve_admission();
+  if (actors_.has_to_serve()) offer_calls();
   scheduler_.schedule(now_, &actions_);
   perform_all();
   TimeNs at = scheduler_.next_timer();
   if (!admission_.empty()) at = std::min(at, now_ + StoreAdmission::kGrace);
+  if (!stopping_.empty()) at = std::min(at, stopping_.front().first);
   // A timer that fires a little early is only a Tick too many: keep it unless it must come sooner.
   bool keep = timer_at_ > now_ && timer_at_ <= at && timer_at_ != kNever;
   if (!keep && at != timer_at_) {
@@ -152,7 +161,7 @@ void NodeCore::on(const ClientConnected& e) {
     scheduler_.worker_joined(e.client, {pool_job, e.language, e.runtime_env}, e.pid, e.spawn_token,
                              now_);
     auto it = jobs_.find(e.job);
-    if (it != jobs_.end() && it->second.ended)
+    if (it != jobs_.end() && it->second.ended && it->second.detached == 0)
       effects_->push_back(KillClient{e.client, "its job has ended"});
   }
 }
@@ -161,7 +170,9 @@ void NodeCore::on(const ClientGone& e) {
   Client* c = client(e.client);
   if (c == nullptr) return;
   // What was offered to it: asked back, so that we learn what it had claimed.
-  for (uint32_t task : scheduler_.worker_left(e.client)) {
+  std::vector<uint32_t> offered = scheduler_.worker_left(e.client);
+  if (c->actor != kNoIndex) actor_process_gone(c->actor, offered, e.cause);
+  for (uint32_t task : offered) {
     TaskRecord& t = tasks_[task];
     orphans_[{e.client, t.slot}] = {task, c->pid, e.cause.kind, e.cause.code,
                                     std::string(e.cause.detail)};
@@ -171,6 +182,8 @@ void NodeCore::on(const ClientGone& e) {
   }
   for (uint32_t get : waits_.gets_of(e.client)) waits_.release(get);
   admission_.forget(e.client);
+  NameTable::Answers answers;
+  directory_.client_gone(e.client, &answers);
   for (const model::Extent& g : c->grants) {
     model::Extent whole = g;
     whole.size = objects_.allocator().size_at(g.offset);
@@ -181,6 +194,7 @@ void NodeCore::on(const ClientGone& e) {
   bool was_driver = c->role == model::Role::kDriver;
   JobId ended = c->job;
   *c = Client{};
+  send_answers(answers);
   if (was_driver) end_job(ended);
 }
 
@@ -188,17 +202,30 @@ void NodeCore::end_job(JobId id) {
   Job& j = jobs_[id];
   if (j.ended) return;
   j.ended = true;
+  settle_ended_job(id);
+  if (cluster_) cluster_->job_ended(id);
+}
+
+// Ends what is over with the job: all of it, or all but what its detached actors need.
+void NodeCore::settle_ended_job(JobId id) {
+  Job& j = jobs_[id];
+  for (uint32_t i = 0; i < actors_.end(); ++i) {
+    const ActorRecord& a = actors_[i];
+    if (!a.live || a.handle.task.job() != id || a.state == ActorState::kDead) continue;
+    if (!a.outlives_job || j.detached == 0)
+      end_actor(i, {"the driver of its job has ended", {}, {}});
+  }
   for (const Client& c : clients_)
-    if (c.live && c.role == model::Role::kWorker && c.job == id)
+    if (c.live && c.role == model::Role::kWorker && c.job == id && !keeps_on(c))
       effects_->push_back(KillClient{c.id, "its driver has ended"});
   for (uint32_t i = 0; i < tasks_.end(); ++i) {
     TaskRecord& t = tasks_[i];
-    if (!t.live || t.id.job() != id) continue;
+    if (!t.live || t.id.job() != id || !is_over(t)) continue;
     if (t.state == TaskState::kReady || t.state == TaskState::kWaiting ||
-        t.state == TaskState::kRemote)
+        t.state == TaskState::kRemote || t.state == TaskState::kAtActor)
       fail_task(i, model::ErrorKind::kTaskCancelled, "its driver has ended");
   }
-  if (cluster_) cluster_->job_ended(id);
+  if (j.detached > 0) return;
   for (uint32_t object : j.held) objects_.drop_internal(object);
   j.held.clear();
 }
@@ -221,10 +248,14 @@ void NodeCore::on(const ClaimRevoked& e) {
   orphans_.erase(orphan);
   TaskRecord& t = tasks_[o.task];
   t.worker = ClientId{};
+  model::DeathCause cause{o.kind, o.code, o.detail};
+  if (t.kind == model::CallKind::kMethod) return call_orphan_told(o.task, !e.won, cause, o.pid);
+  if (t.kind == model::CallKind::kCreateActor)
+    return creation_crashed(o.task, cause, o.pid, !e.won);
   if (!e.won) {
     SUNDOG_PROBE("tasks.worker_died_with_a_claim");
-    worker_crashed(o.task, {o.kind, o.code, o.detail}, o.pid);
-  } else if (jobs_[t.id.job()].ended) {
+    worker_crashed(o.task, cause, o.pid);
+  } else if (is_over(t)) {
     fail_task(o.task, model::ErrorKind::kTaskCancelled, "its driver has ended");
   } else {
     SUNDOG_PROBE("tasks.worker_died_without_a_claim");
@@ -249,6 +280,7 @@ void NodeCore::on(const Tick&) {
   timer_at_ = kNever;
   scheduler_.tick(now_, &actions_);
   perform_all();
+  kill_stopped_too_long();
 }
 
 void NodeCore::on(const Prestart& e) {
@@ -266,6 +298,12 @@ void NodeCore::on(const FromClient& e) {
 bool NodeCore::speaks_for(const Client& c, JobId id) const {
   if (c.job == id) return true;
   return c.role == model::Role::kWorker && c.job.value == 0 && jobs_.contains(id);
+}
+
+bool NodeCore::is_over(const TaskRecord& t) const {
+  auto it = jobs_.find(t.id.job());
+  if (it == jobs_.end() || !it->second.ended) return false;
+  return !t.outlives_job || it->second.detached == 0;
 }
 
 void NodeCore::send(ClientId to, model::NodeMessage message) {
@@ -292,6 +330,8 @@ std::string NodeCore::validate() const {
     if (std::string wrong = cluster_->validate(); !wrong.empty()) return wrong;
   if (std::string wrong = objects_.validate(); !wrong.empty()) return wrong;
   if (std::string wrong = scheduler_.validate(); !wrong.empty()) return wrong;
+  if (std::string wrong = actors_.validate(); !wrong.empty()) return wrong;
+  if (std::string wrong = directory_.validate(); !wrong.empty()) return wrong;
   for (uint32_t i = 0; i < tasks_.end(); ++i) {
     const TaskRecord& t = tasks_[i];
     if (!t.live) continue;
@@ -305,6 +345,8 @@ std::string NodeCore::validate() const {
       return who + "miscounts its arguments";
     for (uint32_t r : t.refs())
       if (objects_[r].internal_refs == 0) return who + "does not hold an argument";
+    if (t.state == TaskState::kAtActor && !actors_.is_listed(i))
+      return who + "at its actor but in no list";
     if (t.state == TaskState::kOffered && scheduler_.worker(t.worker) == nullptr)
       return who + "is offered to nobody";
   }

@@ -7,11 +7,14 @@
 //   ObjectTable     values, references, pins, allocator       core/objects/object_table.h
 //   WaitTable       who waits for which objects               core/objects/wait_table.h
 //   LocalScheduler  which task runs where                     core/sched/local_scheduler.h
+//   ActorTable      actors and the calls that wait for them   core/actors/actor_table.h
+//   NameTable       names of actors                           core/actors/name_table.h
 //   StoreAdmission  who waits for room in the store           core/objects/store_admission.h
 // and is itself the only place where an effect of one becomes an event of another.
 //
 // Implementation: node_core.cc (step, clients, jobs), node_tasks.cc (life of a task),
-// node_objects.cc (values, references, waits), node_report.cc (explain, dump, status).
+// node_objects.cc (values, references, waits), node_actors.cc and node_actor_calls.cc (actors,
+// their calls and names), node_report.cc and node_actor_report.cc (explain, dump, status).
 #pragma once
 
 #include <deque>
@@ -22,6 +25,8 @@
 #include <vector>
 
 #include "base/random.h"
+#include "core/actors/actor_table.h"
+#include "core/actors/name_table.h"
 #include "core/events.h"
 #include "core/node_cluster.h"
 #include "core/objects/object_table.h"
@@ -54,11 +59,13 @@ struct Client {
   std::vector<uint32_t> templates;    // client's number -> TaskTable's
   std::vector<model::Extent> grants;  // lent and not sealed yet
   uint64_t pushed_bytes = 0;          // unasked and not acknowledged
+  uint32_t actor = kNoIndex;          // whose process it is
 };
 
 struct Job {
   ClientId driver;
   bool ended = false;
+  uint32_t detached = 0;       // actors that outlive it
   std::vector<uint32_t> held;  // functions, until the job ends
 };
 
@@ -103,6 +110,7 @@ class NodeCore {
   void on(const Prestart& e);
   void on(const FromClient& e);
   void end_job(JobId job);
+  void settle_ended_job(JobId job);
   void begin_step(TimeNs now, Effects* effects);
   void finish_step();
   void settle_objects();
@@ -116,6 +124,7 @@ class NodeCore {
   void on_message(Client& c, const model::Done& m);
   void on_message(Client& c, const model::CancelTask& m);
   void arguments_ready(uint32_t task);
+  bool argument_failed(uint32_t task);
   uint32_t template_for(uint32_t index, JobId id);
   void assign(const Action& action);
   bool accept_results(Client& c, uint32_t task, std::span<const model::ResultView> results);
@@ -123,7 +132,9 @@ class NodeCore {
   void worker_crashed(uint32_t task, const model::DeathCause& cause, uint32_t pid);
   void fail_task(uint32_t task, model::ErrorKind kind, std::string_view sentence);
   void fail_task_with(uint32_t task, model::Format format, std::string_view bytes);
+  void retry(uint32_t task);
   void finish_task(uint32_t task);
+  void release_task(uint32_t task);
   void record(const TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started,
               TimeNs finished);
   void warn_if_unplaceable(uint32_t task);
@@ -140,12 +151,6 @@ class NodeCore {
   void on_message(Client& c, const model::Credit& m);
   void on_message(Client& c, const model::Query& m);
 
-  // ---- messages (node_actors.cc)
-  void on_message(Client& c, const model::KillActor& m);
-  void on_message(Client& c, const model::ClaimName& m);
-  void on_message(Client& c, const model::BindName& m);
-  void on_message(Client& c, const model::FindName& m);
-
   uint32_t find_or_lost(const ObjectId& id);
   std::vector<uint32_t> find_all(std::span<const ObjectId> ids);
   bool take_grant(Client& c, const model::Extent& used);
@@ -156,6 +161,49 @@ class NodeCore {
   void send_value(Client& c, uint32_t object, bool pushed);
   void end_wait(uint32_t get);
   void mark_awaited(uint32_t object);
+
+  // ---- actors: their life (node_actors.cc)
+  // Why an actor is dead: the sentence, and the error that led to it, if one did.
+  struct ActorCause {
+    std::string sentence;
+    model::Format format = model::Format::kInvalid;
+    std::string bytes;
+  };
+  void on_message(Client& c, const model::KillActor& m);
+  void begin_actor(uint32_t creation);
+  void actor_creating(const Action& action);
+  void creation_done(Client& c, uint32_t creation, const model::Done& m);
+  void creation_failed(uint32_t creation, model::Format format, std::string_view bytes);
+  void creation_crashed(uint32_t creation, const model::DeathCause& cause, uint32_t pid,
+                        bool claimed);
+  void creation_finished(uint32_t creation);
+  void create_again(uint32_t actor);
+  void actor_process_gone(uint32_t actor, std::span<const uint32_t> offered,
+                          const model::DeathCause& cause);
+  bool handles_gone();  // true: some were
+  // From now on calls fail with `cause`; those that wait do at once.
+  void bury(uint32_t actor, ActorCause cause);
+  // The same, and its creation ends if it is not with a worker.
+  void end_actor(uint32_t actor, ActorCause cause);
+  void stop_actor_process(uint32_t actor, std::string_view reason);
+  void kill_actor_process(uint32_t actor, std::string_view reason);
+  void kill_stopped_too_long();
+  void forget_actor_if_over(uint32_t actor);
+  bool keeps_on(const Client& worker) const;
+
+  // ---- actors: calls and names (node_actor_calls.cc)
+  void on_message(Client& c, const model::ClaimName& m);
+  void on_message(Client& c, const model::BindName& m);
+  void on_message(Client& c, const model::FindName& m);
+  void begin_call(uint32_t call, const ObjectId& handle);
+  void offer_calls();
+  void call_orphan_told(uint32_t call, bool claimed, const model::DeathCause& cause, uint32_t pid);
+  void fail_call(uint32_t call);
+  std::string death_sentence(const ActorRecord& actor) const;
+  std::string death_error(uint32_t actor, uint32_t task) const;
+  void send_answers(const NameTable::Answers& answers);
+  void unname(ActorRecord* actor);
+
   void serve_admission();
   void grant(const StoreAdmission::Request& r, uint64_t offset);
   bool something_may_release(ClientId asker) const;
@@ -164,6 +212,8 @@ class NodeCore {
   Client* client(ClientId id);
   const Client* client(ClientId id) const;
   Job& job(JobId id) { return jobs_[id]; }
+  // Whether the task's job has ended and it with it.
+  bool is_over(const TaskRecord& t) const;
   // Whether the client may make ids of this job: its own, or any for workers that serve all.
   bool speaks_for(const Client& c, JobId id) const;
   void send(ClientId to, model::NodeMessage message);
@@ -172,9 +222,18 @@ class NodeCore {
   void violation(Client& c, std::string what);
   std::string_view keep(std::string text);            // until the next step
   std::string task_label(const TaskRecord& t) const;  // "f (task 3f2a…)"
-  std::string describe_cause(const model::DeathCause& cause, uint32_t pid) const;
+  static std::string seconds(DurationNs duration);    // "2.1 s"
+  std::string describe_cause(const model::DeathCause& cause, uint32_t pid,
+                             std::string_view who = "worker") const;
   std::string missing_resources(const TaskTemplate& t) const;
   void explain_task(uint32_t task, TimeNs now, std::vector<std::string>* chain) const;
+  void explain_call(uint32_t call, TimeNs now, std::vector<std::string>* chain) const;
+  void explain_running(uint32_t task, const Worker& worker, TimeNs now,
+                       std::vector<std::string>* chain) const;
+  std::string actor_label(const ActorRecord& actor) const;  // "Counter (actor 3f2a1b2c, pid 7)"
+  std::string actor_class(const ActorRecord& actor) const;
+  std::string actors_json() const;
+  std::string names_json(std::string_view name_space) const;
 
   NodeConfig config_;
   model::ResourceNames names_;
@@ -182,6 +241,8 @@ class NodeCore {
   ObjectTable objects_;
   WaitTable waits_;
   LocalScheduler scheduler_;
+  ActorTable actors_;
+  NameTable directory_;
   StoreAdmission admission_;
   std::unique_ptr<NodeCluster> cluster_;  // null in a session of one node
   std::vector<Client> clients_;           // by client index
@@ -196,6 +257,9 @@ class NodeCore {
     std::string detail;
   };
   std::map<std::pair<ClientId, uint32_t>, Orphan> orphans_;
+  // Processes of actors that were told to stop, and when their grace ends; in that order.
+  std::deque<std::pair<TimeNs, ClientId>> stopping_;
+  std::vector<JobId> to_settle_;  // ended jobs whose last detached actor is dead
 
   // ---- valid during one step
   TimeNs now_ = 0;

@@ -193,6 +193,7 @@ void NodeCore::mark_awaited(uint32_t object) {
     TaskRecord& t = tasks_[o.producer];
     if (t.awaited) continue;
     scheduler_.set_awaited(o.producer);
+    if (t.handle != kNoIndex) stack.push_back(t.handle);  // its actor may not be made yet
     if (t.state == TaskState::kWaiting)
       for (uint32_t r : t.refs())
         if (!objects_[r].ready) stack.push_back(r);

@@ -22,24 +22,29 @@ const char* state_name(const TaskRecord& t) {
       return "being taken back";
     case TaskState::kRemote:
       return "with another node";
+    case TaskState::kAtActor:
+      return "waiting for its actor";
+    case TaskState::kKept:
+      return "kept for a restart";
   }
   return "?";
 }
 
-std::string seconds(DurationNs d) {
+}  // namespace
+
+std::string NodeCore::seconds(DurationNs d) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f s", static_cast<double>(d) / 1e9);
   return text;
 }
 
-}  // namespace
-
 std::string NodeCore::task_label(const TaskRecord& t) const {
   return tasks_.tmpl_of(t).name + " (task " + t.id.hex().substr(8, 8) + ")";
 }
 
-std::string NodeCore::describe_cause(const model::DeathCause& cause, uint32_t pid) const {
-  std::string text = "its worker (pid " + std::to_string(pid) + ") ";
+std::string NodeCore::describe_cause(const model::DeathCause& cause, uint32_t pid,
+                                     std::string_view who) const {
+  std::string text = "its " + std::string(who) + " (pid " + std::to_string(pid) + ") ";
   using Kind = model::DeathCause::Kind;
   switch (cause.kind) {
     case Kind::kExited:
@@ -75,8 +80,33 @@ std::string NodeCore::missing_resources(const TaskTemplate& t) const {
   return text;
 }
 
+// What the first task of a worker does.
+void NodeCore::explain_running(uint32_t index, const Worker& w, TimeNs now,
+                               std::vector<std::string>* chain) const {
+  const TaskRecord& t = tasks_[index];
+  std::string text = t.kind == model::CallKind::kMethod
+                         ? tasks_.tmpl_of(t).name + "() runs since " + seconds(now - w.front_since)
+                         : "it runs since " + seconds(now - w.front_since);
+  text += " in worker pid " + std::to_string(w.pid);
+  if (w.blocked > 0) text += ", which itself waits";
+  if (admission_.waits(w.client)) text += ", which waits for room in the object store";
+  chain->push_back(text);
+  if (w.blocked == 0 || chain->size() > 8) return;
+  waits_.each([&](uint32_t get, const GetRecord& g) {
+    if (g.client != w.client || chain->size() > 8) return;
+    waits_.each_object(get, [&](uint32_t object) {
+      uint32_t producer = objects_[object].producer;
+      if (producer == kNoIndex || chain->size() > 8) return;
+      chain->push_back("it waits for " + task_label(tasks_[producer]));
+      explain_task(producer, now, chain);
+    });
+  });
+}
+
 void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>* chain) const {
   const TaskRecord& t = tasks_[index];
+  if (t.kind == model::CallKind::kMethod && t.state != TaskState::kWaiting)
+    return explain_call(index, now, chain);
   const TaskTemplate& tmpl = tasks_.tmpl_of(t);
   if (!scheduler_.feasible(tmpl.shape)) {
     chain->push_back(missing_resources(tmpl));
@@ -86,23 +116,11 @@ void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>
     case TaskState::kOffered:
     case TaskState::kRevoking: {
       const Worker* w = scheduler_.worker(t.worker);
-      bool runs = w != nullptr && !w->queue.empty() && w->queue[0] == index;
-      std::string text =
-          runs ? "it runs since " + seconds(now - w->front_since) : "it is next in line";
+      if (w != nullptr && !w->queue.empty() && w->queue[0] == index)
+        return explain_running(index, *w, now, chain);
+      std::string text = "it is next in line";
       if (w != nullptr) text += " in worker pid " + std::to_string(w->pid);
-      if (runs && w->blocked > 0) text += ", which itself waits";
-      if (runs && admission_.waits(w->client)) text += ", which waits for room in the object store";
       chain->push_back(text);
-      if (!runs || w->blocked == 0 || chain->size() > 8) return;
-      waits_.each([&](uint32_t get, const GetRecord& g) {
-        if (g.client != w->client || chain->size() > 8) return;
-        waits_.each_object(get, [&](uint32_t object) {
-          uint32_t producer = objects_[object].producer;
-          if (producer == kNoIndex || chain->size() > 8) return;
-          chain->push_back("it waits for " + task_label(tasks_[producer]));
-          explain_task(producer, now, chain);
-        });
-      });
       return;
     }
     case TaskState::kWaiting:
@@ -114,6 +132,9 @@ void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>
         return;
       }
       return;
+    case TaskState::kAtActor:
+    case TaskState::kKept:
+      return;  // explain_call(), and results that are there
     case TaskState::kRemote:
       chain->push_back("it is with another node, or looks for one");
       return;
@@ -191,6 +212,7 @@ std::string NodeCore::status_json() const {
   uint32_t drivers = 0;
   for (const Client& c : clients_) drivers += c.live && c.role == model::Role::kDriver;
   j.field("workers", scheduler_.num_workers()).field("drivers", drivers);
+  j.field("actors", actors_.live());
   j.field("gets", waits_.live());
   j.end_object();
   return j.take();
@@ -238,7 +260,8 @@ std::string NodeCore::dump_json() const {
     j.begin_object()
         .field("pid", w->pid)
         .field("queue", w->queue.size())
-        .field("blocked", w->blocked);
+        .field("blocked", w->blocked)
+        .field("actor", w->actor);
     j.field("overrun", w->overrun);
     if (!w->queue.empty()) j.field("runs", task_label(tasks_[w->queue[0]]));
     j.end_object();
@@ -269,7 +292,8 @@ std::string NodeCore::dump_json() const {
         .field("blocking", g.blocking);
     j.end_object();
   });
-  j.end_array().key("objects").raw(memory_json()).end_object();
+  j.end_array().key("actors").raw(actors_json()).key("names").raw(names_json({}));
+  j.key("objects").raw(memory_json()).end_object();
   return j.take();
 }
 
@@ -291,8 +315,10 @@ void NodeCore::on_message(Client& c, const model::Query& m) {
       text = memory_json();
       break;
     case model::Question::kNames:
+      text = names_json(m.argument);
+      break;
     case model::Question::kActors:
-      text = "[]";
+      text = actors_json();
       break;
     case model::Question::kExplain: {
       ObjectId id;

@@ -19,6 +19,16 @@ void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
   t.source = m.source;
   for (const auto& r : m.resources)
     if (r.amount > 0) t.resources.set(names_.intern(r.name), r.amount);
+  t.kind = m.kind;
+  t.method = m.method;
+  t.max_restarts = m.max_restarts;
+  t.detached = m.detached;
+  for (const auto& r : m.lifetime) {
+    if (r.amount <= 0) continue;
+    model::ResourceId id = names_.intern(r.name);
+    t.lifetime.set(id, r.amount);
+    t.resources.set(id, std::max(r.amount, t.resources.get(id)));
+  }
   t.max_retries = m.max_retries;
   t.retry_exceptions = m.retry_exceptions;
   t.priority = m.priority;
@@ -36,12 +46,16 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   if (!speaks_for(c, m.task.job())) return violation(c, "a task's id belongs to another job");
   if (m.num_results > model::kResultsMax) return violation(c, "a task has too many results");
   if (tasks_.find(m.task) != kNoIndex) return violation(c, "a task's id is taken");
+  const model::CallKind kind = tasks_.tmpl(c.templates[m.template_id]).kind;
+  if (kind == model::CallKind::kCreateActor && m.num_results != 1)
+    return violation(c, "the creation of an actor has one result, its handle");
   for (uint32_t i = 0; i < m.num_results; ++i)
     if (objects_.find({m.task, i}) != kNoIndex) return violation(c, "a result's id is taken");
 
   uint32_t index = tasks_.create(m);
   TaskRecord& t = tasks_[index];
   t.tmpl = template_for(c.templates[m.template_id], m.task.job());
+  t.kind = kind;
   t.submitter = c.id;
   t.submitted = now_;
   uint32_t parent = tasks_.find(m.parent);
@@ -70,8 +84,14 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
     objects_.add_internal(object);
     slots[at++] = object;
   }
-  if (jobs_[m.task.job()].ended)
-    return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
+  t.outlives_job =
+      (kind == model::CallKind::kCreateActor && tasks_.tmpl_of(t).detached) ||
+      (c.actor != kNoIndex && actors_[c.actor].outlives_job && c.job == m.task.job()) ||
+      (parent != kNoIndex && tasks_[parent].outlives_job);
+  if (kind == model::CallKind::kMethod) return begin_call(index, m.actor);
+  const bool over = is_over(t);
+  if (kind == model::CallKind::kCreateActor) begin_actor(index);
+  if (over) return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
   warn_if_unplaceable(index);
   if (cluster_ && t.unready > 0) cluster_->wanted_by_task(index);
   if (t.unready == 0) arguments_ready(index);
@@ -89,24 +109,38 @@ uint32_t NodeCore::template_for(uint32_t index, JobId id) {
   return tasks_.intern_template(std::move(t));
 }
 
-// All arguments are there. An argument that is an error becomes the task's own.
+// All arguments are there.
 void NodeCore::arguments_ready(uint32_t index) {
   TaskRecord& t = tasks_[index];
   t.became_ready = now_;
+  if (argument_failed(index)) return;
+  if (t.kind == model::CallKind::kMethod) {
+    t.state = TaskState::kAtActor;
+    return actors_.arguments_came(index);
+  }
+  bool stays = t.kind == model::CallKind::kCreateActor || t.outlives_job;
+  if (!stays && cluster_ && cluster_->offload(index)) return;
+  scheduler_.enqueue(index);
+}
+
+// An argument that is an error becomes the task's own.
+bool NodeCore::argument_failed(uint32_t index) {
+  const TaskRecord& t = tasks_[index];
   for (uint32_t r : t.refs()) {
     const ObjectRecord& argument = objects_[r];
     if (!is_error(argument.format)) continue;
     if (!argument.extent.empty()) {
-      return fail_task(index, ErrorKind::kTaskCancelled,
-                       "its argument ObjectRef(" + argument.id.hex() +
-                           ") is an error; get() that one to see it");
+      fail_task(index, ErrorKind::kTaskCancelled,
+                "its argument ObjectRef(" + argument.id.hex() +
+                    ") is an error; get() that one to see it");
+      return true;
     }
     SUNDOG_PROBE("tasks.argument_is_an_error");
     std::string bytes = argument.bytes;
-    return fail_task_with(index, argument.format, bytes);
+    fail_task_with(index, argument.format, bytes);
+    return true;
   }
-  if (cluster_ && cluster_->offload(index)) return;
-  scheduler_.enqueue(index);
+  return false;
 }
 
 void NodeCore::assign(const Action& a) {
@@ -120,6 +154,10 @@ void NodeCore::assign(const Action& a) {
   e.num_results = t.num_results;
   e.function = tmpl.function;
   e.name = tmpl.name;
+  e.kind = t.kind;
+  e.method = tmpl.method;
+  if (t.actor != kNoIndex) e.actor = actors_[t.actor].handle;
+  if (t.kind == model::CallKind::kCreateActor) actor_creating(a);
   e.retry_exceptions = tmpl.retry_exceptions;
   e.arguments = t.arguments();
   if (t.num_refs > 0) {
@@ -150,13 +188,16 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
       index != kNoIndex && tasks_[index].id == m.task && tasks_[index].attempt == m.attempt;
   if (!current) return discard_results(c, m.results);
   TaskRecord& t = tasks_[index];
+  if (t.kind == model::CallKind::kCreateActor) return creation_done(c, index, m);
   uint32_t tmpl_index = t.tmpl;
   const TaskTemplate& tmpl = tasks_.tmpl(tmpl_index);
   // Times come from another process: only a sane length is learnt.
   if (m.finished >= m.started && m.finished <= now_ + kSecond)
     tasks_.learn_duration(tmpl_index, m.finished - m.started);
   scheduler_.task_done(c.id, index, now_);
-  bool again = m.failed && m.retry && tmpl.retry_exceptions && !jobs_[t.id.job()].ended &&
+  const uint32_t its_actor = t.actor;
+  if (its_actor != kNoIndex) actors_.serve_again(its_actor);
+  bool again = m.failed && m.retry && tmpl.retry_exceptions && !is_over(t) && !m.exiting &&
                (tmpl.max_retries < 0 || t.failures < static_cast<uint32_t>(tmpl.max_retries));
   if (again) {
     SUNDOG_PROBE("tasks.exception_retried");
@@ -166,8 +207,7 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
     ++t.attempt;
     t.results_seen = 0;
     t.worker = ClientId{};
-    scheduler_.enqueue(index);
-    return;
+    return retry(index);
   }
   if (!accept_results(c, index, m.results)) return;
   record(t, m.failed ? model::Outcome::kFailed : model::Outcome::kFinished, c.pid, m.started,
@@ -179,6 +219,18 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
     return;
   }
   finish_task(index);
+  if (m.exiting && its_actor != kNoIndex) {
+    end_actor(its_actor, {"it called exit_actor()", {}, {}});
+    stop_actor_process(its_actor, "its actor called exit_actor()");
+  }
+}
+
+// An attempt raised, and another one is allowed.
+void NodeCore::retry(uint32_t index) {
+  const TaskRecord& t = tasks_[index];
+  if (t.kind != model::CallKind::kMethod) return scheduler_.enqueue(index);
+  if (actors_[t.actor].state == ActorState::kDead) return fail_call(index);
+  actors_.push_front(index);
 }
 
 bool NodeCore::accept_results(Client& c, uint32_t index,
@@ -216,7 +268,8 @@ void NodeCore::on_message(Client& c, const model::CancelTask& m) {
   uint32_t index = tasks_.find(m.task);
   if (index == kNoIndex || !speaks_for(c, m.task.job())) return;
   TaskState state = tasks_[index].state;
-  if (state != TaskState::kReady && state != TaskState::kWaiting) return;
+  if (state != TaskState::kReady && state != TaskState::kWaiting && state != TaskState::kAtActor)
+    return;
   fail_task(index, ErrorKind::kTaskCancelled, "it was cancelled before it started");
 }
 
@@ -227,8 +280,7 @@ void NodeCore::worker_crashed(uint32_t index, const model::DeathCause& cause, ui
   const TaskTemplate& tmpl = tasks_.tmpl_of(t);
   ++t.failures;
   record(t, model::Outcome::kCrashed, pid, t.offered, now_);
-  if (jobs_[t.id.job()].ended)
-    return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
+  if (is_over(t)) return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
   if (tmpl.max_retries < 0 || t.failures <= static_cast<uint32_t>(tmpl.max_retries)) {
     ++t.attempt;
     t.results_seen = 0;
@@ -251,7 +303,10 @@ void NodeCore::fail_task(uint32_t index, ErrorKind kind, std::string_view senten
 
 void NodeCore::fail_task_with(uint32_t index, Format format, std::string_view bytes) {
   TaskRecord& t = tasks_[index];
+  if (t.kind == model::CallKind::kCreateActor) creation_failed(index, format, bytes);
   if (t.queued) scheduler_.forget(index);
+  if (t.kind == model::CallKind::kMethod && t.actor != kNoIndex && actors_.is_listed(index))
+    actors_.remove(index);
   if (t.state == TaskState::kWaiting)
     for (uint32_t r : t.refs()) tasks_.remove_edges(&objects_[r].first_dependent, index);
   model::ValueView error;
@@ -263,7 +318,7 @@ void NodeCore::fail_task_with(uint32_t index, Format format, std::string_view by
   finish_task(index);
 }
 
-// Gives back what the task held and forgets it: its results are all there.
+// Its results are all there: gives back what the task held and forgets it.
 void NodeCore::finish_task(uint32_t index) {
   TaskRecord& t = tasks_[index];
   if (t.foreign) cluster_->executed(index);
@@ -272,6 +327,14 @@ void NodeCore::finish_task(uint32_t index) {
     objects_[object].producer = kNoIndex;
     if (!objects_[object].referenced()) objects_.suspect(object);
   }
+  release_task(index);
+}
+
+void NodeCore::release_task(uint32_t index) {
+  const TaskRecord& t = tasks_[index];
+  if (t.handle != kNoIndex) objects_.drop_internal(t.handle);
+  if (t.kind == model::CallKind::kCreateActor && t.actor != kNoIndex)
+    actors_[t.actor].creation = kNoIndex;
   for (uint32_t r : t.refs()) objects_.drop_internal(r);
   for (uint32_t r : t.contained()) objects_.drop_internal(r);
   tasks_.release(index);
@@ -300,8 +363,9 @@ void NodeCore::record(const TaskRecord& t, model::Outcome outcome, uint32_t pid,
 }
 
 void NodeCore::warn_if_unplaceable(uint32_t index) {
-  if (cluster_) return;  // the controller knows what is infeasible
   const TaskRecord& t = tasks_[index];
+  // In a cluster the controller knows what is infeasible; actors stay on their node.
+  if (cluster_ && t.kind != model::CallKind::kCreateActor) return;
   const TaskTemplate& tmpl = tasks_.tmpl_of(t);
   if (!scheduler_.feasible(tmpl.shape)) {
     notice(t.id.job(), 1,

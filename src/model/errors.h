@@ -32,7 +32,7 @@ struct SystemError {
   std::string_view sentence;  // what happened, to what, why, what to do
   // The error that led to this one, as a value: an actor's constructor raised. kInvalid: none.
   Format cause_format = Format::kInvalid;
-  Bytes cause;
+  Bytes cause = {};
 };
 
 }  // namespace sundog::model

@@ -168,6 +168,7 @@ void ObjectTable::collect(std::vector<model::Extent>* freed) {
       continue;
     }
     free_bytes(index, freed);
+    if (o.actor != kNoIndex) freed_handles_.push_back(o.actor);
     std::vector<uint32_t> contained = std::move(o.contained);
     index_.erase(o.id);
     objects_.release(index);

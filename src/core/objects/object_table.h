@@ -62,6 +62,7 @@ struct ObjectRecord {
   HolderCounts pins;                    // by processes; only if the value is in an extent
   uint32_t internal_refs = 0;           // by tasks, containers and jobs
   uint32_t producer = kNoIndex;         // the task that will make it
+  uint32_t actor = kNoIndex;            // whose handle it is
   uint32_t first_wait = kNoIndex;       // list in WaitTable
   uint32_t first_dependent = kNoIndex;  // list of task edges in TaskTable
   uint64_t order = 0;                   // completion number
@@ -116,6 +117,9 @@ class ObjectTable {
   // Shared objects that collect() found without any reference, freed or (while pinned) not.
   std::vector<ObjectId> take_unreferenced() { return std::exchange(unreferenced_, {}); }
 
+  // Actors whose handles collect() freed: nobody can call them any more.
+  std::vector<uint32_t> take_freed_handles() { return std::exchange(freed_handles_, {}); }
+
   ExtentAllocator& allocator() { return allocator_; }
   const ExtentAllocator& allocator() const { return allocator_; }
   uint64_t inline_bytes() const { return inline_bytes_; }
@@ -138,6 +142,7 @@ class ObjectTable {
   ExtentAllocator allocator_;
   std::vector<uint32_t> suspects_;
   std::vector<ObjectId> unreferenced_;
+  std::vector<uint32_t> freed_handles_;
   uint64_t inline_bytes_ = 0;
   uint64_t last_order_ = 0;
   uint64_t step_ = 1;

@@ -15,9 +15,12 @@ LocalScheduler::LocalScheduler(TaskTable* tasks, model::ResourceSet total)
 uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
   JobId job = t.language == model::Language::kCpp ? JobId{} : t.job;
   PoolKey key{job, t.language, t.runtime_env};
+  bool makes_actors = t.kind == model::CallKind::kCreateActor;
   for (uint32_t i = 0; i < shapes_.size(); ++i)
-    if (shapes_[i].pool_key == key && shapes_[i].resources == t.resources) return i;
-  shapes_.push_back({key, pool_of(key), t.resources, {}, false});
+    if (shapes_[i].pool_key == key && shapes_[i].resources == t.resources &&
+        shapes_[i].makes_actors == makes_actors)
+      return i;
+  shapes_.push_back({key, pool_of(key), t.resources, makes_actors, {}, false});
   ready_.add_shape();
   return static_cast<uint32_t>(shapes_.size() - 1);
 }
@@ -25,7 +28,7 @@ uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
 uint32_t LocalScheduler::pool_of(const PoolKey& key) {
   for (uint32_t i = 0; i < pools_.size(); ++i)
     if (pools_[i].key == key) return i;
-  pools_.push_back({key, {}, 0, 0, 0});
+  pools_.push_back({key, {}, 0, 0, 0, 0});
   return static_cast<uint32_t>(pools_.size() - 1);
 }
 
@@ -78,11 +81,11 @@ std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {
   if (w == nullptr) return {};
   release_resources(w);
   close(w);
-  if (w->queue.size() > 1) --deep_workers_;
+  if (w->queue.size() > 1 && !w->actor) --deep_workers_;
   Pool& pool = pools_[w->pool];
   std::erase(pool.idle, client);
   std::erase_if(resumes_, [&](const Resume& r) { return r.worker == client; });
-  --pool.workers;
+  if (!w->actor) --pool.workers;
   --live_workers_;
   std::vector<uint32_t> queue = std::move(w->queue);
   *w = Worker{};
@@ -104,6 +107,8 @@ uint32_t LocalScheduler::spawn_failed(uint64_t token, PoolKey* key) {
 void LocalScheduler::prestart(const PoolKey& key, uint32_t count, Actions* actions) {
   uint32_t pool = pool_of(key);
   uint32_t have = pools_[pool].workers + pools_[pool].starting;
+  auto cpus = static_cast<uint32_t>(total_.get(kCpu) / model::kResourceUnit);
+  pools_[pool].wanted = std::max(pools_[pool].wanted, std::min(count, cpus));
   if (count > have) spawn(pool, count - have, actions);
 }
 
@@ -134,7 +139,7 @@ void LocalScheduler::became_idle(Worker* w, TimeNs now) {
 
 void LocalScheduler::release_resources(Worker* w) {
   if (!w->holds_resources) return;
-  const model::ResourceSet& held = shapes_[w->shape].resources;
+  const model::ResourceSet& held = held_by(*w);
   available_.add(held);
   // While it is blocked its CPU is counted as available already.
   if (w->blocked > 0) {
@@ -149,6 +154,11 @@ void LocalScheduler::release_resources(Worker* w) {
 
 void LocalScheduler::erase_from_queue(Worker* w, size_t position) {
   uint32_t task = w->queue[position];
+  if (w->actor) {  // no lengths are kept: nobody else could run its calls
+    w->slots[(*tasks_)[task].slot] = kNoIndex;
+    w->queue.erase(w->queue.begin() + static_cast<ptrdiff_t>(position));
+    return;
+  }
   if (w->queue.size() == 2) --deep_workers_;
   w->expected_ns -= std::min(w->expected_ns, expected(task));
   w->slots[(*tasks_)[task].slot] = kNoIndex;
@@ -165,6 +175,7 @@ bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
   erase_from_queue(w, static_cast<size_t>(at - w->queue.begin()));
   w->front_since = now;
   w->overrun = false;
+  if (w->actor) return true;
   if (w->queue.empty()) {
     release_resources(w);
     close(w);
@@ -251,7 +262,7 @@ void LocalScheduler::refresh_open(Worker* w) {
 // ---------------------------------------------------------------- blocking
 
 int64_t LocalScheduler::cpu_of(const Worker& w) const {
-  return w.shape == kNoIndex ? 0 : shapes_[w.shape].resources.get(kCpu);
+  return w.actor || w.shape != kNoIndex ? held_by(w).get(kCpu) : 0;
 }
 
 void LocalScheduler::block(ClientId client, Actions* actions) {
@@ -261,9 +272,10 @@ void LocalScheduler::block(ClientId client, Actions* actions) {
   model::ResourceSet cpu;
   cpu.set(kCpu, cpu_of(*w));
   available_.add(cpu);
+  try_all();
+  if (w->actor) return;  // its calls are nobody else's
   close(w);
   revoke_behind_front(w, actions);
-  try_all();
 }
 
 bool LocalScheduler::may_resume(const Worker& w) const {
@@ -274,12 +286,16 @@ void LocalScheduler::take_cpu(Worker* w) {
   model::ResourceSet cpu;
   cpu.set(kCpu, cpu_of(*w));
   available_.subtract(cpu, true);
-  w->overdrawn = available_.get(kCpu) < 0;
+  w->overdrawn = available_.get(kCpu) < 0 && !w->actor;
 }
 
 bool LocalScheduler::resume(ClientId client, uint64_t token) {
   Worker* w = worker(client);
   if (w == nullptr || w->blocked == 0) return true;
+  if (w->actor) {  // never waits for a CPU
+    resume_now(client, token);
+    return true;
+  }
   if (w->blocked > 1) {
     --w->blocked;
     return true;
@@ -300,7 +316,7 @@ void LocalScheduler::resume_now(ClientId client, uint64_t token) {
   if (w == nullptr || w->blocked == 0) return;
   if (--w->blocked == 0) {
     take_cpu(w);
-    refresh_open(w);
+    if (!w->actor) refresh_open(w);
   }
 }
 
@@ -341,20 +357,22 @@ std::string LocalScheduler::validate() const {
   uint32_t deep = 0;
   for (const Worker& w : workers_) {
     if (!w.live) continue;
-    if (w.queue.size() > 1) ++deep;
-    if (w.holds_resources != !w.queue.empty())
+    if (w.queue.size() > 1 && !w.actor) ++deep;
+    if (w.holds_resources != (w.actor || !w.queue.empty()))
       return "a worker holds resources without a task, or a task without resources";
     if (w.holds_resources) {
-      model::ResourceSet held = shapes_[w.shape].resources;
+      model::ResourceSet held = held_by(w);
       if (w.blocked > 0) held.set(kCpu, 0);
       sum.add(held);
     }
-    if (w.queue.empty() && w.open_position != kNoIndex) return "an idle worker is open";
+    if ((w.queue.empty() || w.actor) && w.open_position != kNoIndex)
+      return "an idle worker, or an actor's, is open";
     for (uint32_t task : w.queue) {
       const TaskRecord& t = (*tasks_)[task];
       if (!t.live || t.worker != w.client || w.slots[t.slot] != task)
         return "a worker's queue and its tasks disagree";
-      if (tasks_->tmpl_of(t).shape != w.shape) return "tasks of two shapes share a queue";
+      if (!w.actor && tasks_->tmpl_of(t).shape != w.shape)
+        return "tasks of two shapes share a queue";
     }
   }
   if (sum != total_) return "resources are not conserved";
@@ -363,7 +381,7 @@ std::string LocalScheduler::validate() const {
   for (const Pool& p : pools_) {
     starting += p.starting;
     for (ClientId c : p.idle)
-      if (worker(c) == nullptr || !worker(c)->queue.empty())
+      if (worker(c) == nullptr || !worker(c)->queue.empty() || worker(c)->actor)
         return "an idle list holds a busy worker";
   }
   return starting == starting_.size() ? "" : "starting workers are miscounted";

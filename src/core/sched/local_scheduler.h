@@ -11,6 +11,9 @@
 //  - A blocked worker gives its CPU back. It resumes at once while at most twice the CPUs run,
 //    else it is the first to get one.
 //  - Waking an idle worker costs more than a very short task: such tasks go to an awake one.
+//  - A creation of an actor is placed like a task of unknown length. Its worker belongs to the
+//  actor
+//    from then on: it leaves the pool and holds what the actor keeps (actor_workers.cc).
 #pragma once
 
 #include <array>
@@ -49,6 +52,8 @@ struct Worker {
   bool overrun = false;
   bool stopping = false;
   bool overdrawn = false;  // resumed beyond the CPUs: takes nothing more until it is idle
+  bool actor = false;      // belongs to one; `lifetime` is what it holds
+  model::ResourceSet lifetime;
   ClientId client;
   uint32_t pool = 0;
   uint32_t pid = 0;
@@ -76,6 +81,7 @@ class LocalScheduler {
   static constexpr DurationNs kUnknownDuration = kSecond;
   static constexpr uint32_t kWorkersMax = 3500;
   static constexpr uint32_t kSpawnFailuresMax = 5;
+  static constexpr int64_t kStartedAhead = 4;  // workers for creations that wait for a CPU
 
   LocalScheduler(TaskTable* tasks, model::ResourceSet total);
 
@@ -109,6 +115,16 @@ class LocalScheduler {
   uint32_t claim_revoked(ClientId client, uint32_t slot, uint32_t generation, bool won);
   uint32_t task_at(ClientId client, uint32_t slot) const;
 
+  // ---- workers of actors (actor_workers.cc)
+  // The creation `task` ended: the worker is the actor's, with `lifetime` of what it held. The pool
+  // it came from is filled up again.
+  void creation_done(ClientId client, uint32_t task, const model::ResourceSet& lifetime, TimeNs now,
+                     Actions* actions);
+  // Whether another call may be offered to the actor's worker.
+  bool has_room(ClientId client) const;
+  // A call, in no ready queue, is offered to its actor's worker.
+  void offer(ClientId client, uint32_t call, TimeNs now, Actions* actions);
+
   // ---- blocking
   void block(ClientId client, Actions* actions);
   // The wait is over: runs again at once if it may (true), else kResume{token} follows.
@@ -133,6 +149,7 @@ class LocalScheduler {
     PoolKey pool_key;
     uint32_t pool = 0;
     model::ResourceSet resources;
+    bool makes_actors = false;
     std::vector<ClientId> open;  // busy workers of this shape with room behind
     bool try_now = false;
   };
@@ -142,6 +159,7 @@ class LocalScheduler {
     uint32_t starting = 0;
     uint32_t workers = 0;
     uint32_t failures = 0;  // starts in a row that failed
+    uint32_t wanted = 0;    // workers that are kept at hand beside those of actors
   };
   struct Resume {
     ClientId worker;
@@ -149,6 +167,9 @@ class LocalScheduler {
   };
 
   uint32_t pool_of(const PoolKey& key);
+  const model::ResourceSet& held_by(const Worker& w) const {
+    return w.actor ? w.lifetime : shapes_[w.shape].resources;
+  }
   int64_t cpu_of(const Worker& w) const;
   bool may_resume(const Worker& w) const;
   void take_cpu(Worker* w);
@@ -157,6 +178,7 @@ class LocalScheduler {
   void spawn_for(uint32_t shape, Actions* actions);
   void spawn(uint32_t pool, uint32_t count, Actions* actions);
   void assign(Worker* w, uint32_t task, TimeNs now, Actions* actions);
+  void put_into_slot(Worker* w, uint32_t task, TimeNs now, Actions* actions);
   void revoke_behind_front(Worker* w, Actions* actions);
   void erase_from_queue(Worker* w, size_t position);
   void became_idle(Worker* w, TimeNs now);

@@ -127,6 +127,13 @@ bool LocalScheduler::place_behind(uint32_t shape_index, uint32_t task, DurationN
 
 void LocalScheduler::assign(Worker* w, uint32_t task, TimeNs now, Actions* actions) {
   ready_.remove(task);
+  if (w->queue.size() == 1) ++deep_workers_;
+  w->expected_ns += expected(task);
+  put_into_slot(w, task, now, actions);
+  refresh_open(w);
+}
+
+void LocalScheduler::put_into_slot(Worker* w, uint32_t task, TimeNs now, Actions* actions) {
   TaskRecord& t = (*tasks_)[task];
   while (w->slots[w->next_slot] != kNoIndex) w->next_slot = (w->next_slot + 1) % model::kClaimSlots;
   t.state = TaskState::kOffered;
@@ -137,9 +144,6 @@ void LocalScheduler::assign(Worker* w, uint32_t task, TimeNs now, Actions* actio
   w->slots[t.slot] = task;
   w->next_slot = (w->next_slot + 1) % model::kClaimSlots;
   w->queue.push_back(task);
-  if (w->queue.size() == 2) ++deep_workers_;
-  w->expected_ns += expected(task);
-  refresh_open(w);
   Action a;
   a.kind = Action::Kind::kAssign;
   a.task = task;
@@ -157,13 +161,16 @@ void LocalScheduler::spawn_for(uint32_t shape_index, Actions* actions) {
   auto fit = static_cast<int64_t>(std::min<uint64_t>(ready_.count(shape_index), 256));
   for (const auto& need : shape.resources.entries())
     fit = std::min(fit, available_.get(need.id) / need.amount);
+  // A creation gives its CPU back soon and keeps the worker: the next ones find theirs started.
+  if (shape.makes_actors && fit > 0)
+    fit = std::min<int64_t>(fit + kStartedAhead, static_cast<int64_t>(ready_.count(shape_index)));
   if (fit > pool.starting) spawn(shape.pool, static_cast<uint32_t>(fit - pool.starting), actions);
 }
 
 void LocalScheduler::tick(TimeNs now, Actions* actions) {
   if (deep_workers_ > 0) {
     for (Worker& w : workers_) {
-      if (!w.live || w.queue.size() < 2 || w.overrun || w.blocked > 0) continue;
+      if (!w.live || w.actor || w.queue.size() < 2 || w.overrun || w.blocked > 0) continue;
       DurationNs allowed =
           std::max(kOverrunMin, 4 * std::min(expected(w.queue[0]), kPipelineWindow));
       if (now - w.front_since < allowed) continue;

@@ -40,9 +40,16 @@ uint32_t TaskTable::intern_template(TaskTemplate candidate) {
   append(static_cast<int>(candidate.retry_exceptions));
   append(candidate.priority);
   append(candidate.runtime_env);
-  for (const auto& r : candidate.resources.entries()) {
-    append(r.id);
-    append(r.amount);
+  append(static_cast<int>(candidate.kind));
+  append(candidate.max_restarts);
+  append(static_cast<int>(candidate.detached));
+  key += '\n' + candidate.method;
+  for (const model::ResourceSet* set : {&candidate.resources, &candidate.lifetime}) {
+    append(set->entries().size());
+    for (const auto& r : set->entries()) {
+      append(r.id);
+      append(r.amount);
+    }
   }
   auto [it, is_new] = template_index_.emplace(key, static_cast<uint32_t>(templates_.size()));
   if (is_new) templates_.push_back(std::make_unique<TaskTemplate>(std::move(candidate)));

@@ -33,6 +33,11 @@ struct TaskTemplate {
   int32_t priority = 0;
   uint64_t runtime_env = 0;
   uint32_t shape = 0;  // LocalScheduler's number for what may share a worker's queue
+  model::CallKind kind = model::CallKind::kTask;
+  std::string method;           // kMethod
+  model::ResourceSet lifetime;  // kCreateActor: what of `resources` the actor keeps
+  int32_t max_restarts = 0;
+  bool detached = false;
   // Running time, exponentially weighted; 0: never ran.
   DurationNs average_ns = 0;
   uint32_t samples = 0;
@@ -44,13 +49,18 @@ enum class TaskState : uint8_t {
   kOffered,   // sent to a worker: running, or behind another task there
   kRevoking,  // asked back from the worker, answer outstanding
   kRemote,    // given, or about to be given, to another node
+  kAtActor,   // a call whose arguments are there: in its actor's lists
+  kKept,      // a creation that is done, kept for the actor's restart
 };
 
 struct TaskRecord {
   bool live = false;
-  bool awaited = false;  // somebody's get or wait depends on it
-  bool foreign = false;  // taken in from the node that owns it
-  bool queued = false;   // in a ready list (links below are valid)
+  bool awaited = false;       // somebody's get or wait depends on it
+  bool foreign = false;       // taken in from the node that owns it
+  bool queued = false;        // in a ready list (links below are valid)
+  bool outlives_job = false;  // it is a detached actor's, or was submitted by one
+  bool may_start = false;     // a call: whether it is in its actor's list of those
+  model::CallKind kind = model::CallKind::kTask;
   TaskState state = TaskState::kWaiting;
   uint16_t depth = 0;  // nesting: a driver's tasks have 1
   TaskId id;
@@ -63,7 +73,9 @@ struct TaskRecord {
   uint32_t slot = 0;
   uint32_t generation = 0;
   uint32_t unready = 0;                       // arguments not there yet
-  uint32_t prev = kNoIndex, next = kNoIndex;  // ready list
+  uint32_t prev = kNoIndex, next = kNoIndex;  // ready list, or a list of its actor
+  uint32_t actor = kNoIndex;                  // kCreateActor, kMethod: ActorTable's number
+  uint32_t handle = kNoIndex;                 // kMethod: the actor's object, held once
   TimeNs submitted = 0, became_ready = 0, offered = 0;
   // One block: results, argument references, contained references (object indexes), arguments.
   std::unique_ptr<std::byte[]> block;
