@@ -30,15 +30,22 @@ else:
 
 
 @contextlib.contextmanager
-def session(num_cpus: int, preload: list[str] | None = None, settle: float = 0.0) -> Iterator[None]:
+def session(
+    num_cpus: int,
+    preload: list[str] | None = None,
+    settle: float = 0.0,
+    num_gpus: int | None = None,
+    resources: dict[str, float] | None = None,
+) -> Iterator[None]:
     """One session with `num_cpus` CPUs, ended with its processes when the block ends.
 
     `preload` names modules that workers should find imported already; `settle` is a pause in
-    seconds before the block begins.
+    seconds before the block begins; `num_gpus` and `resources` are as for init().
     """
     for name in [n for n in sys.modules if n.startswith("demo.")]:
         cloudpickle.register_pickle_by_value(sys.modules[name])
     options: dict[str, Any] = {"num_cpus": num_cpus, "log_to_driver": True}
+    options |= {"num_gpus": num_gpus, "resources": resources}
     if MODULE == "sundog":
         options["preload"] = preload
     else:

@@ -2,7 +2,8 @@
 
 Reads a list of sources as JSON from stdin; writes a list of results as JSON to the file named on
 the command line: for each cell what it printed, what it showed as HTML and, if it raised, the
-exception's type and text. Cells after one that raised still run, as they do when a person runs them by hand.
+exception's type and text. Cells after one that raised still run, as they do when a person runs
+them by hand.
 """
 
 import json
