@@ -79,6 +79,9 @@ torch: build ## tensors and models through the store, with torch (Debian's, in .
 	@scripts/torch_env.sh
 	@PYTHONPATH=python .venv-torch/bin/python -m pytest -q -p no:cacheprovider tests/torch
 
+tensorflow: build ## weights of graphs and Keras models, with tensorflow-cpu in .venv-tf
+	@scripts/tensorflow_env.sh
+	@PYTHONPATH=python .venv-tf/bin/python -m pytest -q -p no:cacheprovider tests/tensorflow
 
 bench: build ## side by side with peers, as JSON in bench/results: ROWS=put,get picks
 	@$(RUN) bench/run.py $(if $(ROWS),--rows $(ROWS))
@@ -94,4 +97,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader page-test torch
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader page-test torch tensorflow

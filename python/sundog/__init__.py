@@ -37,11 +37,11 @@ ObjectID = ObjectRef
 
 
 def __getattr__(name: str) -> object:
-    """Imports ``sundog.experimental`` when it is asked for."""
-    if name == "experimental":
+    """Imports ``sundog.experimental`` and ``sundog.util`` when they are asked for."""
+    if name in ("experimental", "util"):
         import importlib
 
-        return importlib.import_module("sundog.experimental")
+        return importlib.import_module(f"sundog.{name}")
     raise AttributeError(f"module 'sundog' has no attribute {name!r}")
 
 
