@@ -182,11 +182,20 @@ def add_note(error: BaseException, note: str) -> None:
         error.add_note(note)
 
 
-def from_system(kind: int, task: str, name: str, sentence: str) -> exceptions.SundogError:
-    """The error of a task or object for a failure that the runtime determined."""
+def from_system(
+    kind: int, task: str, name: str, sentence: str, cause: dict[str, object] | None
+) -> exceptions.SundogError:
+    """The error of a task or object for a failure that the runtime determined.
+
+    ``cause``: the fields of the exception that led to it, of an actor's constructor for example.
+    """
     if name and not sentence.startswith(name):
         sentence = f"{name} (task {short_id(task)}): {sentence}"
-    return SYSTEM_ERRORS.get(kind, exceptions.SystemError)(sentence)
+    error = SYSTEM_ERRORS.get(kind, exceptions.SystemError)(sentence)
+    if cause is not None:
+        told = from_task(cause)
+        error.__cause__ = told if told.cause is None else told.cause
+    return error
 
 
 def from_call(status: int, sentence: str) -> Exception:

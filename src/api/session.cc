@@ -108,7 +108,10 @@ std::shared_ptr<Reference> submit(SessionCore* core, const TaskKind& kind,
     }
   }
   std::vector<client::RefHandle> results;
-  value_or_throw(core->runtime().submit(number, 1, positional, {}, {}, &results));
+  client::CallSpec call;
+  call.template_id = number;
+  call.positional = positional;
+  value_or_throw(core->runtime().submit(call, &results));
   return std::make_shared<Reference>(std::move(results.at(0)));
 }
 

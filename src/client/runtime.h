@@ -103,15 +103,32 @@ struct Argument {
   Entry* ref = nullptr;
 };
 
+using Resources = std::vector<std::pair<std::string, int64_t>>;  // 1/10000
+
 struct TaskOptions {
   std::string name;
   std::string source;
   model::Language language = model::Language::kPython;
-  std::vector<std::pair<std::string, int64_t>> resources;  // 1/10000
+  Resources resources;  // kCreateActor: what it needs to be placed
   int32_t max_retries = 3;
   bool retry_exceptions = false;
   int32_t priority = 0;
   uint64_t runtime_env = 0;
+  model::CallKind kind = model::CallKind::kTask;
+  std::string method;        // kMethod: the attribute's name
+  Resources lifetime;        // kCreateActor: what it keeps while it lives
+  int32_t max_restarts = 0;  // kCreateActor; -1: without end
+  bool detached = false;     // kCreateActor: lives until it is killed
+};
+
+// One call to be submitted. Views live until submit() returned.
+struct CallSpec {
+  uint32_t template_id = 0;
+  uint32_t num_results = 1;
+  Entry* actor = nullptr;  // whose method it is; null for anything else
+  std::span<const Argument> positional = {};
+  std::span<const std::pair<std::string_view, Argument>> keyword = {};
+  std::span<const ObjectId> contained = {};
 };
 
 // One task for a worker to run; views live until finish().
@@ -122,6 +139,9 @@ struct TaskCall {
   uint32_t num_results = 1;
   ObjectId function;
   std::string_view name;
+  model::CallKind kind = model::CallKind::kTask;
+  ObjectId actor;           // the handle; nil for kTask
+  std::string_view method;  // kMethod
   bool retry_exceptions = false;
   Bytes arguments;            // wire/arguments.h
   std::vector<Fetched> refs;  // values of top-level references, in order
@@ -152,10 +172,18 @@ struct DriverConfig {
   uint32_t prestart = 0;
   std::string entry_point;
   std::string address;  // empty: start a daemon; else the socket of a running one
+  std::string name_space;  // of the names of actors; empty: one that is this job's alone
+};
+
+// What became of a name that was asked for.
+struct NameAnswer {
+  model::NameStatus status = model::NameStatus::kUnknown;
+  RefHandle actor, descriptor;  // kFound
 };
 
 struct SessionInfo {
   std::string session, session_dir;
+  std::string name_space;  // where this job looks for names
   NodeId node;
   JobId job;
   uint32_t daemon_pid = 0;
@@ -183,11 +211,21 @@ class Runtime {
   // ---- submitting
   virtual CallResult<uint32_t> define_template(const TaskOptions& options, ObjectId function) = 0;
   // New handles for the results are appended to *results.
-  virtual CallResult<Unit> submit(uint32_t template_id, uint32_t num_results,
-                                  std::span<const Argument> positional,
-                                  std::span<const std::pair<std::string_view, Argument>> keyword,
-                                  std::span<const ObjectId> contained,
-                                  std::vector<RefHandle>* results) = 0;
+  virtual CallResult<Unit> submit(const CallSpec& call, std::vector<RefHandle>* results) = 0;
+
+  // ---- actors
+  // Ends the process of an actor; with `no_restart` false it comes back if it has restarts left.
+  virtual CallResult<Unit> kill_actor(Entry* actor, bool no_restart) = 0;
+  // kReserved: the name is the caller's, who has to bind it; kFound: somebody has it. Waits while
+  // somebody else has reserved it.
+  virtual CallResult<NameAnswer> claim_name(std::string_view name_space, std::string_view name,
+                                            Yielder* yielder) = 0;
+  // Binds a reserved name; null for both gives it back.
+  virtual CallResult<Unit> bind_name(std::string_view name_space, std::string_view name,
+                                     Entry* actor, Entry* descriptor) = 0;
+  // kFound or kUnknown. Waits while somebody has reserved it.
+  virtual CallResult<NameAnswer> find_name(std::string_view name_space, std::string_view name,
+                                           Yielder* yielder) = 0;
 
   // ---- objects
   // Makes an id, writes the value (inline or through an arena) and returns a handle.
@@ -217,8 +255,9 @@ class Runtime {
   virtual std::optional<TaskCall> next_task(Yielder* yielder) = 0;
   virtual CallResult<Unit> add_result(const TaskCall& call, uint32_t index, const OutValue& value,
                                       std::unique_ptr<Room> room) = 0;
+  // `exiting`: the actor asked for its own end, this was its last call.
   virtual CallResult<Unit> finish(const TaskCall& call, bool failed, bool retry, TimeNs started,
-                                  TimeNs finished) = 0;
+                                  TimeNs finished, bool exiting = false) = 0;
 
   // ---- questions
   virtual CallResult<std::string> query(model::Question question, std::string_view argument,

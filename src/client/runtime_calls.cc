@@ -83,8 +83,9 @@ CallError RuntimeImpl::wait_error(WaitEnd end, std::string_view what) const {
 
 CallResult<uint32_t> RuntimeImpl::define_template(const TaskOptions& options, ObjectId function) {
   if (auto error = unusable()) return Failure{*error};
-  std::vector<model::NamedAmount> resources;
+  std::vector<model::NamedAmount> resources, lifetime;
   for (const auto& [name, amount] : options.resources) resources.push_back({name, amount});
+  for (const auto& [name, amount] : options.lifetime) lifetime.push_back({name, amount});
   Operation operation(this);
   model::DefineTemplate definition;
   definition.template_id = core_.next_template_id();
@@ -97,6 +98,11 @@ CallResult<uint32_t> RuntimeImpl::define_template(const TaskOptions& options, Ob
   definition.retry_exceptions = options.retry_exceptions;
   definition.priority = options.priority;
   definition.runtime_env = options.runtime_env;
+  definition.kind = options.kind;
+  definition.method = options.method;
+  definition.lifetime = lifetime;
+  definition.max_restarts = options.max_restarts;
+  definition.detached = options.detached;
   core_.define_template(definition);
   return definition.template_id;
 }
@@ -155,12 +161,10 @@ CallResult<Unit> RuntimeImpl::put_large_arguments(
   return Unit{};
 }
 
-CallResult<Unit> RuntimeImpl::submit(uint32_t template_id, uint32_t num_results,
-                                     std::span<const Argument> positional,
-                                     std::span<const std::pair<std::string_view, Argument>> keyword,
-                                     std::span<const ObjectId> contained,
-                                     std::vector<RefHandle>* results) {
+CallResult<Unit> RuntimeImpl::submit(const CallSpec& spec, std::vector<RefHandle>* results) {
   if (auto error = unusable()) return Failure{*error};
+  std::span positional = spec.positional;
+  std::span keyword = spec.keyword;
   size_t by_value = 0;
   for (const Argument& argument : positional) by_value += argument.bytes.size();
   for (const auto& [name, argument] : keyword) by_value += argument.bytes.size();
@@ -182,10 +186,14 @@ CallResult<Unit> RuntimeImpl::submit(uint32_t template_id, uint32_t num_results,
   }
   encode_arguments(positional, keyword);
   model::Submit call;
-  call.template_id = template_id;
-  call.num_results = num_results;
+  if (spec.actor != nullptr) {
+    if (auto error = check_entries(std::span(&spec.actor, 1))) return Failure{*error};
+    call.actor = spec.actor->id;
+  }
+  call.template_id = spec.template_id;
+  call.num_results = spec.num_results;
   call.refs = argument_refs_;
-  call.contained = contained;
+  call.contained = spec.contained;
   call.arguments = arguments_;
   submitted_.clear();
   core_.submit(call, &submitted_);

@@ -3,6 +3,7 @@
 //   runtime_inbound.cc  what comes in, sleeping, leader and followers
 //   runtime_calls.cc    submit, put, get, wait, allocate, query
 //   runtime_tasks.cc    the worker's side
+//   runtime_actors.cc   killing and naming actors
 //   runtime_thread.cc   the one thread of its own: hang-up, drops, output
 //
 // Threads: `mutex_` guards everything but the atomics; it is a leaf, never held while sleeping,
@@ -37,6 +38,7 @@ struct Waiter {
   uint32_t request = 0;
   model::Extent granted;
   std::string text;               // of Refused or Reply
+  NameAnswer named;               // of NameReply
   std::atomic<uint32_t> word{0};  // where a follower sleeps
 };
 
@@ -69,11 +71,14 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   bool connected() const override { return state_.load() == State::kLive; }
 
   CallResult<uint32_t> define_template(const TaskOptions& options, ObjectId function) override;
-  CallResult<Unit> submit(uint32_t template_id, uint32_t num_results,
-                          std::span<const Argument> positional,
-                          std::span<const std::pair<std::string_view, Argument>> keyword,
-                          std::span<const ObjectId> contained,
-                          std::vector<RefHandle>* results) override;
+  CallResult<Unit> submit(const CallSpec& call, std::vector<RefHandle>* results) override;
+  CallResult<Unit> kill_actor(Entry* actor, bool no_restart) override;
+  CallResult<NameAnswer> claim_name(std::string_view name_space, std::string_view name,
+                                    Yielder* yielder) override;
+  CallResult<Unit> bind_name(std::string_view name_space, std::string_view name, Entry* actor,
+                             Entry* descriptor) override;
+  CallResult<NameAnswer> find_name(std::string_view name_space, std::string_view name,
+                                   Yielder* yielder) override;
   CallResult<RefHandle> put(const OutValue& value, Yielder* yielder) override;
   CallResult<std::unique_ptr<Room>> allocate(uint64_t size, Yielder* yielder) override;
   CallResult<RefHandle> put_room(std::unique_ptr<Room> room, model::Format format,
@@ -90,7 +95,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   CallResult<Unit> add_result(const TaskCall& call, uint32_t index, const OutValue& value,
                               std::unique_ptr<Room> room) override;
   CallResult<Unit> finish(const TaskCall& call, bool failed, bool retry, TimeNs started,
-                          TimeNs finished) override;
+                          TimeNs finished, bool exiting) override;
 
   CallResult<std::string> query(model::Question question, std::string_view argument,
                                 Yielder* yielder) override;
@@ -178,6 +183,13 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   std::unique_ptr<HeldTask> recycled_task();
   void recycle(std::unique_ptr<HeldTask> held);
 
+  // ---- runtime_actors.cc
+  template <typename Request>
+  CallResult<NameAnswer> ask_for_name(std::string_view name_space, std::string_view name,
+                                      Yielder* yielder);
+  void take_name(const model::NameReply& message);
+  void give_names_back();
+
   // ---- runtime_thread.cc
   void run_thread();
   void serve_event();
@@ -190,6 +202,9 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   // Tags of the poller.
   static constexpr uint64_t kControlTag = 1, kEventTag = 2, kForkTagBase = 16;
 
+  struct FullName {
+    std::string name_space, name;
+  };
   struct ForkHold {
     os::Fd read_end;
     std::vector<core::ClientExport*> exports;
@@ -217,6 +232,10 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   std::vector<Waiter*> waiters_;
   Waiter* leader_ = nullptr;
   std::vector<model::Extent> unwanted_grants_;
+  // Names that were asked for by somebody who gave up waiting, by request, and those of them that
+  // were reserved for us meanwhile.
+  std::map<uint32_t, FullName> unwanted_claims_;
+  std::vector<FullName> unwanted_names_;
   std::deque<std::unique_ptr<HeldTask>> offered_;
   std::map<uint32_t, std::unique_ptr<HeldTask>> running_;  // by slot
   std::vector<std::unique_ptr<HeldTask>> spare_tasks_;

@@ -73,7 +73,7 @@ void RuntimeImpl::handle(const model::NodeMessage& message) {
                    stop_after_task_ = true;
                    wake_task_waiters();
                  },
-                 [&](const model::NameReply&) {},  // nothing asks for names yet
+                 [&](const model::NameReply& m) { take_name(m); },
                  [&](const model::CancelRunning&) {
                  },  // understood from the issue on that interrupts tasks
                  [&](const model::Output& m) {
@@ -247,6 +247,7 @@ void RuntimeImpl::flush_drops() {
   if (is_over()) return;
   for (const model::Extent& extent : unwanted_grants_) core_.send(model::Abandon{extent});
   unwanted_grants_.clear();
+  if (!unwanted_names_.empty()) give_names_back();
   core_.flush(&dead_exports_);
   link_.publish();
 }

@@ -41,6 +41,9 @@ bool RuntimeImpl::claim(std::unique_ptr<HeldTask> held, TaskCall* call,
   call->num_results = execute.num_results;
   call->function = execute.function;
   call->name = execute.name;
+  call->kind = execute.kind;
+  call->actor = execute.actor;
+  call->method = execute.method;
   call->retry_exceptions = execute.retry_exceptions;
   call->arguments = execute.arguments;
   for (const model::ArgumentView& ref : execute.refs) {
@@ -131,7 +134,7 @@ CallResult<Unit> RuntimeImpl::add_result(const TaskCall& call, uint32_t index,
 }
 
 CallResult<Unit> RuntimeImpl::finish(const TaskCall& call, bool failed, bool retry, TimeNs started,
-                                     TimeNs finished) {
+                                     TimeNs finished, bool exiting) {
   if (auto error = unusable()) return Failure{*error};
   Operation operation(this);
   auto it = running_.find(call.slot);
@@ -154,6 +157,7 @@ CallResult<Unit> RuntimeImpl::finish(const TaskCall& call, bool failed, bool ret
   done.started = started;
   done.finished = finished;
   done.results = views;
+  done.exiting = exiting;
   core_.send(done);
   if (core_.current_task() == call.task) core_.end_task();
   recycle(std::move(held));

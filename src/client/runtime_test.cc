@@ -118,7 +118,10 @@ class RuntimeTest : public ::testing::Test {
   }
   RefHandle call(uint32_t definition, std::vector<Argument> arguments) {
     std::vector<RefHandle> results;
-    auto submitted = driver->submit(definition, 1, arguments, {}, {}, &results);
+    CallSpec call;
+    call.template_id = definition;
+    call.positional = arguments;
+    auto submitted = driver->submit(call, &results);
     EXPECT_TRUE(submitted.ok()) << submitted.error().text;
     return std::move(results.at(0));
   }

@@ -20,6 +20,7 @@ wire::Hello driver_hello(const DriverConfig& config) {
   hello.language = static_cast<uint8_t>(model::Language::kPython);
   hello.prestart = config.prestart;
   config.entry_point.copy(hello.entry_point, sizeof hello.entry_point - 1);
+  config.name_space.copy(hello.name_space, sizeof hello.name_space - 1);
   return hello;
 }
 
@@ -53,6 +54,8 @@ SessionInfo info_of(const wire::Welcome& welcome) {
   info.session_dir = welcome.session_dir;
   std::memcpy(info.node.bytes.data(), welcome.node, sizeof welcome.node);
   info.job = JobId{welcome.job};
+  info.name_space = welcome.name_space;
+  if (info.name_space.empty()) info.name_space = "job-" + std::to_string(welcome.job);
   info.daemon_pid = welcome.daemon_pid;
   info.store_bytes = welcome.store_bytes;
   info.total_memory_bytes = welcome.total_memory_bytes;

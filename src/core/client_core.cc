@@ -125,6 +125,15 @@ ClientEntry* ClientCore::add_entry(const ObjectId& id) {
   return entry;
 }
 
+ClientEntry* ClientCore::adopt(const ObjectId& id) {
+  ClientEntry* entry = find(id);
+  if (entry == nullptr) return add_entry(id);
+  SUNDOG_PROBE("client.adopted_what_it_had");
+  entry->use();
+  removed_refs_.push_back({id, 1});
+  return entry;
+}
+
 ClientEntry* ClientCore::find(const ObjectId& id) const {
   auto it = entries_.find(id);
   return it == entries_.end() ? nullptr : it->second;

@@ -101,7 +101,7 @@ class ClientCore {
   void define_template(const model::DefineTemplate& definition) { emit(definition); }
   uint32_t next_template_id() { return ++last_template_; }
   // Submits and appends one entry for each result to *results, each with one use for the caller.
-  // Of `call` are used: template_id, num_results, refs, contained, arguments.
+  // Of `call` are used: template_id, actor, num_results, refs, contained, arguments.
   TaskId submit(model::Submit call, std::vector<ClientEntry*>* results);
   ObjectId next_put_id();
   // The value under a fresh id, or a function's under its content's. One use for the caller.
@@ -124,6 +124,9 @@ class ClientCore {
   // ---- references
   // The entry of an id, made and announced if new; one use for the caller.
   ClientEntry* ref(const ObjectId& id);
+  // The entry of an id for which the node has counted one reference to us by itself; one use for
+  // the caller. What was counted twice goes back.
+  ClientEntry* adopt(const ObjectId& id);
   ClientEntry* find(const ObjectId& id) const;
   TakenValue take(ClientEntry* entry);
 

@@ -162,6 +162,25 @@ TEST_F(ClientCoreTest, reference_from_inside_a_container_goes_before_the_contain
   EXPECT_TRUE(node.refs.empty());
 }
 
+TEST_F(ClientCoreTest, adopted_reference_is_counted_once_and_given_back_once) {
+  const ObjectId id{TaskId::make(kJob, TaskId::root_of(kJob), 0, 77), 0};
+  node.refs[id] = 1;  // as the answer to FindName counts it
+  ClientEntry* first = core.adopt(id);
+  ++node.refs[id];
+  ClientEntry* again = core.adopt(id);
+  EXPECT_EQ(first, again);
+  flush();
+  EXPECT_EQ(node.refs[id], 1u) << "one reference a process and object";
+  first->drop();
+  flush();
+  EXPECT_EQ(node.refs[id], 1u);
+  again->drop();
+  ++node.refs[id];
+  core.adopt(id)->drop();  // found again before the flush
+  flush();
+  EXPECT_TRUE(node.refs.empty());
+}
+
 TEST_F(ClientCoreTest, get_asks_only_for_what_is_not_here) {
   ClientEntry *a = submit_one(), *b = submit_one();
   core.on_value({a->id, true, 1, inline_value("one")});

@@ -176,6 +176,7 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
   if (is_driver) {
     client->job = JobId{next_job_++};
     drivers_[client->job] = client->id;
+    name_spaces_[client->job] = hello.name_space;
     ++drivers_seen_;
   } else if (spawn != nullptr) {
     connected.spawn_token = spawn->token;
@@ -247,6 +248,8 @@ wire::Welcome NodeShell::make_welcome(const ClientLink& client) const {
   welcome.num_arenas = 1;
   welcome.arena_bytes[0] = arena_->bytes();
   net::copy_text(welcome.session_dir, session_->folder());
+  auto name_space = name_spaces_.find(client.job);
+  if (name_space != name_spaces_.end()) net::copy_text(welcome.name_space, name_space->second);
   return welcome;
 }
 

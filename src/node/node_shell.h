@@ -190,6 +190,7 @@ class NodeShell {
   std::vector<std::unique_ptr<ClientLink>> clients_;  // by index
   std::vector<uint32_t> generations_;                 // by index
   std::map<JobId, ClientId> drivers_;
+  std::map<JobId, std::string> name_spaces_;  // also of jobs whose detached actors outlive them
   std::map<int, Newcomer> newcomers_;  // by socket
   std::map<uint64_t, Spawn> spawns_;   // by token
   std::set<std::string> task_names_;   // for labels; as many as templates

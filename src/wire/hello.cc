@@ -46,12 +46,14 @@ const char* find_fault(const Hello& p) {
   if (p.language < 1 || p.language > static_cast<uint8_t>(model::Language::kCpp))
     return "unknown language";
   if (!terminated(p.entry_point)) return "its entry point has no end";
+  if (!terminated(p.name_space)) return "its namespace has no end";
   return nullptr;
 }
 const char* find_fault(const Welcome& p) {
   if (p.num_arenas > std::size(p.arena_bytes)) return "it announces too many arenas";
   if (!terminated(p.session)) return "its session has no end";
   if (!terminated(p.session_dir)) return "its session directory has no end";
+  if (!terminated(p.name_space)) return "its namespace has no end";
   return nullptr;
 }
 const char* find_fault(const Goodbye& p) {

@@ -42,6 +42,7 @@ struct Hello {
   uint32_t prestart = 0;  // drivers: workers to start at once
   uint32_t pad2 = 0;
   char entry_point[256] = {};  // drivers: script or "-c", for people
+  char name_space[128] = {};   // drivers: where the job's actors are named; empty: by job
 };
 
 struct Welcome {
@@ -61,6 +62,7 @@ struct Welcome {
   uint32_t pad = 0;
   uint64_t arena_bytes[4] = {};  // virtual size of each arena
   char session_dir[512] = {};
+  char name_space[128] = {};  // as the job's driver said it; empty: it named none
 };
 
 struct Goodbye {

@@ -23,6 +23,7 @@ Hello sample_hello() {
   hello.runtime_env = 99;
   hello.spawn_token = 12345678901;
   std::strcpy(hello.entry_point, "hello.py");
+  std::strcpy(hello.name_space, "prod");
   return hello;
 }
 Welcome sample_welcome() {
@@ -31,6 +32,7 @@ Welcome sample_welcome() {
   welcome.arena_bytes[0] = 64ull << 30;
   std::memcpy(welcome.session, "a1b2c3d4", 9);
   std::strcpy(welcome.session_dir, "/home/x/.sundog/sessions/a1b2c3d4");
+  std::strcpy(welcome.name_space, "prod");
   return welcome;
 }
 
@@ -73,6 +75,9 @@ TEST(Control, another_protocol_version_is_named) {
 TEST(Control, text_without_end_is_refused) {
   Hello hello = sample_hello();
   std::memset(hello.entry_point, 'x', sizeof(hello.entry_point));
+  EXPECT_FALSE(parse_control<Hello>(bytes_of(hello)).ok());
+  hello = sample_hello();
+  std::memset(hello.name_space, 'x', sizeof(hello.name_space));
   EXPECT_FALSE(parse_control<Hello>(bytes_of(hello)).ok());
   Welcome welcome = sample_welcome();
   std::memset(welcome.session, 'x', sizeof(welcome.session));

@@ -188,7 +188,7 @@ class Session {
     for (int64_t i = 0; i < count; ++i) {
       if (static_cast<int64_t>(in_flight.size()) >= window) get_oldest();
       results.clear();
-      must(runtime->submit(task, 1, {}, {}, {}, &results));
+      must(runtime->submit({.template_id = task}, &results));
       in_flight.push_back(std::move(results[0]));
     }
     while (!in_flight.empty()) get_oldest();

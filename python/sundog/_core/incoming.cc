@@ -71,11 +71,12 @@ PyObject* raise_malformed(std::string_view what) {
   return nullptr;
 }
 
-PyObject* raise_task_error(Bytes bytes) {
+// The fields of wire::TaskError as a dict; null with an exception set.
+Object fields_of_task_error(Bytes bytes) {
   auto parsed = wire::parse_task_error(bytes);
-  if (!parsed.ok()) return raise_malformed(parsed.error());
+  if (!parsed.ok()) return steal(raise_malformed(parsed.error()));
   Object fields = steal(PyDict_New());
-  if (!fields.is_valid()) return nullptr;
+  if (!fields.is_valid()) return {};
   auto set = [&fields](const char* name, Object value) {
     return value.is_valid() && PyDict_SetItemString(fields.ptr(), name, value.ptr()) == 0;
   };
@@ -86,9 +87,14 @@ PyObject* raise_task_error(Bytes bytes) {
       !set("traceback", text(error.traceback)) || !set("name", text(error.task_name)) ||
       !set("source", text(error.source)) || !set("node", text(error.node)) ||
       !set("exception", raw(error.exception)) || !set("cause", raw(error.cause))) {
-    return nullptr;
+    return {};
   }
-  return raise_from("from_task", {fields.ptr()});
+  return fields;
+}
+
+PyObject* raise_task_error(Bytes bytes) {
+  Object fields = fields_of_task_error(bytes);
+  return fields.is_valid() ? raise_from("from_task", {fields.ptr()}) : nullptr;
 }
 
 PyObject* raise_system_error(Bytes bytes) {
@@ -97,7 +103,10 @@ PyObject* raise_system_error(Bytes bytes) {
   Object kind = steal(PyLong_FromUnsignedLong(static_cast<unsigned long>(parsed->kind)));
   Object name = text(parsed->task_name), sentence = text(parsed->sentence);
   Object task = text(parsed->task.hex());
-  return raise_from("from_system", {kind.ptr(), task.ptr(), name.ptr(), sentence.ptr()});
+  Object cause = parsed->cause.empty() ? nb::none() : fields_of_task_error(parsed->cause);
+  if (!cause.is_valid()) return nullptr;
+  return raise_from("from_system",
+                    {kind.ptr(), task.ptr(), name.ptr(), sentence.ptr(), cause.ptr()});
 }
 
 template <typename T>

@@ -1,4 +1,5 @@
 // sundog._core: what the package needs of client::Runtime, and nothing else.
+#include "actors.h"
 #include "buffers.h"
 #include "calls.h"
 #include "model/limits.h"
@@ -21,6 +22,7 @@ NB_MODULE(_core, module) {
   add_calls(module);
   add_remote_function(module);
   add_public_function(module);
+  add_actors(module);
   add_output_queue(module);
   add_worker_loop(module);
 }

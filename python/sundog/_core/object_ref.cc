@@ -249,12 +249,12 @@ PyObject* make_object_ref(Session* session, client::RefHandle handle) {
   return reinterpret_cast<PyObject*>(ref);
 }
 
-bool belongs_to(ObjectRef* ref, Session* session) {
+bool belongs_to(ObjectRef* ref, Session* session, PyObject* shown) {
   if (ref->session == session) [[likely]]
     return true;
   auto or_none = [](Session* s) { return s != nullptr ? reinterpret_cast<PyObject*>(s) : Py_None; };
-  raise_from("lost_with_session",
-             {reinterpret_cast<PyObject*>(ref), or_none(ref->session), or_none(session)});
+  if (shown == nullptr) shown = reinterpret_cast<PyObject*>(ref);
+  raise_from("lost_with_session", {shown, or_none(ref->session), or_none(session)});
   return false;
 }
 

@@ -20,8 +20,9 @@ inline ObjectRef* as_object_ref(PyObject* object) { return reinterpret_cast<Obje
 
 // A new reference object of `session` around the handle.
 PyObject* make_object_ref(Session* session, client::RefHandle handle);
-// False with ObjectLostError set unless the reference belongs to `session`.
-bool belongs_to(ObjectRef* ref, Session* session);
+// False with ObjectLostError set unless the reference belongs to `session`. `shown`: what the error
+// names instead of the reference, a handle for example.
+bool belongs_to(ObjectRef* ref, Session* session, PyObject* shown = nullptr);
 
 // While one of these lives on a thread, references pickled by that thread are noted in it instead
 // of being held to the job's end: the value that contains them holds them.

@@ -9,10 +9,11 @@
 namespace sundog::python {
 namespace {
 
-// The base of sundog.RemoteFunction. What a call needs is resolved once, by the Python method
-// _prepare, and holds for one session.
+// The base of sundog.RemoteFunction, of the constructors of actor classes and of actors' methods.
+// What a call needs is resolved once, by the Python method _prepare, and holds for one session.
 struct Callee {
-  PyObject_HEAD uint64_t session;  // its number; 0: not prepared
+  PyObject_HEAD PyObject* actor;  // ObjectRef whose method it is, owned; null for the others
+  uint64_t session;               // its number; 0: not prepared
   uint32_t template_id;
   uint32_t num_returns;
   Py_ssize_t min_args;  // -1: the signature is not known, Python binds each call
@@ -189,11 +190,20 @@ PyObject* refs_of_results(Session* session, uint32_t num_returns, CallScratch* s
   return list.release().ptr();
 }
 
+// The session to call in; null with an exception set. No session is started for an actor: it
+// belongs to one that is over.
+Session* session_of_call(PyObject* self) {
+  PyObject* actor = callee_of(self)->actor;
+  if (actor == nullptr) return need_session();
+  Session* current = current_session();
+  return belongs_to(as_object_ref(actor), current, self) ? current : nullptr;
+}
+
 PyObject* callee_remote(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
                         PyObject* kwnames) {
   // Wrong calls are told before anything is started.
   if (!check_signature(self, args, nargs, kwnames)) return nullptr;
-  Session* session = need_session();
+  Session* session = session_of_call(self);
   if (session == nullptr) return nullptr;
   // Another thread may shut the session down while this one waits for room.
   Object kept = borrow(reinterpret_cast<PyObject*>(session));
@@ -201,9 +211,14 @@ PyObject* callee_remote(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
   const Callee* callee = callee_of(self);
   ScratchLease scratch;
   if (!encode_arguments(self, session, scratch.get(), args, nargs, kwnames)) return nullptr;
-  auto submitted =
-      session->runtime->submit(callee->template_id, callee->num_returns, scratch->positional,
-                               scratch->keyword, scratch->contained, &scratch->results);
+  client::CallSpec call;
+  call.template_id = callee->template_id;
+  call.num_results = callee->num_returns;
+  if (callee->actor != nullptr) call.actor = as_object_ref(callee->actor)->entry;
+  call.positional = scratch->positional;
+  call.keyword = scratch->keyword;
+  call.contained = scratch->contained;
+  auto submitted = session->runtime->submit(call, &scratch->results);
   if (!submitted.ok()) return raise_call_error(submitted.error());
   return refs_of_results(session, callee->num_returns, scratch.get());
 }
@@ -228,9 +243,26 @@ PyObject* set_prepared(PyObject* self, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+PyObject* set_actor(PyObject* self, PyObject* ref) {
+  if (!is_object_ref(ref) || as_object_ref(ref)->entry == nullptr) {
+    return PyErr_Format(PyExc_TypeError, "an actor is known by an ObjectRef, got %R", ref);
+  }
+  Py_XSETREF(callee_of(self)->actor, Py_NewRef(ref));
+  Py_RETURN_NONE;
+}
+
+// An ObjectRef refers to no object of the program: the collector need not look in here.
+void callee_dealloc(PyObject* self) {
+  PyTypeObject* type = Py_TYPE(self);
+  Py_XDECREF(callee_of(self)->actor);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
+
 PyObject* callee_new(PyTypeObject* type, PyObject*, PyObject*) {
   PyObject* self = type->tp_alloc(type, 0);
   if (self == nullptr) return nullptr;
+  callee_of(self)->actor = nullptr;
   callee_of(self)->session = 0;
   callee_of(self)->min_args = -1;
   callee_of(self)->max_args = -1;
@@ -241,14 +273,16 @@ PyMethodDef methods[] = {
     {"remote", reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(callee_remote)),
      METH_FASTCALL | METH_KEYWORDS,
      "remote($self, /, *args, **kwargs)\n--\n\n"
-     "Submits a call of the function and returns at once.\n\n"
-     "Arguments that are ObjectRefs are replaced by their values before the function runs.\n"
+     "Submits a call and returns at once.\n\n"
+     "Arguments that are ObjectRefs are replaced by their values before the call runs.\n"
      "Returns one ObjectRef, a list of num_returns of them, or None for num_returns=0.\n"
-     "Raises TypeError if the arguments do not fit the function's signature or cannot be sent."},
+     "Raises TypeError if the arguments do not fit the signature or cannot be sent."},
     {"_set_arity", set_arity, METH_VARARGS, nullptr},
+    {"_set_actor", set_actor, METH_O, nullptr},
     {"_set_prepared", set_prepared, METH_VARARGS, nullptr},
     {nullptr, nullptr, 0, nullptr}};
 PyType_Slot slots[] = {{Py_tp_new, reinterpret_cast<void*>(callee_new)},
+                       {Py_tp_dealloc, reinterpret_cast<void*>(callee_dealloc)},
                        {Py_tp_call, reinterpret_cast<void*>(callee_call)},
                        {Py_tp_methods, methods},
                        {0, nullptr}};

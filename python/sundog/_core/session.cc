@@ -93,7 +93,8 @@ PyObject* session_put_function(PyObject* object, PyObject* args) {
   return out;
 }
 
-bool read_resources(PyObject* dict, std::vector<std::pair<std::string, int64_t>>* out) {
+bool read_resources(PyObject* dict, client::Resources* out) {
+  if (dict == nullptr) return true;
   PyObject *key = nullptr, *value = nullptr;
   Py_ssize_t position = 0;
   while (PyDict_Next(dict, &position, &key, &value)) {
@@ -106,29 +107,34 @@ bool read_resources(PyObject* dict, std::vector<std::pair<std::string, int64_t>>
 }
 
 PyObject* session_define(PyObject* object, PyObject* args) {
-  const char *function = nullptr, *name = nullptr, *source = nullptr;
+  const char *function = nullptr, *name = nullptr, *source = nullptr, *method = "";
   Py_ssize_t size = 0;
-  PyObject* resources = nullptr;
-  int max_retries = 0, retry_exceptions = 0;
-  if (!PyArg_ParseTuple(args, "z#ssO!ip", &function, &size, &name, &source, &PyDict_Type,
-                        &resources, &max_retries, &retry_exceptions)) {
+  PyObject *resources = nullptr, *lifetime = nullptr;
+  client::TaskOptions options;
+  int retry_exceptions = 0, detached = 0;
+  int kind = static_cast<int>(options.kind);
+  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ip", &function, &size, &name, &source, &PyDict_Type,
+                        &resources, &options.max_retries, &retry_exceptions, &kind, &method,
+                        &PyDict_Type, &lifetime, &options.max_restarts, &detached)) {
     return nullptr;
   }
   if (function != nullptr && size != sizeof(ObjectId)) {
     PyErr_SetString(PyExc_ValueError, "a function's id has 20 bytes");
     return nullptr;
   }
-  client::TaskOptions options;
   options.name = name;
   options.source = source;
-  options.max_retries = max_retries;
   options.retry_exceptions = retry_exceptions != 0;
+  options.kind = static_cast<model::CallKind>(kind);
+  options.method = method;
+  options.detached = detached != 0;
   if (!read_resources(resources, &options.resources)) return nullptr;
+  if (!read_resources(lifetime, &options.lifetime)) return nullptr;
   ObjectId id;
-  if (function == nullptr) {
-    options.language = model::Language::kCpp;
-  } else {
+  if (function != nullptr) {
     std::memcpy(&id, function, sizeof id);
+  } else if (options.kind != model::CallKind::kMethod) {
+    options.language = model::Language::kCpp;
   }
   auto number = self_of(object)->runtime->define_template(options, id);
   if (!number.ok()) return raise_call_error(number.error());
@@ -139,8 +145,9 @@ PyObject* session_info(PyObject* object, PyObject*) {
   const client::SessionInfo& info = self_of(object)->runtime->info();
   std::string node = info.node.hex();
   return Py_BuildValue(
-      "{s:s,s:s,s:s,s:I,s:I,s:K,s:K,s:L,s:L}", "session", info.session.c_str(), "session_dir",
-      info.session_dir.c_str(), "node", node.c_str(), "job", info.job.value, "daemon_pid",
+      "{s:s,s:s,s:s,s:s,s:I,s:I,s:K,s:K,s:L,s:L}", "session", info.session.c_str(), "session_dir",
+      info.session_dir.c_str(), "namespace", info.name_space.c_str(), "node", node.c_str(), "job",
+      info.job.value, "daemon_pid",
       info.daemon_pid, "store_bytes", static_cast<unsigned long long>(info.store_bytes),
       "total_memory_bytes", static_cast<unsigned long long>(info.total_memory_bytes), "num_cpus",
       static_cast<long long>(info.num_cpus), "num_gpus", static_cast<long long>(info.num_gpus));
@@ -168,9 +175,10 @@ PyMethodDef methods[] = {
     {"put_function", session_put_function, METH_VARARGS,
      "put_function($self, pickled, contained)\n--\n\nStores a pickled function; its id."},
     {"define", session_define, METH_VARARGS,
-     "define($self, function, name, source, resources, max_retries, retry_exceptions)\n--\n\n"
-     "Announces a function with its options; the number that submissions name. Without an id it "
-     "is the C++ function of that name."},
+     "define($self, function, name, source, resources, max_retries, retry_exceptions, kind=1, "
+     "method='', lifetime={}, max_restarts=0, detached=False)\n--\n\n"
+     "Announces what is to be called, with its options; the number that submissions name. kind: 1 a "
+     "function (without an id, the C++ function of that name), 2 a class, 3 a method."},
     {"info", session_info, METH_NOARGS, "info($self)\n--\n\nWhat the daemon said of itself."},
     {nullptr, nullptr, 0, nullptr}};
 PyGetSetDef getters[] = {
@@ -188,8 +196,9 @@ PyType_Spec spec = {"sundog._core.Session", sizeof(Session), 0,
                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, slots};
 
 nb::object connect(const std::string& daemon, const std::vector<std::string>& arguments,
-                   uint32_t prestart, const std::string& entry_point, const std::string& address) {
-  client::DriverConfig config{daemon, arguments, prestart, entry_point, address};
+                   uint32_t prestart, const std::string& entry_point, const std::string& address,
+                   const std::string& name_space) {
+  client::DriverConfig config{daemon, arguments, prestart, entry_point, address, name_space};
   GilYielder yielder;
   yielder.release();
   auto runtime = client::Runtime::connect_driver(config);
@@ -254,7 +263,7 @@ void add_session(nb::module_& module) {
   if (state.type == nullptr) throw nb::python_error();
   module.attr("Session") = nb::handle(reinterpret_cast<PyObject*>(state.type));
   module.def("connect", &connect, nb::arg("daemon"), nb::arg("arguments"), nb::arg("prestart"),
-             nb::arg("entry_point"), nb::arg("address"),
+             nb::arg("entry_point"), nb::arg("address"), nb::arg("name_space") = "",
              "Starts a daemon, or joins the one at `address`, and makes the session current.");
   module.def("current_session", &current, "The current session, or None.");
   module.def("before_fork", &before_fork, "Before os.fork(): what is viewed stays pinned.");

@@ -4,6 +4,8 @@
 
 #include <csignal>
 #include <ctime>
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -26,6 +28,16 @@ TimeNs now() {
 
 // The task that this process runs; read by get_runtime_context. Null between tasks.
 const client::TaskCall* running = nullptr;
+// The actor that this process is, once its constructor was called: the handle's id, the class
+// (owned) and the attempt, which counts restarts.
+struct Actor {
+  ObjectId id;
+  PyObject* cls = nullptr;
+  uint32_t attempt = 0;
+};
+Actor actor;
+// What exit_actor() raises.
+PyObject* actor_exit = nullptr;
 
 Object text_item(PyObject* dict, const char* key) {
   PyObject* item = PyDict_GetItemString(dict, key);
@@ -49,6 +61,8 @@ class WorkerLoop {
  public:
   explicit WorkerLoop(Session* session) : session_(session), runtime_(session->runtime) {}
   ~WorkerLoop() {
+    Py_XDECREF(instance_);
+    for (auto& [name, object] : method_names_) Py_DECREF(object);
     for (PyObject* function : functions_) Py_DECREF(function);
   }
 
@@ -68,7 +82,7 @@ class WorkerLoop {
   bool run_one(const client::TaskCall& call) {
     running = &call;
     started_ = now();
-    Object value = call_function(call);
+    Object value = call_with_arguments(call);
     if (value.is_valid()) {
       value = hand_over(call, std::move(value));
     }
@@ -76,6 +90,9 @@ class WorkerLoop {
     bool done = false;
     if (value.is_valid()) {
       done = finish(call, false);
+    } else if (PyErr_ExceptionMatches(actor_exit) && actor.cls != nullptr) {
+      PyErr_Clear();
+      done = hand_over_nothing(call) && finish(call, false, true);
     } else if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
       done = hand_over_error(call) && finish(call, true);
     }
@@ -83,19 +100,22 @@ class WorkerLoop {
     return done;
   }
 
-  bool finish(const client::TaskCall& call, bool failed) {
+  bool finish(const client::TaskCall& call, bool failed, bool exiting = false) {
     auto finished =
-        runtime_->finish(call, failed, failed && call.retry_exceptions, started_, now());
+        runtime_->finish(call, failed, failed && call.retry_exceptions, started_, now(), exiting);
     if (finished.ok()) return true;
     raise_call_error(finished.error());
     return false;
   }
 
-  // ---- the function and its arguments
+  // ---- what is called, and its arguments
 
-  Object call_function(const client::TaskCall& call) {
-    PyObject* function = function_of(call);
-    if (function == nullptr) return {};
+  Object call_with_arguments(const client::TaskCall& call) {
+    PyObject* callee = nullptr;  // borrowed; a method is looked up at the call
+    if (call.kind != model::CallKind::kMethod) {
+      callee = function_of(call);
+      if (callee == nullptr) return {};
+    }
     auto parsed = wire::parse_arguments(call.arguments, call.refs.size(), &scratch_);
     if (!parsed.ok()) {
       PyErr_SetString(PyExc_SystemError, parsed.error().c_str());
@@ -116,10 +136,47 @@ class WorkerLoop {
         PyTuple_SET_ITEM(names.ptr(), at++, text(argument.name).release().ptr());
       }
     }
-    vector_.clear();
+    vector_.assign(1, instance_);  // for a method; others begin behind it
     for (const Object& argument : arguments) vector_.push_back(argument.ptr());
-    return steal(PyObject_Vectorcall(function, vector_.data(), num_positional,
-                                     names.is_valid() ? names.ptr() : nullptr));
+    if (call.kind == model::CallKind::kMethod) {
+      return call_method(call.method, num_positional, names.ptr());
+    }
+    Object result =
+        steal(PyObject_Vectorcall(callee, vector_.data() + 1, num_positional, names.ptr()));
+    if (call.kind != model::CallKind::kCreateActor || !result.is_valid()) return result;
+    return become_actor(call, callee, std::move(result));
+  }
+
+  // Keeps the object that its class's call made; what the creation itself results in is None.
+  Object become_actor(const client::TaskCall& call, PyObject* cls, Object instance) {
+    Py_XSETREF(instance_, instance.release().ptr());
+    Py_XSETREF(actor.cls, Py_NewRef(cls));
+    actor.id = call.actor;
+    actor.attempt = call.attempt;
+    return nb::none();
+  }
+
+  // Calls instance.<method> with what lies in vector_ behind the instance.
+  Object call_method(std::string_view method, size_t num_positional, PyObject* names) {
+    if (instance_ == nullptr) {
+      PyErr_SetString(PyExc_SystemError, "a method is called, but this process is no actor");
+      return {};
+    }
+    auto known = method_names_.find(method);
+    if (known == method_names_.end()) {
+      std::string name(method);
+      PyObject* interned = PyUnicode_InternFromString(name.c_str());
+      if (interned == nullptr) return {};
+      known = method_names_.emplace(std::move(name), interned).first;
+    }
+    PyObject* name = known->second;
+    if (method.starts_with("__ray_") || method.starts_with("__sundog_")) {
+      Object module = steal(PyImport_ImportModule("sundog._actor_calls"));
+      Object special = module.is_valid() ? steal(PyObject_GetAttr(module.ptr(), name)) : Object();
+      if (!special.is_valid()) return {};
+      return steal(PyObject_Vectorcall(special.ptr(), vector_.data(), num_positional + 1, names));
+    }
+    return steal(PyObject_VectorcallMethod(name, vector_.data(), num_positional + 1, names));
   }
 
   bool add_argument(const client::TaskCall& call, const wire::ParsedArgument& argument,
@@ -187,6 +244,13 @@ class WorkerLoop {
     return value;
   }
 
+  bool hand_over_nothing(const client::TaskCall& call) {
+    for (uint32_t i = 0; i < call.num_results; ++i) {
+      if (!hand_over_one(call, i, Py_None)) return false;
+    }
+    return true;
+  }
+
   bool hand_over_one(const client::TaskCall& call, uint32_t index, PyObject* value) {
     Outgoing outgoing;
     if (!outgoing.take(value)) {
@@ -220,7 +284,8 @@ class WorkerLoop {
     PyErr_Fetch(&type, &exception, &traceback);
     PyErr_NormalizeException(&type, &exception, &traceback);
     if (traceback != nullptr) PyException_SetTraceback(exception, traceback);
-    Object name = text(call.name);
+    const bool is_constructor = call.kind == model::CallKind::kCreateActor;
+    Object name = text(std::string(call.name) + (is_constructor ? ".__init__" : ""));
     Object told = call_package("_errors", "describe", {exception, name.ptr()});
     Py_XDECREF(type);
     Py_XDECREF(exception);
@@ -293,6 +358,8 @@ class WorkerLoop {
   TimeNs started_ = 0;
   IdMap<ObjectId, PyObject*> by_id_;
   std::vector<PyObject*> functions_;  // owned
+  PyObject* instance_ = nullptr;      // owned: what this actor is
+  std::map<std::string, PyObject*, std::less<>> method_names_;  // interned, owned
   std::vector<wire::ParsedArgument> scratch_;
   std::vector<PyObject*> vector_;
 };
@@ -321,6 +388,12 @@ PyObject* current_task(PyObject*, PyObject*) {
   return Py_BuildValue("(OOI)", task.ptr(), name.ptr(), running->attempt);
 }
 
+PyObject* current_actor(PyObject*, PyObject*) {
+  if (actor.cls == nullptr) Py_RETURN_NONE;
+  Object id = raw({reinterpret_cast<const std::byte*>(&actor.id), sizeof actor.id});
+  return Py_BuildValue("(OOI)", id.ptr(), actor.cls, actor.attempt);
+}
+
 PyMethodDef functions[] = {
     {"run_worker", run_worker, METH_VARARGS,
      "run_worker(control_fd, job, runtime_env, token)\n--\n\nRuns tasks until told to stop."},
@@ -328,11 +401,17 @@ PyMethodDef functions[] = {
      "die_with_parent()\n--\n\nAsks the kernel to kill this process when its parent ends."},
     {"current_task", current_task, METH_NOARGS,
      "current_task()\n--\n\n(task id in hex, name, attempt) of the running task, or None."},
+    {"current_actor", current_actor, METH_NOARGS,
+     "current_actor()\n--\n\n(id of its handle, class, attempt) of the actor that this is, or "
+     "None."},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
 
 void add_worker_loop(nb::module_& module) {
+  actor_exit = PyErr_NewException("sundog._core.ActorExit", PyExc_SystemExit, nullptr);
+  if (actor_exit == nullptr) throw nb::python_error();
+  module.attr("ActorExit") = nb::borrow(actor_exit);
   if (PyModule_AddFunctions(module.ptr(), functions) != 0) throw nb::python_error();
 }
 
