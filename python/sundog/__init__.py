@@ -11,10 +11,12 @@
 import os as _os
 
 from sundog import exceptions
+from sundog._actor_class import method
+from sundog._actor_names import get_actor, kill
 from sundog._core import ObjectRef, get, put, wait
 from sundog._empty import empty
 from sundog._function import RemoteFunction, cpp_function, remote
-from sundog._ids import JobID, NodeID, TaskID, WorkerID
+from sundog._ids import ActorID, JobID, NodeID, TaskID, WorkerID
 from sundog._session import init, is_initialized, shutdown
 from sundog._state import (
     available_resources,
@@ -37,8 +39,8 @@ ObjectID = ObjectRef
 
 
 def __getattr__(name: str) -> object:
-    """Imports ``sundog.experimental`` and ``sundog.util`` when they are asked for."""
-    if name in ("experimental", "util"):
+    """Imports a part of the package when it is asked for."""
+    if name in ("actor", "experimental", "util"):
         import importlib
 
         return importlib.import_module(f"sundog.{name}")
@@ -46,6 +48,7 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "ActorID",
     "JobID",
     "NodeID",
     "ObjectID",
@@ -61,10 +64,13 @@ __all__ = [
     "exceptions",
     "explain",
     "get",
+    "get_actor",
     "get_gpu_ids",
     "get_runtime_context",
     "init",
     "is_initialized",
+    "kill",
+    "method",
     "nodes",
     "put",
     "remote",

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sundog import _core
+    from sundog._actor import ActorMethod
     from sundog._function import RemoteFunction
+    from sundog._signature import Callee
 
 # model::ErrorKind
 SYSTEM_ERRORS: dict[int, type[exceptions.SundogError]] = {
@@ -183,18 +185,17 @@ def add_note(error: BaseException, note: str) -> None:
 
 
 def from_system(
-    kind: int, task: str, name: str, sentence: str, cause: dict[str, object] | None
+    kind: int, task: str, name: str, sentence: str, cause: exceptions.TaskError | None
 ) -> exceptions.SundogError:
     """The error of a task or object for a failure that the runtime determined.
 
-    ``cause``: the fields of the exception that led to it, of an actor's constructor for example.
+    ``cause``: what led to it, what an actor's constructor raised for example.
     """
     if name and not sentence.startswith(name):
         sentence = f"{name} (task {short_id(task)}): {sentence}"
     error = SYSTEM_ERRORS.get(kind, exceptions.SystemError)(sentence)
     if cause is not None:
-        told = from_task(cause)
-        error.__cause__ = told if told.cause is None else told.cause
+        error.__cause__ = cause if cause.cause is None else cause.cause
     return error
 
 
@@ -334,17 +335,37 @@ def wait_for_something_else(given: object) -> TypeError:
 
 
 def called_directly(
-    function: RemoteFunction, args: Sequence[object], kwargs: Mapping[str, object] | None
+    callee: RemoteFunction | ActorMethod,
+    args: Sequence[object],
+    kwargs: Mapping[str, object] | None,
 ) -> TypeError:
     """``f(3)`` instead of ``f.remote(3)``."""
-    given = [short_repr(arg) for arg in args]
-    given += [f"{name}={short_repr(value)}" for name, value in (kwargs or {}).items()]
-    name = function.__name__
-    call = ", ".join(given)
+    call = shown_arguments(args, kwargs)
+    if hasattr(callee, "_wrong_call"):
+        return TypeError(callee._wrong_call(call))
+    name = callee.__name__
     return TypeError(
         f"'{name}' is a remote function: call {name}.remote({call}), or "
         f"{name}.__wrapped__({call}) to run it here."
     )
+
+
+def constructed_directly(
+    name: str, args: Sequence[object], kwargs: Mapping[str, object] | None
+) -> TypeError:
+    """``Counter(3)`` instead of ``Counter.remote(3)``."""
+    call = shown_arguments(args, kwargs)
+    return TypeError(
+        f"'{name}' is an actor class: make an actor with {name}.remote({call}), or a plain object "
+        f"with {name}.__wrapped__({call})."
+    )
+
+
+def shown_arguments(args: Sequence[object], kwargs: Mapping[str, object] | None) -> str:
+    """``3, b='x'``."""
+    given = [short_repr(arg) for arg in args]
+    given += [f"{name}={short_repr(value)}" for name, value in (kwargs or {}).items()]
+    return ", ".join(given)
 
 
 def wrong_number_of_results(name: str, wanted: int, value: object) -> ValueError:
@@ -357,14 +378,14 @@ def wrong_number_of_results(name: str, wanted: int, value: object) -> ValueError
 
 
 def unpicklable_argument(
-    function: RemoteFunction, where: int | str, value: object, error: BaseException
+    callee: Callee, where: int | str, value: object, error: BaseException
 ) -> BaseException:
     """An argument that cannot be sent, with the path to the member that is at fault."""
     from sundog import _signature, _unpicklable
 
-    name = _signature.parameter_name(function, where)
+    name = _signature.parameter_name(callee, where)
     return _unpicklable.exception(
-        f"cannot send argument '{name}' of {function.__name__}()", name, value, error
+        f"cannot send argument '{name}' of {_signature.title(callee)}()", name, value, error
     )
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # model::Question
-DUMP, EXPLAIN, TIMELINE, STATUS, MEMORY, OUTPUT = 1, 2, 3, 4, 5, 6
+DUMP, EXPLAIN, TIMELINE, STATUS, MEMORY, OUTPUT, NAMES, ACTORS = 1, 2, 3, 4, 5, 6, 7, 8
 
 
 def ask(ref: _core.ObjectRef[Any]) -> dict[str, Any] | None:

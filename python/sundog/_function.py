@@ -9,7 +9,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Mapping
-    from typing import Any, overload
+    from typing import Any, Protocol, TypeVar, overload
+
+    from sundog._actor import ActorClass
+    from sundog._actor_class import ClassDescription
+    from sundog._actor_options import ActorOptions
+
+    T = TypeVar("T")
+
+    class Decorator(Protocol):
+        """What ``remote`` with options makes."""
+
+        @overload
+        def __call__(self, function: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
+        @overload
+        def __call__(self, function: Callable[..., Any], /) -> RemoteFunction: ...
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -20,10 +34,12 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 class FunctionCode:
-    """A function and what a session knows of it; shared by all options it is called with."""
+    """A function or an actor's class, and what a session knows of it; shared by all options it is
+    called with."""
 
     __slots__ = (
         "cpp_name",
+        "description",
         "function",
         "function_id",
         "hinted",
@@ -41,6 +57,7 @@ class FunctionCode:
         """``function_id``: under which the job has it already; ``cpp_name``: it is in C++."""
         self.function = function
         self.cpp_name = cpp_name
+        self.description: ClassDescription | None = None  # of a class; see _actor_class
         self.function_id = function_id
         self.session = 0  # its number: the code does not keep a session alive
         self.templates: dict[tuple[object, ...], int] = {}
@@ -48,7 +65,9 @@ class FunctionCode:
         self.last_large: tuple[object, int] = (None, 0)
         self.hinted = False
 
-    def template(self, session: _core.Session, options: _options.FunctionOptions) -> int:
+    def template(
+        self, session: _core.Session, options: _options.FunctionOptions | ActorOptions
+    ) -> int:
         """The number under which this session knows the function with these options."""
         if self.session != session.number:
             self.function_id = self.id_in(session) if self.cpp_name is None else None
@@ -56,14 +75,9 @@ class FunctionCode:
             self.templates = {}
         key = options.key()
         if key not in self.templates:
-            self.templates[key] = session.define(
-                self.function_id,
-                self.cpp_name or options.name,
-                _signature.definition(self.function) if self.cpp_name is None else "",
-                options.resources,
-                options.max_retries,
-                options.retry_exceptions,
-            )
+            named = self.cpp_name or options.title
+            source = _signature.definition(self.function) if self.cpp_name is None else ""
+            self.templates[key] = options.define(session, self.function_id, named, source)
         return self.templates[key]
 
     def id_in(self, session: _core.Session) -> bytes:
@@ -76,16 +90,23 @@ class FunctionCode:
             known = self.function_id
         if known is not None and self.session == 0 and known[:4] == job_prefix(session):
             return known
+        is_class = isinstance(self.function, type)
         name = name_of(self.function)
+        name, inside = (f"class {name}", name) if is_class else (f"{name}()", f"{name}()")
         try:
             pickled, contained = _core.pickle_noting_refs(_pickling.dumps, self.function)
         except Exception as error:
             from sundog import _unpicklable
 
             raise _unpicklable.exception(
-                f"cannot send {name}()", f"{name}()", self.function, error
+                f"cannot send {name}", inside, self.function, error
             ) from None
         return session.put_function(pickled, contained)
+
+    def id_here(self) -> bytes | None:
+        """The id under which the current session has it; None if it does not have it yet."""
+        session = _core.current_session()
+        return self.function_id if session and self.session == session.number else None
 
 
 def job_prefix(session: _core.Session) -> bytes:
@@ -144,14 +165,25 @@ class RemoteFunction(_core.Callee):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travels with its code, and with the id under which the job has it."""
-        session = _core.current_session()
         code = self._code
         if code.cpp_name is not None:
             return rebuild_cpp, (code.cpp_name, self._options.given)
-        known = None
-        if session is not None and code.session == session.number:
-            known = code.function_id
-        return rebuild, (code.function, self._options.given, known)
+        return rebuild, (code.function, self._options.given, code.id_here())
+
+    def _find_signature(self) -> inspect.Signature | None:
+        """The function's signature, made once; None for what has none."""
+        if not hasattr(self, "_signature"):
+            import inspect
+
+            try:
+                self._signature = inspect.signature(self.__wrapped__)
+            except (TypeError, ValueError):
+                self._signature = None
+        return self._signature
+
+    def _place(self) -> str:
+        """``hello.py:4``: where the function's ``def`` is."""
+        return _signature.definition(self.__wrapped__)
 
 
 def rebuild(
@@ -188,18 +220,22 @@ def cpp_function(name: str) -> RemoteFunction:
     return rebuild_cpp(name, {})
 
 
-def remote_function(function: object, options: Mapping[str, object]) -> RemoteFunction:
-    """Makes a remote function of what ``sundog.remote`` was given."""
+def remote_thing(
+    function: object, options: Mapping[str, object]
+) -> RemoteFunction | ActorClass[Any]:
+    """Makes a remote function or an actor class of what ``sundog.remote`` was given."""
+    if isinstance(function, type):
+        from sundog import _actor
+
+        return _actor.actor_class(function, options)
     if isinstance(function, RemoteFunction):
         raise TypeError(f"'{function.__name__}' is a remote function already")
-    if isinstance(function, type):
-        raise TypeError(
-            f"'{function.__name__}' is a class: actors are not in this version, functions are"
-        )
+    if hasattr(type(function), "__mro_entries__"):
+        raise TypeError(f"{function!r} is remote already")
     if not callable(function):
         raise TypeError(
-            f"remote() takes a function, got {type(function).__name__}; options are given by "
-            "name: @remote(num_cpus=2)"
+            f"remote() takes a function or a class, got {type(function).__name__}; options are "
+            "given by name: @remote(num_cpus=2)"
         )
     return RemoteFunction(function, options)
 
@@ -207,35 +243,61 @@ def remote_function(function: object, options: Mapping[str, object]) -> RemoteFu
 if TYPE_CHECKING:
 
     @overload
+    def remote(function: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
+    @overload
     def remote(function: Callable[..., Any], /) -> RemoteFunction: ...
     @overload
-    def remote(**options: object) -> Callable[[Callable[..., Any]], RemoteFunction]: ...
+    def remote(**options: object) -> Decorator: ...
 
 
 @public
 def remote(*args: object, **options: object) -> object:
-    """Makes a function run in other processes.
+    """Makes a function run in other processes, or the objects of a class live there.
 
     Use it bare (``@sundog.remote``), with options (``@sundog.remote(num_cpus=2)``), or as a
-    call on a function (``sundog.remote(f)``).
+    call on a function or class (``sundog.remote(f)``).
 
     Args:
-        args: the function, if there are no options.
+        args: the function or class, if there are no options.
         options: num_cpus (default 1) and num_gpus (default 0), numbers, fractions allowed;
-            memory, bytes; resources, a dict of custom names to amounts; num_returns, how many
-            ObjectRefs a call returns (default 1); max_retries, how often a call is tried again
-            after its worker died (default 3, -1 without end); retry_exceptions, True to try
-            again after an exception as well; name, what the task is called in messages.
+            memory, bytes; resources, a dict of custom names to amounts.
+            Of functions: num_returns, how many ObjectRefs a call returns (default 1);
+            max_retries, how often a call is tried again after its worker died (default 3, -1
+            without end); retry_exceptions, True to try again after an exception as well; name,
+            what the task is called in messages.
+            Of classes, whose actors hold their resources while they live, but for the one CPU
+            that they need to be placed if num_cpus is not given: max_restarts, how often the
+            process is started anew after it died (default 0, -1 without end); max_task_retries,
+            how often a call is tried again then (default 0); name, under which
+            ``sundog.get_actor`` finds the actor, in the namespace ``namespace``; get_if_exists,
+            True to get the actor that has the name; lifetime, "detached" to outlive the program.
 
     Raises:
         ValueError: an option that does not exist, or is not in this version.
-        TypeError: an option of a wrong type, or something that is not a function.
+        TypeError: an option of a wrong type, or something that is no function or class.
     """
     if args and (len(args) > 1 or options):
         raise TypeError(
-            "remote() takes one function, or options by name: @remote or @remote(num_cpus=2)"
+            "remote() takes one function or class, or options by name: @remote or "
+            "@remote(num_cpus=2)"
         )
     if args:
-        return remote_function(args[0], {})
-    _options.FunctionOptions(options, "")
-    return public(lambda function: remote_function(function, options))
+        return remote_thing(args[0], {})
+    check_early(options)
+    return public(lambda function: remote_thing(function, options))
+
+
+def check_early(options: Mapping[str, object]) -> None:
+    """Tells wrong options before it is known whether they are a function's or a class's.
+
+    Raises:
+        ValueError: neither has such an option.
+        TypeError: an option of a wrong type.
+    """
+    from sundog import _actor_options
+
+    of_actors = {*_actor_options.ACTOR_OPTIONS, *_actor_options.ACTOR_LATER}
+    if any(name in of_actors and not _options.is_known(name) for name in options):
+        _actor_options.ActorOptions(options, "")
+    else:
+        _options.FunctionOptions(options, "")

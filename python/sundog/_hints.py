@@ -7,7 +7,7 @@ import weakref
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from sundog._function import RemoteFunction
+    from sundog._signature import Callee
 
 LARGE_BYTES = 1 << 20
 SENT_BEFORE_HINT = 3
@@ -39,7 +39,7 @@ def missing_gpu(task: str) -> str:
     )
 
 
-def note_large_argument(function: RemoteFunction, value: object, size: int) -> None:
+def note_large_argument(function: Callee, value: object, size: int) -> None:
     """Counts large arguments; says once a function that sundog.put would send one copy."""
     code = function._code
     if size < LARGE_BYTES or code.hinted:
@@ -51,9 +51,9 @@ def note_large_argument(function: RemoteFunction, value: object, size: int) -> N
     if count < SENT_BEFORE_HINT:
         return
     code.hinted = True
-    from sundog import _log
+    from sundog import _log, _signature
 
-    name = function.__name__
+    name = _signature.title(function)
     _log.warning(
         f"the same {size / 1e6:.0f} MB {type(value).__name__} was copied into the object store for "
         f"{count} calls of {name}() in a row. Put it once and pass the reference: "

@@ -47,6 +47,12 @@ class TaskID(BaseID):
     __slots__ = ()
 
 
+class ActorID(BaseID):
+    """An actor; 20 bytes, those of the ObjectRef that its handles hold."""
+
+    __slots__ = ()
+
+
 class JobID(BaseID):
     """A driver's run; 4 bytes."""
 

@@ -6,6 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from sundog import _core
+
 UNIT = 10_000  # resources travel in 1/10000
 RETRIES_DEFAULT = 3
 
@@ -48,6 +50,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
+def is_known(name: str) -> bool:
+    """Whether functions have this option, now or later."""
+    return name in FUNCTION_OPTIONS or name in LATER
+
+
 def check_names(options: Mapping[str, object]) -> None:
     """Raises ValueError for an option that does not exist or is not in this version."""
     for name in options:
@@ -71,7 +78,7 @@ def amount(name: str, value: object) -> int:
 class FunctionOptions:
     """Checked options of one remote function; equal options share one template."""
 
-    __slots__ = ("given", "max_retries", "name", "num_returns", "resources", "retry_exceptions")
+    __slots__ = ("given", "max_retries", "num_returns", "resources", "retry_exceptions", "title")
 
     def __init__(self, given: Mapping[str, object], function_name: str) -> None:
         """Checks what was given.
@@ -87,12 +94,20 @@ class FunctionOptions:
         name = given.get("name")
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name is a string, got {type(name).__name__}: {name!r}")
-        self.name = name or function_name
+        self.title = name or function_name
 
     def key(self) -> tuple[object, ...]:
         """What the daemon distinguishes."""
         resources = tuple(sorted(self.resources.items()))
-        return resources, self.max_retries, self.retry_exceptions, self.name
+        return resources, self.max_retries, self.retry_exceptions, self.title
+
+    def define(
+        self, session: _core.Session, function_id: bytes | None, name: str, source: str
+    ) -> int:
+        """Announces a function with these options."""
+        return session.define(
+            function_id, name, source, self.resources, self.max_retries, self.retry_exceptions
+        )
 
 
 def resource_amounts(given: Mapping[str, object]) -> dict[str, int]:

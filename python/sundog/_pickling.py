@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 
-from sundog import _core
+from sundog import _actor, _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def dumps(value: object) -> bytes:
 def load_function(pickled: bytes, function_id: bytes) -> Callable[..., Any]:
     """The function of a task, in a worker."""
     function: object = pickle.loads(pickled)
-    if isinstance(function, _core.Callee):
+    if isinstance(function, (_core.Callee, _actor.ActorClass)):
         # C++ names a function by its module, where the decorated one is.
         function = function.__dict__["__wrapped__"]
     if not callable(function):

@@ -201,7 +201,12 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     # The first call of a remote function needs it; the daemon's start leaves us idle meanwhile.
     _thread.start_new_thread(__import__, ("cloudpickle",))
     session = _core.connect(
-        daemon, plan.arguments(name, folder, socket), prestart, entry_point(), ""
+        daemon,
+        plan.arguments(name, folder, socket),
+        prestart,
+        entry_point(),
+        "",
+        str(options.get("namespace", "")),
     )
     opened(options.get("log_to_driver") is not False)
     text = f"session {session.name}: {plan.describe()}"
@@ -211,7 +216,16 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     return session
 
 
-def join(address: str, print_output: bool) -> _core.Session:
+def namespace_of(given: str | None) -> str:
+    """What ``init`` was told; empty if it was told nothing."""
+    if given is None:
+        return ""
+    from sundog import _actor_options
+
+    return _actor_options.checked_namespace(given) or ""
+
+
+def join(address: str, print_output: bool, namespace: str = "") -> _core.Session:
     """Joins a running session of this user."""
     if address == "auto":
         sockets = _paths.running_sockets()
@@ -224,7 +238,7 @@ def join(address: str, print_output: bool) -> _core.Session:
         raise ValueError(
             f"address is 'auto' or the path of a session's socket in this version, got {address!r}"
         )
-    session = _core.connect("", [], 0, entry_point(), address)
+    session = _core.connect("", [], 0, entry_point(), address, namespace)
     opened(print_output)
     _log.info(f"session {session.name}: joined")
     return session
@@ -301,7 +315,8 @@ def init(
         include_dashboard: None or False; there is no dashboard in this version.
         logging_level: what Sundog itself prints: "debug", "info", "warning", "error".
         log_to_driver: False hides what tasks print.
-        namespace: None; actors are not in this version.
+        namespace: where names of actors are looked up and given; programs that join one session
+            with the same namespace share them. By default this program has one of its own.
         preload: modules that workers import before they are asked for.
         unknown: refused, by name.
 
@@ -317,8 +332,7 @@ def init(
     check_options(unknown)
     if include_dashboard:
         raise ValueError("init(): include_dashboard=True is not in this version")
-    if namespace is not None:
-        raise ValueError("init(): 'namespace' is not in this version")
+    space = namespace_of(namespace)
     _log.set_level(_log.level_of(logging_level))
     session = _core.current_session()
     if session is not None and not _forked:
@@ -333,7 +347,7 @@ def init(
             )
         end()
     if address is not None and address != "local":
-        return Context(join(address, log_to_driver is not False))
+        return Context(join(address, log_to_driver is not False, space))
     options = {
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
@@ -341,6 +355,7 @@ def init(
         "object_store_memory": object_store_memory,
         "log_to_driver": log_to_driver,
         "preload": preload,
+        "namespace": space,
     }
     return Context(start(options, explain=True))
 

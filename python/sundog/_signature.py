@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Mapping, Sequence
     from types import CodeType
+    from typing import TypeAlias, TypeGuard
 
+    from sundog._actor import ActorMethod, Constructor
     from sundog._function import RemoteFunction
+
+    Callee: TypeAlias = RemoteFunction | ActorMethod | Constructor
 
 CO_VARARGS = 0x04
 
@@ -32,31 +36,41 @@ def arity(function: Callable[..., object]) -> tuple[int, int]:
     return fewest, -1 if code.co_flags & CO_VARARGS else most
 
 
-def signature_of(function: RemoteFunction) -> inspect.Signature | None:
-    """The function's signature, made once; None for what has none."""
-    if not hasattr(function, "_signature"):
-        import inspect
-
-        try:
-            function._signature = inspect.signature(function.__wrapped__)
-        except (TypeError, ValueError):
-            function._signature = None
-    return function._signature
-
-
 def problem_of_call(
-    function: RemoteFunction, args: Sequence[object], kwargs: Mapping[str, object]
+    callee: Callee, args: Sequence[object], kwargs: Mapping[str, object]
 ) -> TypeError | None:
     """What Python would say to this call; None if it fits."""
-    signature = signature_of(function)
+    signature = callee._find_signature()
     if signature is None:
         return None
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        text = complaint(function.__name__, signature, args, kwargs) or str(error)
-        return TypeError(f"{text}  (def {function.__name__}{plain(signature)}{place(function)})")
+        text = complaint(title(callee), signature, args, kwargs) or str(error)
+        return TypeError(f"{text}  ({heading(callee, signature)})")
     return None
+
+
+def title(callee: Callee) -> str:
+    """``slow``, ``Counter.increment``: what messages call it, without parentheses."""
+    return callee.__qualname__ if is_of_class(callee) else callee.__name__
+
+
+def is_of_class(callee: Callee) -> TypeGuard[ActorMethod | Constructor]:
+    """Whether it is a method or a constructor."""
+    return hasattr(callee, "_is_method")
+
+
+def heading(callee: Callee, signature: inspect.Signature) -> str:
+    """``def increment(self, n), counter.py:4``: as the program has it."""
+    source = callee._place()
+    place = f", {source}" if source else ""
+    shown = plain(signature)
+    if is_of_class(callee):
+        if not callee._is_method:
+            return f"class {callee.__name__}{place}"
+        shown = "(self" + (", " if len(signature.parameters) else "") + shown[1:]
+    return f"def {callee.__name__}{shown}{place}"
 
 
 def plain(signature: inspect.Signature) -> str:
@@ -83,21 +97,16 @@ def complaint(
         for p in signature.parameters.values()
     ]
     scope: dict[str, Callable[..., object]] = {}
-    name = name if name.isidentifier() else "function"
     try:
-        exec(f"def {name}{inspect.Signature(parameters)}: pass", scope)
-        scope[name](*args, **kwargs)
+        exec(f"def function{inspect.Signature(parameters)}: pass", scope)
+        # Python's sentence begins with the qualified name.
+        scope["function"].__qualname__ = name
+        scope["function"](*args, **kwargs)
     except TypeError as error:
         return str(error)
     except SyntaxError:
         pass
     return ""
-
-
-def place(function: RemoteFunction) -> str:
-    """``, hello.py:4``: where the function's ``def`` is."""
-    source = definition(function.__wrapped__)
-    return f", {source}" if source else ""
 
 
 def definition(function: Callable[..., object]) -> str:
@@ -116,11 +125,11 @@ def definition(function: Callable[..., object]) -> str:
     return f"{os.path.basename(code.co_filename)}:{line}"
 
 
-def parameter_name(function: RemoteFunction, where: int | str) -> str:
+def parameter_name(callee: Callee, where: int | str) -> str:
     """The name of an argument that was given by position or by keyword."""
     if isinstance(where, str):
         return where
-    signature = signature_of(function)
+    signature = callee._find_signature()
     names = list(signature.parameters.values()) if signature is not None else []
     for index, parameter in enumerate(names):
         if parameter.kind == parameter.VAR_POSITIONAL:

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from sundog._actor import ActorHandle
+    from sundog._ids import ActorID
     from sundog._timeline import TimelineView
 
 
@@ -201,12 +203,57 @@ class RuntimeContext:
         task = _core.current_task()
         return task[1] if task else None
 
-    def get_actor_id(self) -> None:
-        """None: actors are not in this version."""
+    def get_actor_id(self) -> str | None:
+        """The actor that this process is, 40 hex digits; None if it is none."""
+        actor = _core.current_actor()
+        return actor[0].hex() if actor else None
 
     @property
-    def namespace(self) -> None:
-        """None: actors are not in this version."""
+    def actor_id(self) -> ActorID | None:
+        """The actor that this process is; None if it is none."""
+        from sundog._ids import ActorID
+
+        actor = _core.current_actor()
+        return ActorID(actor[0]) if actor else None
+
+    def get_actor_name(self) -> str | None:
+        """The name of the actor that this process is; None if it has none or is none."""
+        import json
+
+        from sundog import _explain
+
+        own = self.get_actor_id()
+        if own is None:
+            return None
+        for actor in json.loads(self._session.query(_explain.ACTORS)):
+            if actor["actor"] == own:
+                return actor.get("name") or None
+        return None
+
+    @property
+    def current_actor(self) -> ActorHandle[Any]:
+        """A handle of the actor that this process is.
+
+        Raises:
+            RuntimeError: it is none.
+        """
+        from sundog import _actor_names
+
+        handle = _actor_names.current_handle()
+        if handle is None:
+            raise RuntimeError("current_actor: this process is no actor")
+        return handle
+
+    @property
+    def was_current_actor_reconstructed(self) -> bool:
+        """Whether the actor that this process is was started anew after it died."""
+        actor = _core.current_actor()
+        return actor is not None and actor[2] > 0
+
+    @property
+    def namespace(self) -> str:
+        """Where names of actors are looked up."""
+        return str(self._session.info()["namespace"])
 
     @property
     def worker_mode(self) -> str:

@@ -8,7 +8,7 @@ import sys
 from sundog import _core
 
 # Not used here, but by the first task: they are imported before the fork.
-from sundog import _errors, _function, _pickling  # noqa: F401  # isort: skip
+from sundog import _actor, _errors, _function, _pickling  # noqa: F401  # isort: skip
 
 
 def main(control_fd: int, job: int, runtime_env: int, token: int) -> None:

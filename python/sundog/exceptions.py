@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     T = TypeVar("T", bound="SundogError")
 
 __all__ = [
+    "ActorAlreadyExistsError",
     "ActorDiedError",
     "ActorError",
+    "ActorUnavailableError",
     "GetTimeoutError",
     "NodeDiedError",
     "ObjectLostError",
@@ -139,4 +141,12 @@ class ActorError(SundogError):
 
 
 class ActorDiedError(ActorError):
-    """The actor is dead."""
+    """The actor is dead; the text says how it ended, ``__cause__`` what its constructor raised."""
+
+
+class ActorUnavailableError(ActorError):
+    """The actor cannot be reached for a moment."""
+
+
+class ActorAlreadyExistsError(SundogError, ValueError):
+    """An actor of this name exists."""

@@ -92,21 +92,24 @@ Object fields_of_task_error(Bytes bytes) {
   return fields;
 }
 
-PyObject* raise_task_error(Bytes bytes) {
-  Object fields = fields_of_task_error(bytes);
-  return fields.is_valid() ? raise_from("from_task", {fields.ptr()}) : nullptr;
-}
-
-PyObject* raise_system_error(Bytes bytes) {
+// The exception, made and not raised; null with another exception set.
+Object made_of_error(Format format, Bytes bytes) {
+  if (format == Format::kTaskError) {
+    Object fields = fields_of_task_error(bytes);
+    return fields.is_valid() ? call_package("_errors", "from_task", {fields.ptr()}) : Object();
+  }
   auto parsed = wire::parse_system_error(bytes);
-  if (!parsed.ok()) return raise_malformed(parsed.error());
+  if (!parsed.ok()) return steal(raise_malformed(parsed.error()));
   Object kind = steal(PyLong_FromUnsignedLong(static_cast<unsigned long>(parsed->kind)));
   Object name = text(parsed->task_name), sentence = text(parsed->sentence);
   Object task = text(parsed->task.hex());
-  Object cause = parsed->cause.empty() ? nb::none() : fields_of_task_error(parsed->cause);
-  if (!cause.is_valid()) return nullptr;
-  return raise_from("from_system",
-                    {kind.ptr(), task.ptr(), name.ptr(), sentence.ptr(), cause.ptr()});
+  // A cause has no cause: whoever made it did not nest them, and nobody else can make us recurse.
+  Object cause = parsed->cause_format == Format::kTaskError
+                     ? made_of_error(Format::kTaskError, parsed->cause)
+                     : nb::none();
+  if (!cause.is_valid()) return {};
+  return call_package("_errors", "from_system",
+                      {kind.ptr(), task.ptr(), name.ptr(), sentence.ptr(), cause.ptr()});
 }
 
 template <typename T>
@@ -141,9 +144,8 @@ PyObject* to_python_flat(Format format, Bytes bytes, Session* session) {
     case Format::kRef:
       return make_ref(bytes, session);
     case Format::kTaskError:
-      return raise_task_error(bytes);
     case Format::kSystemError:
-      return raise_system_error(bytes);
+      return raise_made(made_of_error(format, bytes));
     default:
       return PyErr_Format(PyExc_TypeError, "a value of format %d cannot be read by Python yet",
                           static_cast<int>(format));

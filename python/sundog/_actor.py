@@ -1,0 +1,437 @@
+"""Actor classes, handles of actors, and methods to be called through them."""
+
+from __future__ import annotations
+
+from sundog import _actor_class, _actor_options, _core, _function, _signature
+from sundog._core import public
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import inspect
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Generic, TypeVar
+
+    T = TypeVar("T")
+else:
+
+    class Generic:
+        """Stands in for typing's, which costs milliseconds to import."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, item: object) -> type:
+            """The class itself: what an actor is of matters to checkers of types only."""
+            return cls
+
+    T = None
+
+
+class ActorMethod(_core.Callee):
+    """A method of an actor: ``handle.method.remote(...)`` calls it there.
+
+    It keeps the actor alive as its handle does, not the handle itself.
+    """
+
+    _is_method = True
+
+    def __init__(
+        self,
+        ref: _core.ObjectRef[Any],
+        description: _actor_class.ClassDescription,
+        info: _actor_class.MethodInfo,
+        options: _actor_options.MethodOptions,
+        retries: int,
+    ) -> None:
+        """Use an attribute of a handle; ``retries`` is the actor's max_task_retries."""
+        self._ref = ref
+        self._description = description
+        self._code = info
+        self._options = options
+        self._retries = retries
+        self.__name__ = info.name
+        self.__qualname__ = f"{description.name}.{info.name}"
+        self.__doc__ = info.doc
+        self._set_arity(*info.arity)
+        self._set_actor(ref)
+
+    def _prepare(self) -> None:
+        """Makes the method known to the current session; called by ``remote``."""
+        session = _core.current_session()
+        assert session is not None
+        options = self._options
+        retries = self._retries if options.max_task_retries is None else options.max_task_retries
+        title = options.name or self.__qualname__
+        number = self._description.template(
+            session, self._code, title, retries, options.retry_exceptions
+        )
+        self._set_prepared(number, options.num_returns)
+
+    @public
+    def options(self, **options: object) -> ActorMethod:
+        """The same method with other options, for the calls made through what is returned.
+
+        Args:
+            options: num_returns, max_task_retries, retry_exceptions, name; see ``sundog.method``.
+                What is not given stays as it is.
+
+        Raises:
+            ValueError: an option that does not exist, or is not in this version.
+            TypeError: an option of a wrong type.
+        """
+        checked = _actor_options.MethodOptions({**self._options.given, **options})
+        return ActorMethod(self._ref, self._description, self._code, checked, self._retries)
+
+    @public
+    def _remote(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: object,
+    ) -> Any:
+        """``remote`` with arguments and options apart."""
+        callee = ActorMethod.options(self, **options) if options else self
+        return callee.remote(*args, **(kwargs or {}))
+
+    @property
+    def __signature__(self) -> inspect.Signature | None:
+        """Of the method, without ``self``."""
+        return self._code.signature()
+
+    def _find_signature(self) -> inspect.Signature | None:
+        return self._code.signature()
+
+    def _place(self) -> str:
+        return self._code.place
+
+    def _wrong_call(self, call: str) -> str:
+        """What to say to ``handle.method(...)``."""
+        return (
+            f"'{self.__name__}' is a method of the actor {self._description.name} and runs in its "
+            f"process: call .{self.__name__}.remote({call})"
+        )
+
+    def __repr__(self) -> str:
+        """``Actor(Counter, 3f2a…).increment``."""
+        return f"{shown(self._ref, self._description)}.{self.__name__}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travels as the handle does."""
+        parts = (self._ref, self._description.packed, self._retries)
+        return rebuild_method, (*parts, self._code.name, self._options.given)
+
+
+def shown(ref: _core.ObjectRef[Any], description: _actor_class.ClassDescription) -> str:
+    """``Actor(Counter, 3f2a…)``. The first 8 digits of an id are the job's and tell nothing."""
+    return f"Actor({description.name}, {ref.hex()[8:12]}…)"
+
+
+class ActorHandle(Generic[T]):
+    """Refers to an actor. ``handle.method.remote(...)`` calls it and returns an ObjectRef.
+
+    Handles are arguments and results like any value. The actor ends when none is left, after the
+    calls that were made. Methods of the class are found by completion, with their signatures.
+    """
+
+    # A class's own methods live in the instance's dictionary, once they were asked for.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_sundog_description",
+        "_sundog_ref",
+        "_sundog_retries",
+    )
+    _sundog_ref: _core.ObjectRef[Any]
+    _sundog_description: _actor_class.ClassDescription
+    _sundog_retries: int
+
+    def __init__(
+        self,
+        ref: _core.ObjectRef[Any],
+        description: _actor_class.ClassDescription,
+        retries: int,
+    ) -> None:
+        """Use ``Class.remote(...)`` or ``sundog.get_actor``."""
+        self._sundog_ref = ref
+        self._sundog_description = description
+        self._sundog_retries = retries
+
+    def __getattr__(self, name: str) -> ActorMethod:
+        """A method of the actor's class.
+
+        Raises:
+            AttributeError: the class has no such method; close names are told.
+        """
+        info = self._sundog_description.methods.get(name)
+        if info is None:
+            raise no_such_method(self._sundog_description, name)
+        method = ActorMethod(
+            self._sundog_ref, self._sundog_description, info, info.options, self._sundog_retries
+        )
+        self.__dict__[name] = method
+        return method
+
+    @property
+    def _actor_id(self) -> Any:
+        """The actor's ActorID."""
+        from sundog._ids import ActorID
+
+        return ActorID(self._sundog_ref.binary())
+
+    def __dir__(self) -> list[str]:
+        """The methods of the class."""
+        return [n for n in self._sundog_description.methods if n not in _actor_class.SPECIAL]
+
+    def __eq__(self, other: object) -> bool:
+        """Handles of one actor are equal."""
+        if not isinstance(other, ActorHandle):
+            return NotImplemented
+        return self._sundog_ref == other._sundog_ref
+
+    def __hash__(self) -> int:
+        """Of the actor."""
+        return hash(self._sundog_ref)
+
+    def __repr__(self) -> str:
+        """``Actor(Counter, 3f2a…)``."""
+        return shown(self._sundog_ref, self._sundog_description)
+
+    def __copy__(self) -> ActorHandle[T]:
+        """Itself: there is nothing to copy."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> ActorHandle[T]:
+        """Itself."""
+        return self
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A reference, and the description of the class beside it."""
+        parts = (self._sundog_ref, self._sundog_description.packed, self._sundog_retries)
+        return rebuild_handle, parts
+
+
+def no_such_method(description: _actor_class.ClassDescription, name: str) -> AttributeError:
+    """``handle.no_such_method``."""
+    if name.startswith("_"):  # probed for by notebooks and picklers, hundreds of times
+        return AttributeError(f"actor class {description.name} has no method '{name}'")
+    if name in description.properties:
+        return AttributeError(
+            f"'{name}' is a property of {description.name}: a handle reaches methods only. Write "
+            "a method that returns it."
+        )
+    from sundog._options import did_you_mean
+
+    hint = did_you_mean(name, description.methods)
+    return AttributeError(
+        f"actor class {description.name} has no method '{name}'{hint}"
+        if hint
+        else f"actor class {description.name} has no method '{name}'; a handle reaches methods "
+        "only, attributes are read by a method that returns them"
+    )
+
+
+def rebuild_handle(ref: _core.ObjectRef[Any], packed: bytes, retries: int) -> ActorHandle[Any]:
+    """A handle that came out of a pickle."""
+    return ActorHandle(ref, _actor_class.known_as(packed), retries)
+
+
+def rebuild_method(
+    ref: _core.ObjectRef[Any],
+    packed: bytes,
+    retries: int,
+    name: str,
+    options: Mapping[str, object],
+) -> ActorMethod:
+    """A method that came out of a pickle."""
+    description = _actor_class.known_as(packed)
+    info = description.methods[name]
+    return ActorMethod(ref, description, info, _actor_options.MethodOptions(options), retries)
+
+
+class Constructor(_core.Callee):
+    """The call that makes an actor; its one result is what the handle holds."""
+
+    def __init__(self, code: _function.FunctionCode, options: _actor_options.ActorOptions) -> None:
+        """Part of an ActorClass."""
+        cls = code.function
+        assert isinstance(cls, type)
+        self._code = code
+        self._options = options
+        init = _actor_class.find(cls, "__init__")
+        self.__name__ = "__init__" if init is not None else cls.__name__
+        self.__qualname__ = f"{cls.__name__}.__init__" if init is not None else cls.__name__
+        self._is_method = init is not None
+        self._init = init
+        self._parameters: tuple[_actor_class.Parameter, ...] | None = ()
+        if callable(init):
+            self._parameters = _actor_class.parameters_of(init, bound=True)
+        elif _actor_class.find(cls, "__new__") is not None:
+            self._parameters = None
+        self._set_arity(*_actor_class.arity_of(self._parameters))
+
+    def _prepare(self) -> None:
+        """Makes the class known to the current session; called by ``remote``."""
+        session = _core.current_session()
+        assert session is not None
+        self._set_prepared(self._code.template(session, self._options), 1)
+
+    def _find_signature(self) -> inspect.Signature | None:
+        if self._parameters is None:
+            return None
+        return _actor_class.signature_of(self._parameters)
+
+    def _place(self) -> str:
+        if not callable(self._init):
+            return ""
+        return _signature.definition(_actor_class.unwrapped(self._init))
+
+
+class ActorClass(Generic[T]):
+    """A class whose objects live in processes of their own: ``Class.remote(...)`` makes one.
+
+    ``Class.__wrapped__`` is the class itself.
+    """
+
+    def __init__(
+        self, cls: type[T] | _function.FunctionCode, options: Mapping[str, object]
+    ) -> None:
+        """Use ``sundog.remote``."""
+        code = cls if isinstance(cls, _function.FunctionCode) else _function.FunctionCode(cls)
+        made_of = code.function
+        assert isinstance(made_of, type)
+        self._code = code
+        self._options = _actor_options.ActorOptions(options, made_of.__name__)
+        self._constructor = Constructor(code, self._options)
+        self.__wrapped__: type[T] = made_of
+        self.__name__: str = made_of.__name__
+        self.__qualname__: str = made_of.__qualname__
+        self.__module__: str = made_of.__module__
+        self.__doc__ = made_of.__doc__
+
+    @public
+    def remote(self, *args: Any, **kwargs: Any) -> ActorHandle[T]:
+        """Makes an actor and returns its handle at once; arguments are the constructor's.
+
+        A constructor that raises ends the actor: what it raised is the cause of the
+        ActorDiedError of every call.
+
+        Raises:
+            TypeError: the arguments do not fit the constructor's signature or cannot be sent.
+            ActorAlreadyExistsError: an actor of this name exists, and get_if_exists is not set.
+        """
+        return make_actor(self, args, kwargs)
+
+    @public
+    def options(self, **options: object) -> ActorClass[T]:
+        """The same class with other options, for the actors made through what is returned.
+
+        Args:
+            options: as for ``sundog.remote`` on a class; what is not given stays as it is.
+
+        Raises:
+            ValueError: an option that does not exist, or is not in this version.
+            TypeError: an option of a wrong type.
+        """
+        return ActorClass(self._code, {**self._options.given, **options})
+
+    @public
+    def _remote(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: object,
+    ) -> ActorHandle[T]:
+        """``remote`` with arguments and options apart."""
+        chosen = ActorClass.options(self, **options) if options else self
+        return make_actor(chosen, args, kwargs or {})
+
+    @public
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Refuses: an actor is made by ``remote``.
+
+        Raises:
+            TypeError: always; it says what to call.
+        """
+        from sundog import _errors
+
+        raise _errors.constructed_directly(self.__name__, args, kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature | None:
+        """Of the constructor."""
+        return self._constructor._find_signature()
+
+    def __getattr__(self, name: str) -> Any:
+        """What the class has besides methods: its constants."""
+        if not name.startswith("__"):
+            cls = self.__wrapped__
+            attribute = _actor_class.find(cls, name)
+            if _actor_class.is_method(attribute):
+                raise AttributeError(
+                    f"'{self.__name__}' is an actor class: make an actor with "
+                    f"{self.__name__}.remote(...) and call its method {name}, or use "
+                    f"{self.__name__}.__wrapped__.{name}"
+                )
+            if attribute is not None:
+                return getattr(cls, name)
+        raise AttributeError(f"actor class {self.__dict__.get('__name__')} has no '{name}'")
+
+    def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
+        """``class Child(Parent)`` inherits from the plain class; ``Child`` itself is plain."""
+        return (self.__wrapped__,)
+
+    def __repr__(self) -> str:
+        """``<actor class Counter>``."""
+        return f"<actor class {self.__name__}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travels with its class, and with the id under which the job has it."""
+        return rebuild_class, (self.__wrapped__, self._options.given, self._code.id_here())
+
+
+def rebuild_class(
+    cls: type[T], options: Mapping[str, object], class_id: bytes | None
+) -> ActorClass[T]:
+    """An actor class that came out of a pickle."""
+    return ActorClass(_function.FunctionCode(cls, class_id), options)
+
+
+def actor_class(cls: type[T], options: Mapping[str, object]) -> ActorClass[T]:
+    """Makes an actor class of what ``sundog.remote`` was given.
+
+    Raises:
+        ValueError: one of its methods is asynchronous.
+    """
+    _actor_class.refuse_async(cls)
+    return ActorClass(cls, options)
+
+
+def make_actor(
+    cls: ActorClass[T], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> ActorHandle[T]:
+    """Makes an actor, or finds the one that has its name already."""
+    options = cls._options
+    if options.name is None:
+        return handle_of(cls, cls._constructor.remote(*args, **kwargs))
+    problem = _signature.problem_of_call(cls._constructor, args, kwargs)
+    if problem is not None:
+        raise problem
+    space, name = options.namespace or "", options.name
+    taken = _core.claim_name(space, name)
+    if taken is not None:
+        from sundog import _actor_names
+
+        return _actor_names.use_taken(taken, cls.__name__, options)
+    try:
+        handle = handle_of(cls, cls._constructor.remote(*args, **kwargs))
+        told = (handle._sundog_description.packed, handle._sundog_retries)
+        _core.bind_name(space, name, handle._sundog_ref, _core.put(told))
+    except BaseException:
+        _core.bind_name(space, name, None, None)
+        raise
+    return handle
+
+
+def handle_of(cls: ActorClass[T], ref: _core.ObjectRef[Any]) -> ActorHandle[T]:
+    """The handle of an actor that was just made."""
+    description = _actor_class.describe_once(cls._code)
+    return ActorHandle(ref, description, cls._options.max_task_retries)

@@ -1,0 +1,287 @@
+"""What a handle knows of its class: methods, signatures, documentation, as plain data.
+
+A description is made once where the class is, and travels with handles as bytes: whoever gets a
+handle calls and completes methods without the class.
+"""
+
+from __future__ import annotations
+
+from sundog import _actor_options, _signature
+from sundog._core import public
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import inspect
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
+
+    from sundog import _core
+    from sundog._function import FunctionCode
+
+    F = TypeVar("F", bound=Callable[..., Any])
+    # (name, kind, text of the default or None, text of the annotation or None)
+    Parameter = tuple[str, int, str | None, str | None]
+    # (name, parameters or None, documentation, "file.py:12", options)
+    Method = tuple[str, tuple[Parameter, ...] | None, str, str, dict[str, object]]
+
+# Methods that every actor has: __ray_ready__ answers True once the constructor returned,
+# __ray_call__ calls a function with the object, __ray_terminate__ ends the actor.
+SPECIAL: dict[str, tuple[Parameter, ...]] = {
+    "__ray_ready__": (),
+    "__sundog_ready__": (),
+    "__ray_call__": (("function", 0, None, None), ("args", 2, None, None)),
+    "__ray_terminate__": (),
+}
+OPTIONS_ATTRIBUTE = "__sundog_method__"
+# Not called through handles.
+CLASS_MACHINERY = ("__class_getitem__", "__init__", "__init_subclass__", "__new__")
+DEFAULT_MAX = 60
+
+
+class Shown:
+    """Stands for a default value that is only shown."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        """Takes the value's repr."""
+        self.text = text
+
+    def __repr__(self) -> str:
+        """The value's own."""
+        return self.text
+
+
+class MethodInfo:
+    """One method of a described class."""
+
+    __slots__ = ("_signature", "arity", "doc", "hinted", "last_large", "name", "options", "place")
+
+    def __init__(self, method: Method) -> None:
+        """Takes a part of the description."""
+        self.name, parameters, self.doc, self.place, given = method
+        self.options = _actor_options.MethodOptions(given)
+        self._signature: tuple[Parameter, ...] | inspect.Signature | None = parameters
+        self.arity = arity_of(parameters)
+        # See _hints.note_large_argument.
+        self.last_large: tuple[object, int] = (None, 0)
+        self.hinted = False
+
+    def signature(self) -> inspect.Signature | None:
+        """As ``inspect`` has it, without ``self``; None for what has none."""
+        if isinstance(self._signature, tuple):
+            self._signature = signature_of(self._signature)
+        return self._signature
+
+
+def arity_of(parameters: tuple[Parameter, ...] | None) -> tuple[int, int]:
+    """(fewest, most) positional arguments of a call without keywords; see _signature.arity."""
+    if parameters is None:
+        return -1, -1
+    fewest = most = 0
+    endless = False
+    for _, kind, default, _ in parameters:
+        if kind == 3 and default is None:
+            return -1, -1
+        if kind <= 1:
+            most += 1
+            fewest += default is None
+        endless = endless or kind == 2
+    return fewest, -1 if endless else most
+
+
+def signature_of(parameters: tuple[Parameter, ...]) -> inspect.Signature:
+    """The signature that was described."""
+    import inspect
+
+    kinds = list(inspect._ParameterKind)
+    empty = inspect.Parameter.empty
+    return inspect.Signature(
+        [
+            inspect.Parameter(
+                name,
+                kinds[kind],
+                default=empty if default is None else Shown(default),
+                annotation=empty if annotation is None else Shown(annotation),
+            )
+            for name, kind, default, annotation in parameters
+        ]
+    )
+
+
+class ClassDescription:
+    """A described class, and what the session knows of its methods; shared by all its handles."""
+
+    __slots__ = ("doc", "methods", "name", "packed", "properties", "session", "templates")
+
+    def __init__(self, packed: bytes) -> None:
+        """Use ``known_as``."""
+        import pickle
+
+        self.packed = packed
+        self.name: str
+        self.name, self.doc, methods, self.properties = pickle.loads(packed)
+        self.methods = {method[0]: MethodInfo(method) for method in methods}
+        for special, parameters in SPECIAL.items():
+            self.methods.setdefault(special, MethodInfo((special, parameters, "", "", {})))
+        self.session = 0  # its number: a description does not keep a session alive
+        self.templates: dict[tuple[object, ...], int] = {}
+
+    def template(
+        self, session: _core.Session, info: MethodInfo, title: str, retries: int, exceptions: bool
+    ) -> int:
+        """The number under which this session knows a method with these options."""
+        if self.session != session.number:
+            self.session = session.number
+            self.templates = {}
+        key = (info.name, title, retries, exceptions)
+        if key not in self.templates:
+            self.templates[key] = session.define(
+                None, title, info.place, {}, retries, exceptions, _actor_options.METHOD, info.name
+            )
+        return self.templates[key]
+
+
+_known: dict[bytes, ClassDescription] = {}
+
+
+def known_as(packed: bytes) -> ClassDescription:
+    """The one description of these bytes in this process."""
+    description = _known.get(packed)
+    if description is None:
+        description = _known[packed] = ClassDescription(packed)
+    return description
+
+
+def describe(cls: type) -> ClassDescription:
+    """Describes a class.
+
+    Raises:
+        ValueError: one of its methods is asynchronous.
+    """
+    import pickle
+
+    methods, properties = [], []
+    for name in dir(cls):
+        function = find(cls, name)
+        if isinstance(function, property):
+            properties.append(name)
+        elif is_method(function) and name not in CLASS_MACHINERY:
+            methods.append(describe_method(cls, name, function))
+    return known_as(
+        pickle.dumps((cls.__name__, cls.__doc__ or "", tuple(methods), tuple(properties)))
+    )
+
+
+def describe_once(code: FunctionCode) -> ClassDescription:
+    """The description of a class, kept with it."""
+    if code.description is None:
+        assert isinstance(code.function, type)
+        code.description = describe(code.function)
+    return code.description
+
+
+def find(cls: type, name: str) -> object:
+    """The attribute as the class has it, without binding; what ``object`` has is none of ours."""
+    for base in cls.__mro__:
+        if name in base.__dict__:
+            return None if base is object else base.__dict__[name]
+    return None
+
+
+def is_method(attribute: object) -> bool:
+    """Whether calls of it make sense: functions and what wraps them, but no classes."""
+    if isinstance(attribute, (staticmethod, classmethod)):
+        return True
+    if isinstance(attribute, type) or not hasattr(attribute, "__get__"):
+        return False
+    return callable(attribute) or hasattr(attribute, "func")  # a partialmethod
+
+
+def describe_method(cls: type, name: str, attribute: Any) -> Method:
+    """A method as plain data."""
+    function: Callable[..., Any] = getattr(attribute, "__func__", attribute)
+    inner = unwrapped(function)
+    options: dict[str, object] = dict(getattr(function, OPTIONS_ATTRIBUTE, {}))
+    bound = not isinstance(attribute, staticmethod)
+    doc = getattr(function, "__doc__", None) or ""
+    return name, parameters_of(function, bound), doc, _signature.definition(inner), options
+
+
+def unwrapped(function: Any) -> Any:
+    """What decorators wrapped."""
+    for _ in range(100):
+        if not hasattr(function, "__wrapped__"):
+            break
+        function = function.__wrapped__
+    return function
+
+
+def parameters_of(function: Callable[..., Any], bound: bool) -> tuple[Parameter, ...] | None:
+    """The parameters of a call, without ``self``; None if they are not known."""
+    import inspect
+
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None
+    if bound and parameters and parameters[0].kind <= inspect.Parameter.POSITIONAL_OR_KEYWORD:
+        del parameters[0]
+    empty = inspect.Parameter.empty
+    return tuple(
+        (
+            p.name,
+            int(p.kind),
+            None if p.default is empty else shown_default(p.default),
+            None if p.annotation is empty else inspect.formatannotation(p.annotation),
+        )
+        for p in parameters
+    )
+
+
+def shown_default(value: object) -> str:
+    """A default's repr, if it is short."""
+    try:
+        text = repr(value)
+    except Exception:
+        return "..."
+    return text if len(text) <= DEFAULT_MAX else "..."
+
+
+def refuse_async(cls: type) -> None:
+    """Raises ValueError for a class with asynchronous methods."""
+    for name in dir(cls):
+        attribute = find(cls, name)
+        function = unwrapped(getattr(attribute, "__func__", attribute))
+        code = getattr(function, "__code__", None)
+        if code is not None and code.co_flags & (0x80 | 0x200):  # coroutine, async generator
+            raise ValueError(
+                f"{cls.__name__}.{name} is an async method: asynchronous actors are not in this "
+                "version, plain methods are"
+            )
+
+
+@public
+def method(*args: object, **options: object) -> Callable[[F], F]:
+    """Gives a method of an actor class options of its own.
+
+    Args:
+        args: none; options are given by name.
+        options: num_returns, how many ObjectRefs a call returns (default 1); max_task_retries, how
+            often a call is tried again after the actor's process died (default: the actor's);
+            retry_exceptions, True to try again after an exception as well; name, what a call is
+            called in messages.
+
+    Raises:
+        ValueError: an option that does not exist, or is not in this version.
+        TypeError: an option of a wrong type.
+    """
+    if args or not options:
+        raise TypeError("method() takes options by name: @sundog.method(num_returns=2)")
+    given: Mapping[str, object] = _actor_options.MethodOptions(options).given
+
+    def mark(function: F) -> F:
+        setattr(function, OPTIONS_ATTRIBUTE, given)
+        return function
+
+    return mark

@@ -1,0 +1,172 @@
+"""The options of actor classes and of their methods: checked once, when they are given."""
+
+from __future__ import annotations
+
+from sundog import _options
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sundog import _core
+
+ACTOR_OPTIONS = (
+    "num_cpus",
+    "num_gpus",
+    "resources",
+    "memory",
+    "name",
+    "namespace",
+    "lifetime",
+    "get_if_exists",
+    "max_restarts",
+    "max_task_retries",
+)
+METHOD_OPTIONS = ("num_returns", "name", "max_task_retries", "retry_exceptions")
+# Ray's other options with the values that ask for nothing; any other value is refused.
+ACTOR_LATER: dict[str, object] = {
+    "_actor_generator_backpressure_num_objects": None,
+    "_generator_backpressure_num_objects": None,
+    "_labels": None,
+    "accelerator_type": None,
+    "allow_out_of_order_execution": False,
+    "concurrency_group": None,
+    "concurrency_groups": None,
+    "enable_task_events": True,
+    "enable_tensor_transport": None,
+    "fallback_strategy": None,
+    "label_selector": None,
+    "max_concurrency": 1,
+    "max_pending_calls": -1,
+    "object_store_memory": None,
+    "placement_group": "default",
+    "placement_group_bundle_index": -1,
+    "placement_group_capture_child_tasks": None,
+    "runtime_env": None,
+    "scheduling_strategy": None,
+    "tensor_transport": None,
+}
+NAMESPACE_BYTES_MAX = 127
+# model::CallKind
+CREATE_ACTOR, METHOD = 2, 3
+
+
+def check_names(given: Mapping[str, object], known: tuple[str, ...]) -> None:
+    """Raises ValueError for an option that does not exist or is not in this version."""
+    for name, value in given.items():
+        if name in known:
+            continue
+        if name in ACTOR_LATER:
+            default = ACTOR_LATER[name]
+            if value is None or (type(value) is type(default) and value == default):
+                continue
+            raise ValueError(f"option '{name}' is not in this version")
+        raise ValueError(f"unknown option '{name}'{_options.did_you_mean(name, known)}")
+
+
+def count_from_minus_one(name: str, value: object, default: int = 0) -> int:
+    """max_restarts, max_task_retries; -1 is without end."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an integer, got {type(value).__name__}: {value!r}")
+    if not -1 <= value < 2**31:
+        raise ValueError(f"{name} is from -1 (without end) on, got {value}")
+    return value
+
+
+def text_or_none(name: str, value: object) -> str | None:
+    """A name; the empty string is none."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is a string, got {type(value).__name__}: {value!r}")
+    if value == "":
+        raise ValueError(f"{name} is a string that is not empty")
+    return value
+
+
+def checked_namespace(value: object) -> str | None:
+    """A namespace."""
+    text = text_or_none("namespace", value)
+    if text is not None and len(text.encode()) > NAMESPACE_BYTES_MAX:
+        raise ValueError(f"namespace has at most {NAMESPACE_BYTES_MAX} bytes, got {text!r}")
+    return text
+
+
+class ActorOptions:
+    """Checked options of one actor class; equal ones share one template."""
+
+    __slots__ = (
+        "detached",
+        "get_if_exists",
+        "given",
+        "held",
+        "max_restarts",
+        "max_task_retries",
+        "name",
+        "namespace",
+        "placed",
+        "title",
+    )
+
+    def __init__(self, given: Mapping[str, object], class_name: str) -> None:
+        """Checks what was given.
+
+        Raises ValueError or TypeError that names the option.
+        """
+        check_names(given, ACTOR_OPTIONS)
+        self.given = dict(given)
+        self.title = class_name
+        # 1 CPU to be placed and none to run, unless num_cpus says how many for both.
+        self.placed = _options.resource_amounts(given)
+        self.held = dict(self.placed)
+        if given.get("num_cpus") is None:
+            self.held.pop("CPU", None)
+        self.name = text_or_none("name", given.get("name"))
+        self.namespace = checked_namespace(given.get("namespace"))
+        self.max_restarts = count_from_minus_one("max_restarts", given.get("max_restarts"))
+        self.max_task_retries = count_from_minus_one(
+            "max_task_retries", given.get("max_task_retries")
+        )
+        lifetime = given.get("lifetime")
+        if lifetime not in (None, "detached", "non_detached"):
+            raise ValueError(f"lifetime is 'detached' or 'non_detached', got {lifetime!r}")
+        self.detached = lifetime == "detached"
+        exists = given.get("get_if_exists")
+        if exists is not None and not isinstance(exists, bool):
+            raise TypeError(f"get_if_exists is True or False, got {exists!r}")
+        self.get_if_exists = bool(exists)
+        if self.get_if_exists and self.name is None:
+            raise ValueError("get_if_exists=True needs a name: options(name='...')")
+
+    def key(self) -> tuple[object, ...]:
+        """What the daemon distinguishes."""
+        amounts = (tuple(sorted(self.placed.items())), tuple(sorted(self.held.items())))
+        return amounts, self.max_restarts, self.detached
+
+    def define(self, session: _core.Session, class_id: bytes | None, name: str, source: str) -> int:
+        """Announces a class with these options."""
+        return session.define(
+            class_id, name, source, self.placed, 0, False,
+            CREATE_ACTOR, "", self.held, self.max_restarts, self.detached,
+        )  # fmt: skip
+
+
+class MethodOptions:
+    """Checked options of a method, as ``sundog.method`` or ``.options`` were given them."""
+
+    __slots__ = ("given", "max_task_retries", "name", "num_returns", "retry_exceptions")
+
+    def __init__(self, given: Mapping[str, object]) -> None:
+        """Checks what was given.
+
+        Raises ValueError or TypeError that names the option.
+        """
+        check_names(given, METHOD_OPTIONS)
+        self.given = dict(given)
+        self.num_returns = _options.count_of_results(given.get("num_returns"))
+        self.name = text_or_none("name", given.get("name"))
+        retries = given.get("max_task_retries")
+        self.max_task_retries = (
+            None if retries is None else count_from_minus_one("max_task_retries", retries)
+        )
+        self.retry_exceptions = _options.flag_of_retries(given.get("retry_exceptions"))
