@@ -11,8 +11,8 @@
 import os as _os
 
 from sundog import exceptions
-from sundog._actor_class import method
 from sundog._actor_names import get_actor, kill
+from sundog._actor_options import method
 from sundog._core import ObjectRef, get, put, wait
 from sundog._empty import empty
 from sundog._function import RemoteFunction, cpp_function, remote

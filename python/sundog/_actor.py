@@ -155,6 +155,7 @@ class ActorHandle(Generic[T]):
         self._sundog_description = description
         self._sundog_retries = retries
 
+    @public
     def __getattr__(self, name: str) -> ActorMethod:
         """A method of the actor's class.
 
@@ -211,21 +212,22 @@ class ActorHandle(Generic[T]):
 
 def no_such_method(description: _actor_class.ClassDescription, name: str) -> AttributeError:
     """``handle.no_such_method``."""
+    from sundog._errors import NoSuchMethodError
+
+    text = f"actor class {description.name} has no method '{name}'"
     if name.startswith("_"):  # probed for by notebooks and picklers, hundreds of times
-        return AttributeError(f"actor class {description.name} has no method '{name}'")
+        return NoSuchMethodError(text)
     if name in description.properties:
-        return AttributeError(
+        return NoSuchMethodError(
             f"'{name}' is a property of {description.name}: a handle reaches methods only. Write "
             "a method that returns it."
         )
     from sundog._options import did_you_mean
 
     hint = did_you_mean(name, description.methods)
-    return AttributeError(
-        f"actor class {description.name} has no method '{name}'{hint}"
-        if hint
-        else f"actor class {description.name} has no method '{name}'; a handle reaches methods "
-        "only, attributes are read by a method that returns them"
+    return NoSuchMethodError(
+        text
+        + (hint or "; a handle reaches methods only, attributes through a method that returns them")
     )
 
 
@@ -360,13 +362,16 @@ class ActorClass(Generic[T]):
         """Of the constructor."""
         return self._constructor._find_signature()
 
+    @public
     def __getattr__(self, name: str) -> Any:
         """What the class has besides methods: its constants."""
         if not name.startswith("__"):
             cls = self.__wrapped__
             attribute = _actor_class.find(cls, name)
             if _actor_class.is_method(attribute):
-                raise AttributeError(
+                from sundog._errors import NoSuchMethodError
+
+                raise NoSuchMethodError(
                     f"'{self.__name__}' is an actor class: make an actor with "
                     f"{self.__name__}.remote(...) and call its method {name}, or use "
                     f"{self.__name__}.__wrapped__.{name}"

@@ -7,18 +7,16 @@ handle calls and completes methods without the class.
 from __future__ import annotations
 
 from sundog import _actor_options, _signature
-from sundog._core import public
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Mapping
-    from typing import Any, TypeVar
+    from collections.abc import Callable
+    from typing import Any
 
     from sundog import _core
     from sundog._function import FunctionCode
 
-    F = TypeVar("F", bound=Callable[..., Any])
     # (name, kind, text of the default or None, text of the annotation or None)
     Parameter = tuple[str, int, str | None, str | None]
     # (name, parameters or None, documentation, "file.py:12", options)
@@ -32,7 +30,6 @@ SPECIAL: dict[str, tuple[Parameter, ...]] = {
     "__ray_call__": (("function", 0, None, None), ("args", 2, None, None)),
     "__ray_terminate__": (),
 }
-OPTIONS_ATTRIBUTE = "__sundog_method__"
 # Not called through handles.
 CLASS_MACHINERY = ("__class_getitem__", "__init__", "__init_subclass__", "__new__")
 DEFAULT_MAX = 60
@@ -202,7 +199,7 @@ def describe_method(cls: type, name: str, attribute: Any) -> Method:
     """A method as plain data."""
     function: Callable[..., Any] = getattr(attribute, "__func__", attribute)
     inner = unwrapped(function)
-    options: dict[str, object] = dict(getattr(function, OPTIONS_ATTRIBUTE, {}))
+    options: dict[str, object] = dict(getattr(function, _actor_options.OPTIONS_ATTRIBUTE, {}))
     bound = not isinstance(attribute, staticmethod)
     doc = getattr(function, "__doc__", None) or ""
     return name, parameters_of(function, bound), doc, _signature.definition(inner), options
@@ -259,29 +256,3 @@ def refuse_async(cls: type) -> None:
                 f"{cls.__name__}.{name} is an async method: asynchronous actors are not in this "
                 "version, plain methods are"
             )
-
-
-@public
-def method(*args: object, **options: object) -> Callable[[F], F]:
-    """Gives a method of an actor class options of its own.
-
-    Args:
-        args: none; options are given by name.
-        options: num_returns, how many ObjectRefs a call returns (default 1); max_task_retries, how
-            often a call is tried again after the actor's process died (default: the actor's);
-            retry_exceptions, True to try again after an exception as well; name, what a call is
-            called in messages.
-
-    Raises:
-        ValueError: an option that does not exist, or is not in this version.
-        TypeError: an option of a wrong type.
-    """
-    if args or not options:
-        raise TypeError("method() takes options by name: @sundog.method(num_returns=2)")
-    given: Mapping[str, object] = _actor_options.MethodOptions(options).given
-
-    def mark(function: F) -> F:
-        setattr(function, OPTIONS_ATTRIBUTE, given)
-        return function
-
-    return mark

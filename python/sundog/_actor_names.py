@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sundog import _actor, _actor_class, _actor_options, _core, _state
+from sundog import _actor_options, _core
 from sundog._core import public
 from sundog.exceptions import ActorAlreadyExistsError
 
@@ -10,11 +10,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from sundog._actor import ActorHandle
+
 
 def from_descriptor(
     ref: _core.ObjectRef[Any], descriptor: _core.ObjectRef[Any]
-) -> _actor.ActorHandle[Any]:
+) -> ActorHandle[Any]:
     """The handle of an actor that was found by name."""
+    from sundog import _actor, _actor_class
+
     packed, retries = _core.get(descriptor)
     return _actor.ActorHandle(ref, _actor_class.known_as(packed), retries)
 
@@ -23,7 +27,7 @@ def use_taken(
     found: tuple[_core.ObjectRef[Any], _core.ObjectRef[Any]],
     class_name: str,
     options: _actor_options.ActorOptions,
-) -> _actor.ActorHandle[Any]:
+) -> ActorHandle[Any]:
     """The actor that has the name, if that is what was asked for."""
     handle = from_descriptor(*found)
     if options.get_if_exists:
@@ -35,7 +39,7 @@ def use_taken(
 
 
 @public
-def get_actor(name: str, namespace: str | None = None) -> _actor.ActorHandle[Any]:
+def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
     """The actor of this name.
 
     Args:
@@ -57,6 +61,7 @@ def get_actor(name: str, namespace: str | None = None) -> _actor.ActorHandle[Any
 
 def no_such_name(name: str, space: str | None) -> str:
     """Says which names there are instead."""
+    from sundog import _state
     from sundog._options import did_you_mean
 
     session = _state.need_session("get_actor")
@@ -94,6 +99,8 @@ def list_named_actors(all_namespaces: bool = False) -> list[Any]:
     Raises:
         RuntimeError: there is no session.
     """
+    from sundog import _state
+
     session = _state.need_session("list_named_actors")
     names = named_actors(session)
     if all_namespaces:
@@ -103,7 +110,7 @@ def list_named_actors(all_namespaces: bool = False) -> list[Any]:
 
 
 @public
-def kill(actor: _actor.ActorHandle[Any], *, no_restart: bool = True) -> None:
+def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
     """Ends an actor at once: its process is killed, its calls fail with ActorDiedError.
 
     Args:
@@ -114,6 +121,8 @@ def kill(actor: _actor.ActorHandle[Any], *, no_restart: bool = True) -> None:
         TypeError: not a handle of an actor.
         ObjectLostError: the handle belongs to another session.
     """
+    from sundog import _actor
+
     given: object = actor
     if not isinstance(given, _actor.ActorHandle):
         from sundog import _errors
@@ -137,8 +146,10 @@ def exit_actor() -> NoReturn:
     raise _core.ActorExit
 
 
-def current_handle() -> _actor.ActorHandle[Any] | None:
+def current_handle() -> ActorHandle[Any] | None:
     """A handle of the actor that this process is; None if it is none."""
+    from sundog import _actor, _actor_class
+
     told = _core.current_actor()
     if told is None:
         return None

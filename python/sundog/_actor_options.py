@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from sundog import _options
+from sundog._core import public
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
 
     from sundog import _core
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 ACTOR_OPTIONS = (
     "num_cpus",
@@ -47,6 +51,7 @@ ACTOR_LATER: dict[str, object] = {
     "tensor_transport": None,
 }
 NAMESPACE_BYTES_MAX = 127
+OPTIONS_ATTRIBUTE = "__sundog_method__"  # of a function that `method` marked
 # model::CallKind
 CREATE_ACTOR, METHOD = 2, 3
 
@@ -170,3 +175,29 @@ class MethodOptions:
             None if retries is None else count_from_minus_one("max_task_retries", retries)
         )
         self.retry_exceptions = _options.flag_of_retries(given.get("retry_exceptions"))
+
+
+@public
+def method(*args: object, **options: object) -> Callable[[F], F]:
+    """Gives a method of an actor class options of its own.
+
+    Args:
+        args: none; options are given by name.
+        options: num_returns, how many ObjectRefs a call returns (default 1); max_task_retries, how
+            often a call is tried again after the actor's process died (default: the actor's);
+            retry_exceptions, True to try again after an exception as well; name, what a call is
+            called in messages.
+
+    Raises:
+        ValueError: an option that does not exist, or is not in this version.
+        TypeError: an option of a wrong type.
+    """
+    if args or not options:
+        raise TypeError("method() takes options by name: @sundog.method(num_returns=2)")
+    given: Mapping[str, object] = MethodOptions(options).given
+
+    def mark(function: F) -> F:
+        setattr(function, OPTIONS_ATTRIBUTE, given)
+        return function
+
+    return mark

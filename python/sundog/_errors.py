@@ -49,6 +49,16 @@ TRACEBACK_FRAMES_MAX = 20
 REPR_MAX = 60
 
 
+class NoSuchMethodError(exceptions.SundogError, AttributeError):
+    """Shows itself as the AttributeError that it is, without our frames."""
+
+    __module__, __qualname__ = "builtins", "AttributeError"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travels as an AttributeError."""
+        return AttributeError, self.args
+
+
 def short_repr(value: object) -> str:
     """A repr for a message: one line, never long, never an error."""
     try:

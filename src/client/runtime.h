@@ -171,7 +171,7 @@ struct DriverConfig {
   std::vector<std::string> daemon_arguments;
   uint32_t prestart = 0;
   std::string entry_point;
-  std::string address;  // empty: start a daemon; else the socket of a running one
+  std::string address;     // empty: start a daemon; else the socket of a running one
   std::string name_space;  // of the names of actors; empty: one that is this job's alone
 };
 

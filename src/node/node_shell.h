@@ -191,9 +191,9 @@ class NodeShell {
   std::vector<uint32_t> generations_;                 // by index
   std::map<JobId, ClientId> drivers_;
   std::map<JobId, std::string> name_spaces_;  // also of jobs whose detached actors outlive them
-  std::map<int, Newcomer> newcomers_;  // by socket
-  std::map<uint64_t, Spawn> spawns_;   // by token
-  std::set<std::string> task_names_;   // for labels; as many as templates
+  std::map<int, Newcomer> newcomers_;         // by socket
+  std::map<uint64_t, Spawn> spawns_;          // by token
+  std::set<std::string> task_names_;          // for labels; as many as templates
   uint32_t next_job_ = 1;
   int drivers_seen_ = 0;
   int64_t oom_kills_ = -1;

@@ -51,6 +51,66 @@ def use_global_lock():
         return 1
 
 
+@sundog.remote
+class Counter:
+    """Counts."""
+
+    def __init__(self, start):
+        self.value = start
+
+    def increment(self, by=1):
+        self.value += by
+        return self.value
+
+    def fail(self):
+        raise KeyError(self.value)
+
+    def exit(self):
+        os._exit(4)
+
+
+@sundog.remote
+class Broken:
+    def __init__(self, path):
+        self.size = os.stat(path).st_size
+
+    def read(self):
+        return 1
+
+
+class Waiting:
+    async def fetch(self):
+        return 1
+
+
+def counter():
+    """One actor for all mistakes; it is made when it is first asked for."""
+    return Counter.options(name="counter", get_if_exists=True).remote(1)
+
+
+def call_of_broken_actor():
+    broken = Broken.remote("/no/such/file")
+    sundog.get(broken.read.remote())
+
+
+def call_after_kill():
+    killed = Counter.remote(1)
+    sundog.get(killed.increment.remote())
+    sundog.kill(killed)
+    sundog.get(killed.increment.remote())
+
+
+def call_of_actor_that_exits():
+    sundog.get(Counter.remote(1).exit.remote())
+
+
+def call_of_old_handle():
+    old = counter()
+    sundog.shutdown()
+    sundog.init(num_cpus=2, logging_level="error")
+    old.increment.remote()
+
+
 def get_of_old_reference():
     old = sundog.put(1)
     sundog.shutdown()
@@ -80,7 +140,6 @@ MISTAKES = {
     "unknown option": lambda: f.options(num_cpu=2),
     "option of a later version": lambda: f.options(scheduling_strategy="SPREAD"),
     "option in the decorator": lambda: sundog.remote(num_cpus=-1),
-    "class as a remote function": lambda: sundog.remote(dict),
     "unpicklable argument": lambda: sundog.get(train.remote({"lock": threading.Lock()})),
     "unpicklable deep inside": lambda: train.remote([1, {"a": [threading.Lock()]}]),
     "unpicklable value": lambda: sundog.put({"lines": (line for line in ())}),
@@ -98,11 +157,34 @@ MISTAKES = {
     "put of a reference": lambda: sundog.put(sundog.put(1)),
     "wait of one reference": lambda: sundog.wait(sundog.put(1)),
     "value larger than the store": lambda: sundog.put(np.zeros(300 << 20, dtype="u1")),
+    "actor class called directly": lambda: Counter(3),
+    "actor's argument missing": lambda: Counter.remote(),
+    "method called directly": lambda: counter().increment(3),
+    "method's argument unknown": lambda: counter().increment.remote(to=3),
+    "method of the class": lambda: Counter.increment(3),
+    "no such method": lambda: counter().incremnt.remote(),
+    "attribute of an actor": lambda: counter().value,
+    "unknown option of an actor": lambda: Counter.options(max_restart=1),
+    "option of a method": lambda: counter().increment.options(num_cpus=1),
+    "asynchronous actor": lambda: sundog.remote(Waiting),
+    "name that is taken": lambda: (counter(), Counter.options(name="counter").remote(1)),
+    "no actor of this name": lambda: (counter(), sundog.get_actor("countre")),
+    "kill of a reference": lambda: sundog.kill(sundog.put(1)),
+    "exit_actor in a program": lambda: sundog.actor.exit_actor(),
+    "get of an actor": lambda: sundog.get(counter()),
+    "unpicklable argument of a method": lambda: counter().increment.remote(threading.Lock()),
+    "exception in a method": lambda: sundog.get(counter().fail.remote()),
+    "constructor that raises": call_of_broken_actor,
+    "call of a killed actor": call_after_kill,
+    "actor that exits": call_of_actor_that_exits,
+    "handle of an old session": call_of_old_handle,
     "reference of an old session": get_of_old_reference,
 }
 SECONDS_MAX = {
     "no such resource": 3.0,
     "worker that exits": 2.0,
+    "actor that exits": 2.0,
+    "handle of an old session": 3.0,
     "reference of an old session": 3.0,
 }
 

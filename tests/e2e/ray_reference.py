@@ -23,13 +23,10 @@ ABSENT_MEMBERS = {
     "ObjectRef.redis_shard_hash": INTERNAL,
     "ObjectRef.tensor_transport": INTERNAL,
     "ObjectRef.__await__": LATER,
-    "RuntimeContext.actor_id": "deprecated in Ray: get_actor_id()",
-    "RuntimeContext.current_actor": LATER,
     "RuntimeContext.current_placement_group_id": LATER,
     "RuntimeContext.gcs_address": "nothing listens on a network",
     "RuntimeContext.get": "deprecated in Ray",
     "RuntimeContext.get_accelerator_ids": LATER,
-    "RuntimeContext.get_actor_name": LATER,
     "RuntimeContext.get_assigned_resources": LATER,
     "RuntimeContext.get_node_labels": LATER,
     "RuntimeContext.get_placement_group_id": LATER,
@@ -42,7 +39,6 @@ ABSENT_MEMBERS = {
     "RuntimeContext.runtime_env": LATER,
     "RuntimeContext.should_capture_child_tasks_in_placement_group": LATER,
     "RuntimeContext.task_id": "deprecated in Ray: get_task_id()",
-    "RuntimeContext.was_current_actor_reconstructed": LATER,
 }
 
 

@@ -16,6 +16,7 @@ import os as _os  # noqa: E402
 
 import sundog as _sundog  # noqa: E402
 from sundog import (  # noqa: E402
+    ActorID,
     JobID,
     NodeID,
     ObjectID,
@@ -26,9 +27,12 @@ from sundog import (  # noqa: E402
     cluster_resources,
     cpp_function,
     get,
+    get_actor,
     get_gpu_ids,
     get_runtime_context,
     is_initialized,
+    kill,
+    method,
     nodes,
     put,
     remote,
@@ -63,6 +67,7 @@ WORKER_MODE = 1
 __all__ = [
     "SCRIPT_MODE",
     "WORKER_MODE",
+    "ActorID",
     "JobID",
     "NodeID",
     "ObjectID",
@@ -77,10 +82,13 @@ __all__ = [
     "exceptions",
     "experimental",
     "get",
+    "get_actor",
     "get_gpu_ids",
     "get_runtime_context",
     "init",
     "is_initialized",
+    "kill",
+    "method",
     "nodes",
     "put",
     "remote",

@@ -6,8 +6,10 @@ program that names them is valid; each says why it is never raised.
 
 from ray import _absent
 from sundog.exceptions import (
+    ActorAlreadyExistsError,
     ActorDiedError,
     ActorError,
+    ActorUnavailableError,
     GetTimeoutError,
     NodeDiedError,
     ObjectLostError,
@@ -28,20 +30,12 @@ RaySystemError = SystemError
 LocalRayletDiedError = NodeDiedError
 
 
-class ActorAlreadyExistsError(ValueError):
-    """A name is taken: Sundog raises ValueError, as Ray did before it had this class."""
-
-
 class ActorHandleNotFoundError(ValueError):
     """An actor's handle is unknown: Sundog raises ActorDiedError with the reason."""
 
 
 class ActorPlacementGroupRemoved(RayError):
     """Placement groups are not in this version."""
-
-
-class ActorUnavailableError(RayActorError):
-    """An actor cannot be reached for a moment: on one machine it lives or is dead."""
 
 
 class ActorUnschedulableError(RayError):

@@ -58,15 +58,13 @@ PyObject* ask_for_name(PyObject* args, Ask&& ask) {
 }
 
 PyObject* claim_name(PyObject*, PyObject* args) {
-  return ask_for_name(args, [](auto* runtime, auto... asked) {
-    return runtime->claim_name(asked...);
-  });
+  return ask_for_name(args,
+                      [](auto* runtime, auto... asked) { return runtime->claim_name(asked...); });
 }
 
 PyObject* find_name(PyObject*, PyObject* args) {
-  return ask_for_name(args, [](auto* runtime, auto... asked) {
-    return runtime->find_name(asked...);
-  });
+  return ask_for_name(args,
+                      [](auto* runtime, auto... asked) { return runtime->find_name(asked...); });
 }
 
 PyObject* bind_name(PyObject*, PyObject* args) {

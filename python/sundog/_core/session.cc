@@ -147,9 +147,9 @@ PyObject* session_info(PyObject* object, PyObject*) {
   return Py_BuildValue(
       "{s:s,s:s,s:s,s:s,s:I,s:I,s:K,s:K,s:L,s:L}", "session", info.session.c_str(), "session_dir",
       info.session_dir.c_str(), "namespace", info.name_space.c_str(), "node", node.c_str(), "job",
-      info.job.value, "daemon_pid",
-      info.daemon_pid, "store_bytes", static_cast<unsigned long long>(info.store_bytes),
-      "total_memory_bytes", static_cast<unsigned long long>(info.total_memory_bytes), "num_cpus",
+      info.job.value, "daemon_pid", info.daemon_pid, "store_bytes",
+      static_cast<unsigned long long>(info.store_bytes), "total_memory_bytes",
+      static_cast<unsigned long long>(info.total_memory_bytes), "num_cpus",
       static_cast<long long>(info.num_cpus), "num_gpus", static_cast<long long>(info.num_gpus));
 }
 
@@ -177,7 +177,8 @@ PyMethodDef methods[] = {
     {"define", session_define, METH_VARARGS,
      "define($self, function, name, source, resources, max_retries, retry_exceptions, kind=1, "
      "method='', lifetime={}, max_restarts=0, detached=False)\n--\n\n"
-     "Announces what is to be called, with its options; the number that submissions name. kind: 1 a "
+     "Announces what is to be called, with its options; the number that submissions name. kind: 1 "
+     "a "
      "function (without an id, the C++ function of that name), 2 a class, 3 a method."},
     {"info", session_info, METH_NOARGS, "info($self)\n--\n\nWhat the daemon said of itself."},
     {nullptr, nullptr, 0, nullptr}};

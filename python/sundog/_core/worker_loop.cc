@@ -357,8 +357,8 @@ class WorkerLoop {
   client::Runtime* runtime_;
   TimeNs started_ = 0;
   IdMap<ObjectId, PyObject*> by_id_;
-  std::vector<PyObject*> functions_;  // owned
-  PyObject* instance_ = nullptr;      // owned: what this actor is
+  std::vector<PyObject*> functions_;                            // owned
+  PyObject* instance_ = nullptr;                                // owned: what this actor is
   std::map<std::string, PyObject*, std::less<>> method_names_;  // interned, owned
   std::vector<wire::ParsedArgument> scratch_;
   std::vector<PyObject*> vector_;
