@@ -43,7 +43,8 @@ def set_level(level: int) -> None:
 def configured_logger() -> logging.Logger | None:
     """The logger ``sundog`` if the program gave it, or the root, a handler."""
     module = sys.modules.get("logging")
-    if module is None:
+    # The thread that imports cloudpickle may be in the middle of importing it.
+    if module is None or not hasattr(module, "getLogger"):
         return None
     logger: logging.Logger = module.getLogger("sundog")
     return logger if logger.hasHandlers() else None
