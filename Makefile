@@ -47,6 +47,12 @@ checked-build: $(foreach preset,debug clang asan tsan,build/$(preset)/build.ninj
 demo: build ## real parallel programs, before and after; under two minutes
 	@$(RUN) demo/run.py
 
+demo-models: build ## seed 003 and exercise 11 with real torch, transformers and TensorFlow, in .venv-torch and .venv-tf
+	@scripts/torch_env.sh
+	@scripts/tensorflow_env.sh
+	@status=0; PYTHONPATH=python .venv-torch/bin/python demo/models/run.py torch || status=1; \
+	  PYTHONPATH=python .venv-tf/bin/python demo/models/run.py tensorflow || status=1; exit $$status
+
 test: build checked-build ## all tests: C++ (plain, sanitized), simulator, Python; TESTS=word picks
 	@$(RUN) scripts/run_tests.py --seeds $(SEEDS) $(if $(TESTS),--only $(TESTS))
 
@@ -97,4 +103,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader page-test torch tensorflow
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader page-test torch tensorflow demo-models

@@ -6,8 +6,6 @@ import os
 import platform
 import sys
 import time
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -28,8 +26,9 @@ from demo import (  # noqa: E402
     tree_reduce,
     words,
 )
-from demo.outcome import DemoError, Outcome  # noqa: E402
+from demo.outcome import Outcome  # noqa: E402
 from demo.runtime import MODULE, sundog  # noqa: E402
+from demo.table import ROW, Item, run_item  # noqa: E402
 
 
 def not_run() -> Outcome:
@@ -37,7 +36,7 @@ def not_run() -> Outcome:
     return Outcome("not run", remark="make demo-models")
 
 
-ITEMS: tuple[tuple[str, str, Callable[[], Outcome]], ...] = (
+ITEMS: tuple[Item, ...] = (
     ("seed 002", "four naps in a plain loop", first_loop.before),
     ("seed 002", "the same four as tasks", first_loop.after),
     ("seed 002", "... fresh process, no init()", first_loop.without_init),
@@ -56,27 +55,6 @@ ITEMS: tuple[tuple[str, str, Callable[[], Outcome]], ...] = (
     ("words", "of the standard library", words.run),
     ("digits", "hyper-parameter search", digits.run),
 )
-ROW = "{:<12} {:<30} {:>16}  {:<20} {:<13} {}"
-
-
-def show(part: str, what: str, outcome: Outcome) -> None:
-    """Prints one line of the table."""
-    row = ROW.format(part, what, outcome.took, outcome.must, outcome.seed, outcome.remark)
-    print(row.rstrip(), flush=True)
-
-
-def run_item(part: str, what: str, item: Callable[[], Outcome]) -> bool:
-    """Runs one item and shows its line; False if it failed."""
-    try:
-        show(part, what, item())
-    except DemoError as error:
-        show(part, what, Outcome("FAILED", remark=str(error)))
-        return False
-    except Exception:
-        show(part, what, Outcome("FAILED", remark="an error was raised:"))
-        traceback.print_exc()
-        return False
-    return True
 
 
 def main(names: list[str]) -> int:
