@@ -33,6 +33,8 @@ SYSTEM_ERRORS: dict[int, type[exceptions.SundogError]] = {
     9: exceptions.WorkerCrashedError,
     10: exceptions.ActorDiedError,
 }
+CRASHES = (1, 8, 9)
+STDERR_SHOWN = "last words on stderr"
 # client::CallStatus
 CALL_ERRORS: dict[int, type[Exception]] = {
     1: exceptions.GetTimeoutError,
@@ -203,10 +205,26 @@ def from_system(
     """
     if name and not sentence.startswith(name):
         sentence = f"{name} (task {short_id(task)}): {sentence}"
+    if kind in CRASHES and STDERR_SHOWN not in sentence:
+        sentence += where_it_printed(sentence)
     error = SYSTEM_ERRORS.get(kind, exceptions.SystemError)(sentence)
     if cause is not None:
         error.__cause__ = cause if cause.cause is None else cause.cause
     return error
+
+
+def where_it_printed(sentence: str) -> str:
+    """Where the output of the process that the sentence names is kept."""
+    import re
+
+    from sundog import _core
+
+    session = _core.current_session()
+    pid = re.search(r"pid (\d+)", sentence)
+    if session is None or pid is None:
+        return ""
+    folder = session.info()["session_dir"]
+    return f" What it printed is in {folder}/logs/worker-{pid[1]}.out and .err"
 
 
 def from_call(status: int, sentence: str) -> Exception:
@@ -215,6 +233,8 @@ def from_call(status: int, sentence: str) -> Exception:
         return forked_child()
     if status == STORE_FULL:
         sentence = f"no room for this value: {sentence}"
+        if sentence.endswith(" in all"):
+            sentence += ": give it more with init(object_store_memory=BYTES)"
     return CALL_ERRORS.get(status, exceptions.SystemError)(sentence)
 
 
@@ -242,7 +262,11 @@ def describe(error: BaseException, name: str) -> dict[str, object]:
 
         text += _hints.missing_gpu(name)
     if inner is not error and isinstance(error, exceptions.TaskError):
-        text = error.remote_traceback.rstrip() + f"\n  awaited in {name}:\n" + text
+        told = error.remote_traceback.rstrip()
+        text = f"{told}\n  awaited in {name}:\n{text}"
+        notes = getattr(inner, "__notes__", [])
+        if told in notes:
+            notes.remove(told)  # it is part of the new text
     return {
         "type": type(inner).__name__,
         "message": str(inner),
@@ -321,9 +345,10 @@ def get_of_something_else(given: object) -> TypeError:
                     f"{type(given[0]).__name__} with {type_name(item)} at index {index}: "
                     f"{short_repr(item)}"
                 )
-    return TypeError(
-        f"get() takes an ObjectRef or a list of them, got {type_name(given)}: {short_repr(given)}"
-    )
+    told = f"{type_name(given)}: {short_repr(given)}"
+    if type(given).__name__ in ("generator", "set", "map", "dict_values"):
+        told = f"a {type_name(given)}: make a list of it, get(list(...))"
+    return TypeError(f"get() takes an ObjectRef or a list of them, got {told}")
 
 
 def wait_for_something_else(given: object) -> TypeError:
@@ -384,7 +409,9 @@ def wrong_number_of_results(name: str, wanted: int, value: object) -> ValueError
         got = f"{len(value)} values"  # type: ignore[arg-type]
     except TypeError:
         got = f"one {type_name(value)}"
-    return ValueError(f"{name}() has num_returns={wanted}, but it returned {got}")
+    return ValueError(
+        f"{name}() has num_returns={wanted}, but it returned {got}: return a tuple of {wanted}"
+    )
 
 
 def unpicklable_argument(
@@ -411,9 +438,8 @@ def unpicklable_result(name: str, value: object, error: BaseException) -> BaseEx
     """A result that cannot be sent back."""
     from sundog import _unpicklable
 
-    return _unpicklable.exception(
-        f"cannot send the result of {name}()", "result", value, error, remedy=""
-    )
+    what, remedy = f"cannot send the result of {name}()", " Return what it holds instead."
+    return _unpicklable.exception(what, "result", value, error, remedy)
 
 
 # ---------------------------------------------------------------- timeouts and old references

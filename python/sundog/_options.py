@@ -59,7 +59,7 @@ def check_names(options: Mapping[str, object]) -> None:
     """Raises ValueError for an option that does not exist or is not in this version."""
     for name in options:
         if name in LATER:
-            raise ValueError(f"option '{name}' is not in this version")
+            raise ValueError(f"option '{name}' is not in this version: leave it out")
         if name not in FUNCTION_OPTIONS:
             raise ValueError(f"unknown option '{name}'{did_you_mean(name, FUNCTION_OPTIONS)}")
 

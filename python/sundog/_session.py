@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 UNIT = 10_000
 PRESTART_MAX = 64
+STORE_BYTES_MIN = 1 << 20
 INIT_OPTIONS = (
     "address",
     "num_cpus",
@@ -77,6 +78,11 @@ class Plan:
         self.cpus = given("num_cpus", _machine.cpus())
         self.gpus = given("num_gpus", _machine.gpus())
         self.store = given("object_store_memory", _machine.store())
+        if self.store.value < STORE_BYTES_MIN:
+            raise ValueError(
+                f"init(): object_store_memory is in bytes, at least {STORE_BYTES_MIN:,}, got "
+                f"{self.store.value:,}: for 2 GB type object_store_memory=2_000_000_000"
+            )
         self.resources = _options.resource_amounts(
             {"num_cpus": 0, "resources": options.get("resources")}
         )
@@ -281,7 +287,7 @@ def check_options(options: Mapping[str, object]) -> None:
         if name in LATER:
             if value is None or (type(value) is type(LATER[name]) and value == LATER[name]):
                 continue
-            raise ValueError(f"init(): '{name}' is not in this version")
+            raise ValueError(f"init(): '{name}' is not in this version: leave it out")
         raise ValueError(f"init() has no '{name}'{_options.did_you_mean(name, INIT_OPTIONS)}")
 
 
@@ -372,7 +378,9 @@ def shutdown(*, wait_for_processes: bool = True) -> None:
     del wait_for_processes
     session = _core.current_session()
     if session is not None and session.is_worker:
-        raise SundogError("a task cannot shut down the session that runs it")
+        raise SundogError(
+            "a task cannot shut down the session that runs it: call shutdown() in the driver"
+        )
     end()
 
 

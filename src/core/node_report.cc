@@ -30,6 +30,28 @@ const char* state_name(const TaskRecord& t) {
   return "?";
 }
 
+// The signals that end workers by name: this folder asks no system.
+std::string_view signal_name(int number) {
+  switch (number) {
+    case 4:
+      return " (SIGILL)";
+    case 6:
+      return " (SIGABRT)";
+    case 7:
+      return " (SIGBUS)";
+    case 8:
+      return " (SIGFPE)";
+    case 9:
+      return " (SIGKILL)";
+    case 11:
+      return " (SIGSEGV)";
+    case 15:
+      return " (SIGTERM)";
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 std::string NodeCore::seconds(DurationNs d) {
@@ -52,6 +74,7 @@ std::string NodeCore::describe_cause(const model::DeathCause& cause, uint32_t pi
       break;
     case Kind::kSignalled:
       text += "was killed by signal " + std::to_string(cause.code);
+      text += signal_name(cause.code);
       break;
     case Kind::kDisconnected:
       text += "closed its connection";

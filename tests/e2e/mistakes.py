@@ -1,6 +1,7 @@
 """A beginner's mistakes, each with what it says: printed for test_errors.py to compare."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -40,6 +41,57 @@ def make_lock():
 @sundog.remote
 def exit_now():
     os._exit(3)
+
+
+@sundog.remote(num_returns=2)
+def one_of_two():
+    return 1
+
+
+@sundog.remote
+def end_the_session():
+    sundog.shutdown()
+
+
+@sundog.remote
+def crash():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@sundog.remote
+def import_what_is_not_there():
+    import no_such_module  # noqa: F401
+
+
+@sundog.remote
+def nap(seconds):
+    time.sleep(seconds)
+
+
+class AwkwardError(Exception):
+    def __init__(self, text, *, lock):
+        super().__init__(text)
+        self.lock = lock
+
+
+@sundog.remote
+def raise_what_cannot_travel():
+    raise AwkwardError("odd", lock=threading.Lock())
+
+
+@sundog.remote
+def get_inside():
+    return sundog.get(divide.remote(1, 0))
+
+
+@sundog.remote
+def write_to(array):
+    array[0] = 1
+
+
+@sundog.remote
+def use_a_name_of_elsewhere(key):
+    return cache[key]  # noqa: F821
 
 
 lock = threading.Lock()
@@ -125,6 +177,43 @@ def send_a_class_of_no_file():
     return sundog.get(train.remote(module.Net()))
 
 
+def wait_for_one_twice():
+    ref = sundog.put(1)
+    sundog.wait([ref, ref])
+
+
+def init_anew(**options):
+    sundog.shutdown()
+    return sundog.init(**{"num_cpus": 2, "logging_level": "error", **options})
+
+
+def get_without_a_daemon():
+    init_anew()
+    ref = nap.remote(60)
+    os.kill(sundog._core.current_session().info()["daemon_pid"], signal.SIGKILL)
+    sundog.get(ref)
+
+
+def ask_without_a_session():
+    sundog.shutdown()
+    sundog.available_resources()
+
+
+def call_in_a_fork():
+    init_anew()
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        try:
+            sundog.put(1)
+        except sundog.exceptions.SundogError as error:
+            os.write(writing, str(error).encode())
+        os._exit(0)
+    os.wait()
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        raise sundog.exceptions.SundogError(told.read())
+
+
 def write_to_an_array():
     array = sundog.get(sundog.put(np.zeros(4)))
     array[0] = 1
@@ -157,6 +246,27 @@ MISTAKES = {
     "put of a reference": lambda: sundog.put(sundog.put(1)),
     "wait of one reference": lambda: sundog.wait(sundog.put(1)),
     "value larger than the store": lambda: sundog.put(np.zeros(300 << 20, dtype="u1")),
+    "get of a generator": lambda: sundog.get(f.remote() for _ in range(2)),
+    "get with a negative timeout": lambda: sundog.get(sundog.put(1), timeout=-1),
+    "wait for more than there are": lambda: sundog.wait([sundog.put(1)], num_returns=2),
+    "wait for one twice": wait_for_one_twice,
+    "wait with a timeout in quotes": lambda: sundog.wait([sundog.put(1)], timeout="1"),
+    "explain of a number": lambda: sundog.explain(5),
+    "number as a remote function": lambda: sundog.remote(5),
+    "remote function made remote": lambda: sundog.remote(f),
+    "function and options at once": lambda: sundog.remote(slow, num_cpus=2),
+    "amount in quotes": lambda: f.options(num_cpus="2"),
+    "CPU as a custom resource": lambda: f.options(resources={"CPU": 2}),
+    "more CPUs than there are": lambda: sundog.get(f.options(num_cpus=64).remote(), timeout=0.1),
+    "longer than the timeout": lambda: sundog.get(nap.remote(1), timeout=0.1),
+    "fewer results than declared": lambda: sundog.get(one_of_two.remote()),
+    "exception of an inner task": lambda: sundog.get(get_inside.remote()),
+    "exception that cannot be pickled": lambda: sundog.get(raise_what_cannot_travel.remote()),
+    "module that is not there": lambda: sundog.get(import_what_is_not_there.remote()),
+    "name that is not there": lambda: sundog.get(use_a_name_of_elsewhere.remote(1)),
+    "write to an argument": lambda: sundog.get(write_to.remote(sundog.put(np.zeros(4)))),
+    "shutdown in a task": lambda: sundog.get(end_the_session.remote()),
+    "worker killed by a signal": lambda: sundog.get(crash.options(max_retries=0).remote()),
     "actor class called directly": lambda: Counter(3),
     "actor's argument missing": lambda: Counter.remote(),
     "method called directly": lambda: counter().increment(3),
@@ -179,6 +289,14 @@ MISTAKES = {
     "actor that exits": call_of_actor_that_exits,
     "handle of an old session": call_of_old_handle,
     "reference of an old session": get_of_old_reference,
+    "unknown level": lambda: sundog.init(logging_level="loud"),
+    "store in gigabytes": lambda: init_anew(object_store_memory=2),
+    "modules as text": lambda: init_anew(preload="numpy"),
+    "address of another machine": lambda: init_anew(address="10.0.0.1:6379"),
+    "no session to join": lambda: init_anew(address="auto"),
+    "question without a session": ask_without_a_session,
+    "call in a forked child": call_in_a_fork,
+    "daemon killed": get_without_a_daemon,
 }
 SECONDS_MAX = {
     "no such resource": 3.0,
@@ -186,6 +304,8 @@ SECONDS_MAX = {
     "actor that exits": 2.0,
     "handle of an old session": 3.0,
     "reference of an old session": 3.0,
+    "call in a forked child": 2.0,
+    "daemon killed": 2.0,
 }
 
 

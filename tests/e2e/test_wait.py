@@ -109,7 +109,7 @@ def test_refuses_what_it_cannot_mean(session: None) -> None:
         sundog.wait([ref, sundog.ObjectRef(ref.binary())])
     with pytest.raises(ValueError, match="from 1 on, got 0"):
         sundog.wait([ref], num_returns=0)
-    with pytest.raises(ValueError, match="num_returns is 2, but there are only 1"):
+    with pytest.raises(ValueError, match="num_returns is 2, and the list has 1"):
         sundog.wait([ref], num_returns=2)
     with pytest.raises(ValueError, match="from 0 on, got -1"):
         sundog.wait([ref], timeout=-1)

@@ -281,7 +281,8 @@ Py_ssize_t read_num_returns(PyObject* value, size_t count) {
     return -1;
   }
   if (static_cast<size_t>(wanted) > count) {
-    PyErr_Format(PyExc_ValueError, "wait(): num_returns is %zd, but there are only %zu references",
+    PyErr_Format(PyExc_ValueError,
+                 "wait(): num_returns is %zd, and the list has %zu: ask for at most that many",
                  wanted, count);
     return -1;
   }
@@ -325,7 +326,8 @@ PyObject* wait(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwn
   if (!entries_of(session, refs.ptr(), &entries)) return nullptr;
   if (has_duplicate(entries)) {
     PyErr_SetString(PyExc_ValueError,
-                    "wait() takes a list of different references, but one is there twice");
+                    "wait() takes a list of different references, but one is there twice: "
+                    "wait(list(dict.fromkeys(refs))) waits once for each");
     return nullptr;
   }
   const Py_ssize_t wanted = read_num_returns(given.num_returns, entries.size());
