@@ -20,10 +20,12 @@ from demo import (  # noqa: E402
     first_loop,
     first_three,
     four_tasks,
+    log_book,
     nested_training,
     pipelines,
     share_weights,
     tree_reduce,
+    two_counters,
     words,
 )
 from demo.outcome import Outcome  # noqa: E402
@@ -43,6 +45,8 @@ ITEMS: tuple[Item, ...] = (
     ("exercise 1", "four tasks at once", four_tasks.run),
     ("exercise 2", "four pipelines of four stages", pipelines.run),
     ("exercise 3", "training with nested tasks", nested_training.run),
+    ("exercise 4", "two actors that count", two_counters.run),
+    ("exercise 5", "tasks that write to an actor", log_book.run),
     ("exercise 6", "the first three of six", first_three.run),
     ("exercise 7", "ten in order of completion", completion_order.run),
     ("exercise 8", "one array for 20 tasks", share_weights.run),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import ray_reference
+from neighbours import in_its_window
 
 import sundog
 
@@ -216,9 +217,13 @@ def test_the_command_answers_and_refuses(ray_session: Any, tmp_path: Path) -> No
 def test_import_costs_little() -> None:
     code = "import time; a = time.perf_counter(); import ray; print(time.perf_counter() - a)"
     code += "\nimport sys; print(sorted({'numpy', 'cloudpickle', 'logging'} & set(sys.modules)))"
-    runs = [in_child("-c", code).stdout.splitlines() for _ in range(5)]
-    assert min(float(seconds) for seconds, _ in runs) < 0.1
-    assert {modules for _, modules in runs} == {"[]"}
+
+    def check() -> None:
+        runs = [in_child("-c", code).stdout.splitlines() for _ in range(5)]
+        assert {modules for _, modules in runs} == {"[]"}
+        assert min(float(seconds) for seconds, _ in runs) < 0.1
+
+    in_its_window(check)
 
 
 def resolve(name: str) -> bool:

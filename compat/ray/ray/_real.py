@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 
-METADATA = re.compile(r"ray-\d[^-]*\.(dist|egg)-info")
 REMEDY = (
     "'ray' and 'sundog-ray' are both installed; pip uninstall ray, then pip install "
     "--force-reinstall sundog-ray"
 )
+
+
+def is_metadata(name: str) -> bool:
+    """Whether pip writes a folder of this name for the distribution ``ray``."""
+    is_ours = name.startswith("ray-") and name[4:5].isdigit()
+    return is_ours and name.endswith((".dist-info", ".egg-info"))
 
 
 def installed() -> bool:
@@ -20,7 +24,7 @@ def installed() -> bool:
             names = os.listdir(folder or os.curdir)
         except OSError:
             continue
-        if any(METADATA.fullmatch(name) for name in names):
+        if any(is_metadata(name) for name in names):
             return True
     return False
 
