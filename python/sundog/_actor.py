@@ -263,12 +263,12 @@ class Constructor(_core.Callee):
         self.__qualname__ = f"{cls.__name__}.__init__" if init is not None else cls.__name__
         self._is_method = init is not None
         self._init = init
-        self._parameters: tuple[_actor_class.Parameter, ...] | None = ()
+        self._described: _actor_class.Described | None = ((), None)
         if callable(init):
-            self._parameters = _actor_class.parameters_of(init, bound=True)
+            self._described = _actor_class.described_signature(init, bound=True)
         elif _actor_class.find(cls, "__new__") is not None:
-            self._parameters = None
-        self._set_arity(*_actor_class.arity_of(self._parameters))
+            self._described = None
+        self._set_arity(*_actor_class.arity_of(self._described))
 
     def _prepare(self) -> None:
         """Makes the class known to the current session; called by ``remote``."""
@@ -277,9 +277,9 @@ class Constructor(_core.Callee):
         self._set_prepared(self._code.template(session, self._options), 1)
 
     def _find_signature(self) -> inspect.Signature | None:
-        if self._parameters is None:
+        if self._described is None:
             return None
-        return _actor_class.signature_of(self._parameters)
+        return _actor_class.signature_of(self._described)
 
     def _place(self) -> str:
         if not callable(self._init):

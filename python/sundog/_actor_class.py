@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
     # (name, kind, text of the default or None, text of the annotation or None)
     Parameter = tuple[str, int, str | None, str | None]
-    # (name, parameters or None, documentation, "file.py:12", options)
-    Method = tuple[str, tuple[Parameter, ...] | None, str, str, dict[str, object]]
+    # Parameters, and the text of what is returned or None
+    Described = tuple[tuple[Parameter, ...], str | None]
+    # (name, signature or None, documentation, "file.py:12", options)
+    Method = tuple[str, Described | None, str, str, dict[str, object]]
 
 # Methods that every actor has: __ray_ready__ answers True once the constructor returned,
 # __ray_call__ calls a function with the object, __ray_terminate__ ends the actor.
-SPECIAL: dict[str, tuple[Parameter, ...]] = {
-    "__ray_ready__": (),
-    "__sundog_ready__": (),
-    "__ray_call__": (("function", 0, None, None), ("args", 2, None, None)),
-    "__ray_terminate__": (),
+SPECIAL: dict[str, Described] = {
+    "__ray_ready__": ((), "bool"),
+    "__sundog_ready__": ((), "bool"),
+    "__ray_call__": ((("function", 0, None, None), ("args", 2, None, None)), None),
+    "__ray_terminate__": ((), None),
 }
 # Not called through handles.
 CLASS_MACHINERY = ("__class_getitem__", "__init__", "__init_subclass__", "__new__")
@@ -56,10 +58,10 @@ class MethodInfo:
 
     def __init__(self, method: Method) -> None:
         """Takes a part of the description."""
-        self.name, parameters, self.doc, self.place, given = method
+        self.name, described, self.doc, self.place, given = method
         self.options = _actor_options.MethodOptions(given)
-        self._signature: tuple[Parameter, ...] | inspect.Signature | None = parameters
-        self.arity = arity_of(parameters)
+        self._signature: Described | inspect.Signature | None = described
+        self.arity = arity_of(described)
         # See _hints.note_large_argument.
         self.last_large: tuple[object, int] = (None, 0)
         self.hinted = False
@@ -71,13 +73,13 @@ class MethodInfo:
         return self._signature
 
 
-def arity_of(parameters: tuple[Parameter, ...] | None) -> tuple[int, int]:
+def arity_of(described: Described | None) -> tuple[int, int]:
     """(fewest, most) positional arguments of a call without keywords; see _signature.arity."""
-    if parameters is None:
+    if described is None:
         return -1, -1
     fewest = most = 0
     endless = False
-    for _, kind, default, _ in parameters:
+    for _, kind, default, _ in described[0]:
         if kind == 3 and default is None:
             return -1, -1
         if kind <= 1:
@@ -87,12 +89,13 @@ def arity_of(parameters: tuple[Parameter, ...] | None) -> tuple[int, int]:
     return fewest, -1 if endless else most
 
 
-def signature_of(parameters: tuple[Parameter, ...]) -> inspect.Signature:
+def signature_of(described: Described) -> inspect.Signature:
     """The signature that was described."""
     import inspect
 
     kinds = list(inspect._ParameterKind)
     empty = inspect.Parameter.empty
+    parameters, returned = described
     return inspect.Signature(
         [
             inspect.Parameter(
@@ -102,7 +105,8 @@ def signature_of(parameters: tuple[Parameter, ...]) -> inspect.Signature:
                 annotation=empty if annotation is None else Shown(annotation),
             )
             for name, kind, default, annotation in parameters
-        ]
+        ],
+        return_annotation=empty if returned is None else Shown(returned),
     )
 
 
@@ -119,8 +123,8 @@ class ClassDescription:
         self.name: str
         self.name, self.doc, methods, self.properties = pickle.loads(packed)
         self.methods = {method[0]: MethodInfo(method) for method in methods}
-        for special, parameters in SPECIAL.items():
-            self.methods.setdefault(special, MethodInfo((special, parameters, "", "", {})))
+        for special, described in SPECIAL.items():
+            self.methods.setdefault(special, MethodInfo((special, described, "", "", {})))
         self.session = 0  # its number: a description does not keep a session alive
         self.templates: dict[tuple[object, ...], int] = {}
 
@@ -202,7 +206,7 @@ def describe_method(cls: type, name: str, attribute: Any) -> Method:
     options: dict[str, object] = dict(getattr(function, _actor_options.OPTIONS_ATTRIBUTE, {}))
     bound = not isinstance(attribute, staticmethod)
     doc = getattr(function, "__doc__", None) or ""
-    return name, parameters_of(function, bound), doc, _signature.definition(inner), options
+    return name, described_signature(function, bound), doc, _signature.definition(inner), options
 
 
 def unwrapped(function: Any) -> Any:
@@ -214,26 +218,31 @@ def unwrapped(function: Any) -> Any:
     return function
 
 
-def parameters_of(function: Callable[..., Any], bound: bool) -> tuple[Parameter, ...] | None:
-    """The parameters of a call, without ``self``; None if they are not known."""
+def described_signature(function: Callable[..., Any], bound: bool) -> Described | None:
+    """The signature of a call, without ``self``; None if it is not known."""
     import inspect
 
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        signature = inspect.signature(function)
     except (TypeError, ValueError):
         return None
+    parameters = list(signature.parameters.values())
     if bound and parameters and parameters[0].kind <= inspect.Parameter.POSITIONAL_OR_KEYWORD:
         del parameters[0]
     empty = inspect.Parameter.empty
+
+    def annotation(value: object) -> str | None:
+        return None if value is empty else inspect.formatannotation(value)
+
     return tuple(
         (
             p.name,
             int(p.kind),
             None if p.default is empty else shown_default(p.default),
-            None if p.annotation is empty else inspect.formatannotation(p.annotation),
+            annotation(p.annotation),
         )
         for p in parameters
-    )
+    ), annotation(signature.return_annotation)
 
 
 def shown_default(value: object) -> str:

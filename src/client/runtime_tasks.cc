@@ -158,6 +158,8 @@ CallResult<Unit> RuntimeImpl::finish(const TaskCall& call, bool failed, bool ret
   done.finished = finished;
   done.results = views;
   done.exiting = exiting;
+  // What was offered meanwhile is not begun: it was never tried.
+  if (exiting) stop_after_task_ = true;
   core_.send(done);
   if (core_.current_task() == call.task) core_.end_task();
   recycle(std::move(held));
