@@ -67,7 +67,9 @@ def run() -> Outcome:
         weights = sundog.get([fitted.remote(seed) for seed in range(MODELS)])
         names = set(weights[0])
         require(names == {"Variable", "Variable_1"}, f"the variables are called {names}")
-        mean: dict[str, Any] = {n: np.mean([w[n] for w in weights], axis=0, dtype=np.float64) for n in names}
+        mean: dict[str, Any] = {
+            n: np.mean([w[n] for w in weights], axis=0, dtype=np.float64) for n in names
+        }
         flat = np.concatenate([mean["Variable"], mean["Variable_1"]])
         for by_name, as_one in sundog.get([holding.remote(mean, flat) for _ in range(MODELS)]):
             for name in names:

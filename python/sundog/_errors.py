@@ -257,7 +257,7 @@ def describe(error: BaseException, name: str) -> dict[str, object]:
         inner = error.cause  # a task that it waited for failed: the first cause is what counts
     frames = user_frames(error.__traceback__)
     text = format_frames(frames)
-    if "CUDA" in str(inner):
+    if "CUDA" in str(inner) or "NVIDIA" in str(inner):
         from sundog import _hints
 
         text += _hints.missing_gpu(name)

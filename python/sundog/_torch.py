@@ -33,6 +33,9 @@ ALIGNMENT = 64
 BYTES_OF_START = 8
 
 _make_subclass = torch.Tensor._make_subclass
+_has_names = getattr(torch.Tensor, "has_names", None)  # newer versions have no named tensors
+# Cloudpickle's class has an attribute of this name, which an assignment would hide, not replace.
+_set_dispatch_table = pickle.Pickler.__dict__["dispatch_table"].__set__
 
 
 def _storage_of(tensor: Any) -> Any:
@@ -106,10 +109,10 @@ class _Sender:
     def _tensor(self, tensor: Any) -> Any:
         if (
             tensor.layout is not torch.strided
-            or tensor.is_quantized
+            or getattr(tensor, "is_quantized", False)
             or tensor.device.type not in ("cpu", "cuda")
             or tensor.is_nested
-            or tensor.has_names()
+            or (_has_names is not None and _has_names(tensor))
             or tensor.__dict__
         ):
             return tensor.__reduce_ex__(PROTOCOL)
@@ -215,7 +218,7 @@ def by_value(value: object, buffers: list[pickle.PickleBuffer]) -> bytes:
     sender = _Sender(buffers)
     out = io.BytesIO()
     pickler = cloudpickle.Pickler(out, PROTOCOL, buffer_callback=buffers.append)
-    pickler.dispatch_table = sender.table(dict(pickler.dispatch_table))
+    _set_dispatch_table(pickler, sender.table(dict(pickler.dispatch_table)))
     pickler.dump(value)
     sender.settle_parts()
     return out.getvalue()
