@@ -19,9 +19,11 @@ import sundog
 HERE = Path(__file__).resolve().parent
 COMPAT = documents.ROOT / "compat" / "ray"
 SECONDS_MAX = 120
+TURNS = int(os.environ.get("SUNDOG_SEED_TURNS", "1"))  # 10: each exercise ten times
 NOT_RUN = "not run: make demo-models"
 NEEDS_MODELS = {11}  # exercises of document 001 that train a model
-NEEDS_ACTORS = {4, 5, 9}
+NEEDS_GPU_IDS = {9}
+ABOUT_TIME = re.compile(r"too\s+(slow|fast)|concurrently")
 NUMBER = re.compile(r"\d+(\.\d+)?(e-\d+)?")
 OBJECT = re.compile(r"Object(ID|Ref)\([0-9a-f]{40}\)")
 
@@ -65,9 +67,9 @@ def words_of(line: str) -> str:
 
 
 def check_error(cell: documents.Cell, result: dict[str, str]) -> None:
-    """The cell did not raise. An assertion of its own may be about its time window; nothing else
-    may be tried again."""
-    assert result["error"] != "AssertionError", told(cell, result)
+    """The cell did not raise. What it asserts of its time may be tried again, nothing else."""
+    is_about_time = result["error"] == "AssertionError" and ABOUT_TIME.search(result["text"])
+    assert not is_about_time, told(cell, result)
     if result["error"]:
         pytest.fail(told(cell, result))
 
@@ -99,13 +101,20 @@ def test_every_edit_changes_what_it_is_for() -> None:
         assert len(edit.reason) > 20
 
 
+def gpu_ids() -> list[int]:
+    """What a task finds that asked for a GPU."""
+    with sundog.init(num_cpus=1, num_gpus=1, logging_level="error"):
+        return list(sundog.get(sundog.remote(num_gpus=1)(sundog.get_gpu_ids).remote()))
+
+
 # Exercise 5 runs for a minute by itself and is told apart; 11 trains a model.
+@pytest.mark.parametrize("turn", range(1, TURNS + 1))
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12])
-def test_exercise(number: int, tmp_path: Path) -> None:
+def test_exercise(number: int, turn: int, tmp_path: Path) -> None:
     if number in NEEDS_MODELS:
         pytest.skip(NOT_RUN)
-    if number in NEEDS_ACTORS and not hasattr(sundog, "get_actor"):
-        pytest.skip("actors are not in this version")
+    if number in NEEDS_GPU_IDS and not gpu_ids():
+        pytest.skip("ids of GPUs are not in this version")
     cells = edits.edited(documents.exercise("001", number))
     in_its_window(lambda: check(cells, run(cells, tmp_path)))
 
@@ -120,8 +129,6 @@ print(dict(sorted(logs.items())))
 
 
 def test_exercise_5_logs_while_its_experiments_run(tmp_path: Path) -> None:
-    if not hasattr(sundog, "get_actor"):
-        pytest.skip("actors are not in this version")
     cells = edits.edited(documents.exercise("001", 5))
     ask = next(cell for cell in cells if cell.printed)
     results = run(cells, tmp_path, POLL)
@@ -186,4 +193,7 @@ def test_document_003_shows_the_mapping_that_init_returns(tmp_path: Path) -> Non
     assert len(keys) == 9
     (result,) = run([], tmp_path, "import ray\nprint(list(ray.init(num_cpus=1)))")
     assert ast.literal_eval(result["stdout"]) == keys
+
+
+def test_document_003_loads_models() -> None:
     pytest.skip(f"its other cells need torch and transformers; {NOT_RUN}")
