@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 
 from sundog import _machine, _paths
 
@@ -110,7 +111,33 @@ def leftovers() -> Finding:
     return Finding(True, "leftovers", "none")
 
 
+def distributions(names: tuple[str, ...]) -> set[str]:
+    """Which of these pip has installed on this interpreter's path."""
+    found = set()
+    for folder in sys.path:
+        try:
+            entries = os.listdir(folder or os.curdir)
+        except OSError:
+            continue
+        metadata = [entry for entry in entries if entry.endswith((".dist-info", ".egg-info"))]
+        found |= {entry.split("-")[0] for entry in metadata} & set(names)
+    return found
+
+
+def import_name() -> Finding | None:
+    """Ray and sundog-ray write into one folder: whichever was installed last is half there."""
+    if distributions(("ray", "sundog_ray")) != {"ray", "sundog_ray"}:
+        return None
+    return Finding(
+        False,
+        "import ray",
+        "'ray' and 'sundog-ray' are both installed; pip uninstall ray, then pip install "
+        "--force-reinstall sundog-ray",
+    )
+
+
 def examine() -> list[Finding]:
     """All findings, in the order in which they are shown."""
-    found = [shared_memory(), memory(), cpus(), open_files(), gpus(), daemon(), leftovers()]
+    found = [shared_memory(), memory(), cpus(), open_files(), gpus(), daemon()]
+    found += [import_name(), leftovers()]
     return [finding for finding in found if finding is not None]

@@ -185,6 +185,11 @@ def test_a_real_ray_in_the_same_environment_is_refused(tmp_path: Path) -> None:
         "ImportError: 'ray' and 'sundog-ray' are both installed; pip uninstall ray, then "
         "pip install --force-reinstall sundog-ray"
     )
+    assert in_child("-m", "sundog", "doctor", path=str(tmp_path)).returncode == 0
+    (tmp_path / "sundog_ray-0.1.0.dist-info").mkdir()
+    done = in_child("-m", "sundog", "doctor", path=str(tmp_path))
+    assert done.returncode == 1
+    assert "BAD   import ray      'ray' and 'sundog-ray' are both installed; pip" in done.stdout
     (tmp_path / "ray-2.60.0.dist-info").rename(tmp_path / "ray_tools-1.0.dist-info")
     assert in_child("-c", "import ray", path=str(tmp_path)).returncode == 0
 
