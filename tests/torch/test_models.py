@@ -122,7 +122,7 @@ def test_a_class_that_a_worker_cannot_import_is_named() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_device_that_does_not_exist_is_said_with_what_to_do() -> None:
-    with pytest.raises((AssertionError, RuntimeError), match="CUDA|NVIDIA") as caught:
+    with pytest.raises((AssertionError, RuntimeError), match=r"CUDA|NVIDIA") as caught:
         sundog.get(to_gpu.remote(nn.Linear(3, 3)))
     assert "to_gpu.options(num_gpus=1) asks for one, and this session has 0" in str(
         caught.value.remote_traceback  # type: ignore[attr-defined]

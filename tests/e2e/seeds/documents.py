@@ -2,14 +2,16 @@
 
 The documents are not part of the tree. SUNDOG_SEEDS names their folder, else they are looked for
 in `../shared/seeds` of the checkout. They come in two forms: a page whose cells are fenced blocks
-at the left margin (fences inside quotations illustrate and are no cells), and a notebook printed as
+at the left margin (fences inside quotations are illustrations), and a notebook printed as
 text, whose cells begin with `In [7]:` and end where the text is no program any more.
 """
 
 import ast
+import doctest
 import os
 import re
-from dataclasses import dataclass
+import textwrap
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
@@ -80,6 +82,37 @@ def fenced_cells(document: str, lines: list[str]) -> list[Cell]:
             found.append(Cell(document, heading, begin + 1, "\n".join(source), tuple(printed)))
             begin = None
     return found
+
+
+def illustrations(document: str) -> list[Cell]:
+    """Fenced blocks inside quotations, in order; a block of `>>>` lines is a cell for each of them,
+    with what the document shows below the line."""
+    quoted: list[str] = []
+    found: list[Cell] = []
+    heading = 0
+    inside = False
+    for at, line in enumerate(text_of(document).splitlines()):
+        text = line.removeprefix(">").strip() if line.startswith(">") else None
+        if match := EXERCISE.match(line):
+            heading = int(match[1])
+        elif text == "```python":
+            quoted, inside = [], True
+        elif text == "```" and inside:
+            inside = False
+            block = textwrap.dedent("\n".join(quoted))
+            found += split_prompts(Cell(document, heading, at + 1 - len(quoted), block, ()))
+        elif inside and text is not None:
+            quoted.append(line.removeprefix(">").removeprefix(" "))
+    return found
+
+
+def split_prompts(cell: Cell) -> list[Cell]:
+    """One cell for each `>>>` of a block; a block without any is one cell."""
+    examples = doctest.DocTestParser().get_examples(cell.source)
+    return [
+        replace(cell, source=each.source, printed=tuple(each.want.splitlines()))
+        for each in examples
+    ] or [cell]
 
 
 def comments_behind(source: list[str]) -> list[str]:

@@ -66,6 +66,12 @@ SETTINGS = {
     "002": ({"SUNDOG_NUM_CPUS": "4"}, "it calls no init() and means a machine with four CPUs"),
 }
 
+# What the illustrations of document 001 take for granted, by exercise.
+GIVEN = {
+    6: "object_ids = [ray.put(number) for number in range(3)]",
+    8: "import numpy as np\nf = ray.remote(lambda array: array.sum())",
+}
+
 
 def edited(cells: Iterable[Cell], *more: Edit) -> list[Cell]:
     """The cells after the edits of their documents, and after `more` of them."""

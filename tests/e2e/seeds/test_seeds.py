@@ -119,6 +119,27 @@ def test_exercise(number: int, turn: int, tmp_path: Path) -> None:
     in_its_window(lambda: check(cells, run(cells, tmp_path)))
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 8, 9, 10, 11])
+def test_illustrations_of_exercise(number: int, tmp_path: Path) -> None:
+    if number in NEEDS_MODELS:
+        pytest.skip(NOT_RUN)
+    shown = [cell for cell in documents.illustrations("001") if cell.exercise == number]
+    start = "import ray\nray.init(num_cpus=4, num_gpus=2, logging_level='error');"
+    if any("ray.init(" in cell.source for cell in shown):
+        start = "import ray"
+    given = [start, edits.GIVEN.get(number, "")]
+    before = [documents.Cell("001", number, 0, source, ()) for source in given]
+    cells = [*before, *shown]
+    assert len(cells) > len(before)
+    for cell, result in zip(cells, run(cells, tmp_path), strict=True):
+        if result["error"]:
+            pytest.fail(told(cell, result))
+        if cell.printed:
+            displayed = re.sub(r"^Out\[\d+\]: ", "", result["stdout"].strip())
+            wanted = " ".join(cell.printed).replace("None", "")  # a prompt shows no None
+            assert " ".join(words_of(displayed).split()) == " ".join(words_of(wanted).split())
+
+
 POLL = """
 import time
 deadline = time.time() + 20
