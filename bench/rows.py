@@ -201,6 +201,43 @@ TASKS = (
     ),
 )
 
+ACTORS = (
+    Row(
+        "actor_calls",
+        "calls of one actor",
+        Program("actor_calls", ("1000",)),
+        (
+            Metric(
+                "actor call, one at a time",
+                "/s",
+                more=True,
+                must=20_000,
+                floor="4 hops",
+                floor_share=0.5,
+                gate_ray=30,
+            ),
+            Metric("1,000 actor calls, then get", "/s", more=True, must=150_000, gate_ray=30),
+            Metric("... slower beside 1,000 idle actors", "x", must=1.2),
+        ),
+        (Program("hop4.c", ("1.5",)),),
+        rounds=4,
+        ray_rounds=2,
+    ),
+    Row(
+        "actors_created",
+        "actors made, and the memory of one",
+        Program("actors_created", ("1000",)),
+        (
+            Metric("actors created", "/s", more=True, must=300, gate_ray=30),
+            Metric("memory of one actor", "MB", must=5, gate_ray=8),
+            Metric("... alive at once", "", more=True),
+            Metric("... one call of each", "s"),
+        ),
+        rounds=3,
+        ray_rounds=1,
+    ),
+)
+
 OBJECTS = (
     Row(
         "put_get",
@@ -284,4 +321,4 @@ OBJECTS = (
     ),
 )
 
-ROWS = {row.name: row for row in START + TASKS + OBJECTS}
+ROWS = {row.name: row for row in START + TASKS + ACTORS + OBJECTS}
