@@ -19,13 +19,14 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   doctor               whether this machine has what Sundog needs
   status               what the running session has, and how much of it is used
   memory               the objects in the store: sizes, references, pins
+  list actors          actors: state, process, what they hold, why they ended
   timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev), or as a page (FILE.html)
   stop                 ends every session of this user, or the one that --session names
   debug dump           the whole state of the running session, as JSON
   --version            versions of everything that matters
 
 A command about a session asks the newest one of this user, or the one that --session names."""
-COMMANDS = ("doctor", "status", "memory", "timeline", "stop", "debug", "help")
+COMMANDS = ("doctor", "status", "memory", "list", "timeline", "stop", "debug", "help")
 MEMORY_ROWS_MAX = 50
 
 
@@ -75,6 +76,11 @@ def run(words: list[str]) -> int:
             raise UsageError("debug has one command: sundog debug dump")
         expect_nothing("debug dump", rest[1:])
         return debug_dump(session)
+    if command == "list":
+        if rest[:1] != ["actors"]:
+            raise UsageError("list has one subject: sundog list actors")
+        expect_nothing("list actors", rest[1:])
+        return list_actors(session)
     output = take_value(rest, "-o", "--output") if command == "timeline" else None
     expect_nothing(command, rest)
     if command == "timeline":
@@ -235,4 +241,25 @@ def memory(session: str | None) -> int:
     if hidden > 0:
         print(f"… and {hidden} smaller ones")
     print(f"{len(objects)} objects, {sum(item['bytes'] for item in objects):,} bytes")
+    return 0
+
+
+def list_actors(session: str | None) -> int:
+    """Actors, one line each; below a dead one, why it ended."""
+    from sundog import _explain
+
+    actors = ask(session, _explain.ACTORS)
+    rows = [("actor", "class", "state", "pid", "name", "holds")]
+    for a in actors:
+        name = f"{a['namespace']}/{a['name']}" if a["name"] else ""
+        holds = ", ".join(f"{amount:g} {what}" for what, amount in a["resources"].items())
+        pid = str(a["pid"]) if a["pid"] else ""
+        rows.append((a["actor"], a["class_name"], a["state"], pid, name, holds))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    causes = ["", *(a["cause"] for a in actors)]
+    for row, cause in zip(rows, causes, strict=True):
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        print(line.rstrip() + (f"\n    {cause}" if cause else ""))
+    dead = sum(a["state"] == "DEAD" for a in actors)
+    print(f"{len(actors) - dead} actors" + (f", and {dead} that have ended" if dead else ""))
     return 0

@@ -55,7 +55,7 @@ def test_unknown_command_is_told_what_it_may_have_meant() -> None:
 
 
 def test_without_a_session_says_so() -> None:
-    for words in (["status"], ["memory"], ["timeline"], ["debug", "dump"]):
+    for words in (["status"], ["memory"], ["list", "actors"], ["timeline"], ["debug", "dump"]):
         done = command(*words)
         assert done.returncode == 2
         assert done.stderr == "sundog: no session of this user runs on this machine\n"
@@ -96,3 +96,24 @@ def test_timeline_is_a_page_if_the_file_is_named_so(session: None, tmp_path: Pat
     done = command("timeline", "-o", str(tmp_path / "tasks.html"))
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/tasks.html: open it in a browser\n")
     assert "TaskTimeline" in (tmp_path / "tasks.html").read_text()
+
+
+def test_list_shows_actors_and_why_they_ended(session: None) -> None:
+    @sundog.remote
+    class Kept:
+        def ready(self) -> bool:
+            return True
+
+    one = Kept.options(name="one", num_cpus=2).remote()
+    killed = Kept.remote()
+    sundog.get([one.ready.remote(), killed.ready.remote()])
+    sundog.kill(killed)
+    done = command("list", "actors")
+    heading, first, second, cause, total = done.stdout.splitlines()
+    assert heading.split() == ["actor", "class", "state", "pid", "name", "holds"]
+    first, second = sorted((first, second), key=lambda line: "DEAD" in line)
+    assert re.fullmatch(r"[0-9a-f]{40}  Kept   ALIVE  \d+ +job-1/one  2 CPU", first), done.stdout
+    assert "DEAD" in second and "it was ended by kill()" in cause
+    assert total == "1 actors, and 1 that have ended"
+    del one, killed
+    assert command("list", "tasks").stderr.startswith("sundog: list has one subject")
