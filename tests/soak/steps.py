@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from tests.soak import actors
 from tests.soak.board import enter
 from tests.soak.module import sundog
 
@@ -187,4 +188,5 @@ STEPS: tuple[Callable[[random.Random], None], ...] = (
     many_tasks,
     many_results,
     new_function,
+    *actors.STEPS,
 )
