@@ -36,10 +36,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class Program:
-    """What one contestant runs: a module of bench/programs, or a C file of bench/floors."""
+    """What one contestant runs: a module of bench/programs, or a C file of bench/floors.
+
+    environment: the folder of a virtual environment that Sundog's program needs; empty: ours.
+    """
 
     name: str
     arguments: tuple[str, ...] = ()
+    environment: str = ""
 
 
 @dataclass(frozen=True)
@@ -321,4 +325,54 @@ OBJECTS = (
     ),
 )
 
-ROWS = {row.name: row for row in START + TASKS + ACTORS + OBJECTS}
+TORCH = ".venv-torch"  # `make torch` makes it
+MODELS = (
+    Row(
+        "models",
+        "BERT-base, 438 MB, until it can be used",
+        Program("models", environment=TORCH),
+        (
+            Metric("whole model, get", "ms", must=5, floor="rebuilding the same modules"),
+            Metric("... first get after put", "ms", must=5),
+            Metric("... put", "ms"),
+            Metric("stripped model, get", "ms", must=3),
+            Metric("... restored as Parameters", "ms"),
+            Metric("... restored directly", "ms"),
+            Metric("from_pretrained, local", "ms"),
+            Metric("torch.load", "ms"),
+        ),
+        (Program("models_floor", environment=TORCH),),
+        rounds=3,
+        ray_rounds=0,
+    ),
+    Row(
+        "model_inference",
+        "BERT-base, 14 tokens, one thread",
+        Program("model_inference", environment=TORCH),
+        (
+            Metric("inference here, private weights", "ms"),
+            Metric("inference here, shared weights", "ms"),
+            Metric("... shared to private", "x", must=1.05),
+            Metric("inference by an actor", "ms"),
+            Metric("inference by a task", "ms"),
+            Metric("... task to actor", "x", must=1.1),
+        ),
+        rounds=3,
+        ray_rounds=0,
+    ),
+    Row(
+        "small_beside_large",
+        "8 MB beside 400 MB",
+        Program("small_beside_large"),
+        (
+            Metric("get of 8 MB", "ms"),
+            Metric("get of 400 MB", "ms"),
+            Metric("put of 8 MB", "ms"),
+            Metric("put of 400 MB", "ms"),
+        ),
+        rounds=3,
+        ray_rounds=2,
+    ),
+)
+
+ROWS = {row.name: row for row in START + TASKS + ACTORS + OBJECTS + MODELS}

@@ -50,8 +50,16 @@ def command_of(contestant: str, program: Program, ray_python: str) -> list[str]:
     """The command line that runs `program` for `contestant`."""
     if program.name.endswith(".c"):
         return [str(compiled_floor(program.name)), *program.arguments]
-    python = ray_python if contestant == "ray" else sys.executable
+    own = str(ROOT / program.environment / "bin/python") if program.environment else sys.executable
+    python = ray_python if contestant == "ray" else own
     return [python, "-m", f"bench.programs.{program.name}", *program.arguments]
+
+
+def prepare_environment(folder: str) -> None:
+    """Makes a virtual environment that a program needs, if it is missing."""
+    if folder and not (ROOT / folder / "bin/python").exists():
+        script = ROOT / "scripts" / f"{folder.removeprefix('.venv-')}_env.sh"
+        subprocess.run([str(script)], check=True)
 
 
 def environment_of(contestant: str, tag: str) -> dict[str, str]:
@@ -60,7 +68,7 @@ def environment_of(contestant: str, tag: str) -> dict[str, str]:
     environment[processes.TAG_NAME] = tag
     environment["SUNDOG_BENCH_MODULE"] = "ray" if contestant == "ray" else "sundog"
     environment["PYTHONPATH"] = os.pathsep.join(
-        part for part in (str(ROOT), os.environ.get("PYTHONPATH", "")) if part
+        part for part in (str(ROOT), str(ROOT / "python"), os.environ.get("PYTHONPATH", "")) if part
     )
     environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
     environment["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -140,6 +148,8 @@ def measure(row: Row, rounds: int | None, contestants: list[str], ray: str) -> d
     """Runs one row and returns its result, ready to be written as JSON."""
     records: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
     failures: list[str] = []
+    for program in (row.program, *row.floors):
+        prepare_environment(program.environment)
     for contestant, program in turns(row, rounds, contestants):
         show_progress(f"  {row.name}: {contestant} {program.name} ...")
         try:

@@ -40,7 +40,7 @@ def torch_items() -> tuple[Item, ...]:
         ("seed 003", "stripped, direct", loading.direct),
         ("seed 003", "100 loads, memory grown", loading.flat_memory),
         ("seed 003", "inference, shared weights", inference.local),
-        ("seed 003", "inference by a task", inference.by_task),
+        ("seed 003", "inference by a task", inference.by_actor_and_by_task),
         ("batch norm", "training mode on shared weights", inference.training_mode),
     )
 
