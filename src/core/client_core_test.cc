@@ -10,6 +10,7 @@
 
 #include "base/probe.h"
 #include "base/random.h"
+#include "model/limits.h"
 
 namespace sundog::core {
 namespace {

@@ -94,7 +94,7 @@ std::string NodeCore::death_error(uint32_t actor, uint32_t task) const {
   const ActorRecord& a = actors_[actor];
   const TaskRecord& t = tasks_[task];
   std::string sentence = death_sentence(a);
-  return config_.encode_error({ErrorKind::kActorDied, t.id, tasks_.tmpl_of(t).name, sentence,
+  return config_.encode_error({ErrorKind::kActorDied, t.id, tasks_.tmpl_of(t).title, sentence,
                                a.cause_format, as_bytes(a.cause_bytes)});
 }
 

@@ -26,16 +26,9 @@ const char* state_name(ActorState state) {
 }  // namespace
 
 std::string NodeCore::actor_label(const ActorRecord& a) const {
-  std::string text = actor_class(a) + " (actor " + a.handle.task.hex().substr(8, 8);
+  std::string text = tasks_.tmpl(a.tmpl).name + " (actor " + a.handle.task.hex().substr(8, 4) + "…";
   if (a.pid != 0) text += ", pid " + std::to_string(a.pid);
   return text + ")";
-}
-
-std::string NodeCore::actor_class(const ActorRecord& a) const {
-  constexpr std::string_view kConstructor = ".__init__";
-  std::string name = tasks_.tmpl(a.tmpl).name;
-  if (name.ends_with(kConstructor)) name.resize(name.size() - kConstructor.size());
-  return name;
 }
 
 // Where a call waits that is not waiting for its arguments.
@@ -67,7 +60,7 @@ void NodeCore::explain_call(uint32_t index, TimeNs now, std::vector<std::string>
   std::string text = "it is behind " + std::to_string(ahead) +
                      (ahead == 1 ? " call of " : " calls of ") + actor_label(a);
   if (!w->queue.empty())
-    text += ", which runs " + tasks_.tmpl_of(tasks_[w->queue[0]]).name + "() since " +
+    text += ", which runs " + tasks_.tmpl_of(tasks_[w->queue[0]]).title + "() since " +
             seconds(now - w->front_since);
   chain->push_back(text);
   if (!w->queue.empty() && w->blocked > 0) explain_running(w->queue[0], *w, now, chain);
@@ -82,7 +75,7 @@ std::string NodeCore::actors_json() const {
     const TaskTemplate& tmpl = tasks_.tmpl(a.tmpl);
     const Worker* w = scheduler_.worker(a.worker);
     bool made = w != nullptr && w->actor;
-    j.begin_object().field("actor", a.handle.hex()).field("class_name", actor_class(a));
+    j.begin_object().field("actor", a.handle.hex()).field("class_name", tmpl.name);
     j.field("state", state_name(a.state)).field("pid", w == nullptr ? 0 : a.pid);
     j.field("name", a.name)
         .field("namespace", a.name_space)
@@ -96,7 +89,7 @@ std::string NodeCore::actors_json() const {
     j.end_object();
     j.field("waiting_calls", actors_.waiting_calls(a))
         .field("offered_calls", made ? w->queue.size() : 0);
-    j.field("runs", made && !w->queue.empty() ? tasks_.tmpl_of(tasks_[w->queue[0]]).name : "");
+    j.field("runs", made && !w->queue.empty() ? tasks_.tmpl_of(tasks_[w->queue[0]]).title : "");
     j.field("seconds", static_cast<double>(now_ - a.submitted) / 1e9);
     j.field("cause", a.state == ActorState::kDead ? death_sentence(a) : std::string());
     j.end_object();

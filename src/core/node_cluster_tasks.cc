@@ -318,6 +318,7 @@ uint32_t NodeCluster::create_foreign(const Member& from, const model::RemoteSubm
   tmpl.language = m.language;
   tmpl.function = m.function.id;
   tmpl.name = m.name;
+  tmpl.title = m.name;
   tmpl.source = m.source;
   for (const auto& a : m.resources) tmpl.resources.set(node_->names_.intern(a.name), a.amount);
   tmpl.max_retries = 0;  // the owner decides on retries

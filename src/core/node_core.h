@@ -97,6 +97,8 @@ class NodeCore {
   const TaskTable& tasks() const { return tasks_; }
   const WaitTable& waits() const { return waits_; }
   const LocalScheduler& scheduler() const { return scheduler_; }
+  const ActorTable& actors() const { return actors_; }
+  const NameTable& names() const { return directory_; }
 
  private:
   friend class NodeCluster;
@@ -230,8 +232,7 @@ class NodeCore {
   void explain_call(uint32_t call, TimeNs now, std::vector<std::string>* chain) const;
   void explain_running(uint32_t task, const Worker& worker, TimeNs now,
                        std::vector<std::string>* chain) const;
-  std::string actor_label(const ActorRecord& actor) const;  // "Counter (actor 3f2a1b2c, pid 7)"
-  std::string actor_class(const ActorRecord& actor) const;
+  std::string actor_label(const ActorRecord& actor) const;  // "Counter (actor 3f2a…, pid 7)"
   std::string actors_json() const;
   std::string names_json(std::string_view name_space) const;
 

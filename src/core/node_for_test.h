@@ -125,7 +125,7 @@ class Node {
     model::DefineTemplate t;
     t.template_id = kActorTemplate;
     t.kind = model::CallKind::kCreateActor;
-    t.name = "Counter.__init__";
+    t.name = "Counter";
     t.resources = needs;
     t.lifetime = keeps;
     t.max_restarts = options.max_restarts;

@@ -61,7 +61,7 @@ std::string NodeCore::seconds(DurationNs d) {
 }
 
 std::string NodeCore::task_label(const TaskRecord& t) const {
-  return tasks_.tmpl_of(t).name + " (task " + t.id.hex().substr(8, 8) + ")";
+  return tasks_.tmpl_of(t).title + " (task " + t.id.hex().substr(8, 8) + ")";
 }
 
 std::string NodeCore::describe_cause(const model::DeathCause& cause, uint32_t pid,
@@ -108,7 +108,7 @@ void NodeCore::explain_running(uint32_t index, const Worker& w, TimeNs now,
                                std::vector<std::string>* chain) const {
   const TaskRecord& t = tasks_[index];
   std::string text = t.kind == model::CallKind::kMethod
-                         ? tasks_.tmpl_of(t).name + "() runs since " + seconds(now - w.front_since)
+                         ? tasks_.tmpl_of(t).title + "() runs since " + seconds(now - w.front_since)
                          : "it runs since " + seconds(now - w.front_since);
   text += " in worker pid " + std::to_string(w.pid);
   if (w.blocked > 0) text += ", which itself waits";
@@ -197,7 +197,7 @@ std::string NodeCore::explain_json(const ObjectId& id, TimeNs now) const {
     } else if (o.producer != kNoIndex) {
       const TaskRecord& t = tasks_[o.producer];
       j.field("task", t.id.hex())
-          .field("name", tasks_.tmpl_of(t).name)
+          .field("name", tasks_.tmpl_of(t).title)
           .field("source", tasks_.tmpl_of(t).source);
       j.field("state", state_name(t)).field("attempt", t.attempt);
       explain_task(o.producer, now, &chain);
@@ -297,7 +297,7 @@ std::string NodeCore::dump_json() const {
     ++shown;
     j.begin_object()
         .field("task", t.id.hex())
-        .field("name", tasks_.tmpl_of(t).name)
+        .field("name", tasks_.tmpl_of(t).title)
         .field("state", state_name(t));
     j.field("attempt", t.attempt)
         .field("depth", t.depth)

@@ -16,6 +16,7 @@ void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
   t.language = m.language;
   t.function = m.function;
   t.name = m.name;
+  t.title = t.name + (m.kind == model::CallKind::kCreateActor ? ".__init__" : "");
   t.source = m.source;
   for (const auto& r : m.resources)
     if (r.amount > 0) t.resources.set(names_.intern(r.name), r.amount);
@@ -298,7 +299,7 @@ void NodeCore::worker_crashed(uint32_t index, const model::DeathCause& cause, ui
 void NodeCore::fail_task(uint32_t index, ErrorKind kind, std::string_view sentence) {
   const TaskRecord& t = tasks_[index];
   fail_task_with(index, Format::kSystemError,
-                 config_.encode_error({kind, t.id, tasks_.tmpl_of(t).name, sentence}));
+                 config_.encode_error({kind, t.id, tasks_.tmpl_of(t).title, sentence}));
 }
 
 void NodeCore::fail_task_with(uint32_t index, Format format, std::string_view bytes) {
@@ -347,7 +348,7 @@ void NodeCore::record(const TaskRecord& t, model::Outcome outcome, uint32_t pid,
   e.parent = t.parent;
   e.attempt = t.attempt;
   e.job = t.id.job();
-  e.name = tasks_.tmpl_of(t).name;
+  e.name = tasks_.tmpl_of(t).title;
   e.worker_pid = pid;
   e.outcome = outcome;
   e.submitted = t.submitted;

@@ -42,12 +42,57 @@ void Oracle::started(const TaskId& id, uint32_t attempt, uint32_t node) {
   if (!t->started.insert(attempt).second) fail(name + " started twice");
   bool excused = excused_.contains(id);
   if (t->running && !excused) fail(name + " started while another attempt runs");
-  if (t->finished && !excused && !ended_jobs_.contains(id.job()))
+  bool creation = actors_.contains({id, 0});  // runs again for each process of its actor
+  if (t->finished && !creation && !excused && !ended_jobs_.contains(id.job()))
     fail(name + " started after the task's end was published");
   if (t->max_retries >= 0 && t->started.size() > static_cast<size_t>(t->max_retries) + 1)
     fail(name + ": more attempts than max_retries allows");
+  if (ActorFacts* a = actor(t->actor); a != nullptr && t->started.size() == 1) {
+    uint64_t& last = a->last_started[t->caller];
+    if (t->sequence < last) fail(name + " started after a later call of the same process");
+    last = t->sequence;
+  }
   t->running = true;
   t->ran_on.insert(node);
+}
+
+// ---------------------------------------------------------------- actors
+
+ActorFacts* Oracle::actor(const ObjectId& handle) {
+  auto found = actors_.find(handle);
+  return found == actors_.end() ? nullptr : &found->second;
+}
+
+void Oracle::actor_process_died(const ObjectId& handle) {
+  if (ActorFacts* a = actor(handle)) ++a->deaths;
+}
+
+bool Oracle::may_be_dead(const ObjectId& handle) const {
+  auto found = actors_.find(handle);
+  if (found == actors_.end()) return false;
+  const ActorFacts& a = found->second;
+  if (a.killed || a.exited || (!a.detached && ended_jobs_.contains(handle.task.job()))) return true;
+  if (a.max_restarts >= 0 && a.deaths > static_cast<uint32_t>(a.max_restarts)) return true;
+  auto creation = tasks_.find(handle.task);
+  if (creation == tasks_.end() || excused_.contains(handle.task) || creation->second.raised)
+    return true;
+  for (const ObjectId& argument : creation->second.arguments)
+    if (may_fail(argument)) return true;
+  return false;
+}
+
+std::vector<ObjectId> Oracle::detached_on(uint32_t node) const {
+  std::vector<ObjectId> found;
+  for (const auto& [handle, a] : actors_)
+    if (a.node == node && a.detached && !a.killed) found.push_back(handle);
+  return found;
+}
+
+uint32_t Oracle::holding(uint32_t node) const {
+  uint32_t count = 0;
+  for (const auto& [handle, a] : actors_)
+    count += a.node == node && !a.killed && a.lifetime_cpu + a.lifetime_gpu > 0;
+  return count;
 }
 
 void Oracle::published_end(const TaskId& id, uint32_t, bool raised, bool will_retry) {
@@ -84,6 +129,8 @@ bool Oracle::may_fail(const ObjectId& id) const {
   // An attempt that was with a node when it died counts, whether or not it had begun.
   uint32_t failures = t.crashes + node_deaths_;
   if (t.max_retries >= 0 && failures > static_cast<uint32_t>(t.max_retries)) return true;
+  if (actors_.contains({id.task, 0}) && may_be_dead({id.task, 0})) return true;
+  if (!t.actor.is_nil() && may_be_dead(t.actor)) return true;
   for (const ObjectId& argument : t.arguments)
     if (may_fail(argument)) return true;
   return false;

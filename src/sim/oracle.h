@@ -42,6 +42,21 @@ struct TaskFacts {
   bool raised = false;         // its program failed by itself
   bool finished = false;       // an end was published
   bool running = false;
+  // ---- a call
+  ObjectId actor;         // nil: it is none
+  uint64_t caller = 0;    // the process that made it
+  uint64_t sequence = 0;  // among the calls of that process
+};
+
+struct ActorFacts {
+  uint32_t node = 0;
+  int32_t max_restarts = 0;
+  int64_t lifetime_cpu = 0, lifetime_gpu = 0;  // 1/10000
+  bool detached = false;
+  bool killed = false;  // for good, by somebody
+  bool exited = false;
+  uint32_t deaths = 0;                        // of processes whose constructor had begun
+  std::map<uint64_t, uint64_t> last_started;  // caller -> sequence
 };
 
 class Oracle {
@@ -70,6 +85,17 @@ class Oracle {
   void check_value(const ObjectId& id, uint64_t content);
   // An error of the runtime arrived: something must justify it.
   void check_error(const ObjectId& id, std::string_view text);
+  // ---- actors
+  void actor_made(const ObjectId& handle, ActorFacts facts) { actors_[handle] = std::move(facts); }
+  ActorFacts* actor(const ObjectId& handle);
+  void actor_process_died(const ObjectId& handle);
+  // Whether calls of it may fail for its death.
+  bool may_be_dead(const ObjectId& handle) const;
+  // Detached actors of a node that nobody killed.
+  std::vector<ObjectId> detached_on(uint32_t node) const;
+  // Actors that hold what tasks need too, and were not killed.
+  uint32_t holding(uint32_t node) const;
+
   // From now on a failure of this object is justified (its node died, its store was full).
   void excuse(const TaskId& task, std::string why) { excused_[task] = std::move(why); }
 
@@ -84,6 +110,7 @@ class Oracle {
 
  private:
   std::map<TaskId, TaskFacts> tasks_;
+  std::map<ObjectId, ActorFacts> actors_;
   std::map<ObjectId, uint64_t> meanings_;
   std::map<TaskId, std::string> excused_;
   std::set<JobId> ended_jobs_;

@@ -109,6 +109,10 @@ SimResult SimCluster::run() {
   // After the last driver the cores have a while to give everything back; then nothing may stir.
   while (world_.queue.run_one()) {
     if (!world_.oracle.failures().empty()) break;
+    if (!over_ && started_ == world_.config.drivers && !drivers_left()) {
+      over_ = true;
+      for (const auto& node : nodes_) node->end_detached();
+    }
     if (network_ && started_ == world_.config.drivers && !drivers_left() && at_rest()) {
       for (const auto& node : nodes_) node->retire();
       break;

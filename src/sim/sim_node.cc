@@ -117,6 +117,13 @@ void SimNode::start_driver(JobId job) {
     step(core::Prestart{job, model::Language::kPython, 0, world_->config.cpus});
 }
 
+void SimNode::end_detached() {
+  if (!is_up() || core_->actors().live() == 0) return;
+  core::ClientConnected who;
+  who.role = model::Role::kTool;
+  attach(who);
+}
+
 SimNode::Attached* SimNode::find(ClientId id) {
   auto found = processes_.find(id);
   return found == processes_.end() ? nullptr : &found->second;
@@ -437,9 +444,9 @@ void SimNode::trace_state() const {
 }
 
 bool SimNode::is_empty() const {
-  return core_->tasks().live() == 0 && core_->objects().live() == 0 &&
-         core_->scheduler().num_workers() == 0 && extents_.empty() &&
-         (core_->cluster() == nullptr || core_->cluster()->leftovers().empty());
+  return core_->tasks().live() == 0 && core_->actors().live() == 0 &&
+         core_->objects().live() == 0 && core_->scheduler().num_workers() == 0 &&
+         extents_.empty() && (core_->cluster() == nullptr || core_->cluster()->leftovers().empty());
 }
 
 void SimNode::check_empty() {
@@ -447,6 +454,8 @@ void SimNode::check_empty() {
     if (!good) world_->oracle.fail(name() + " at the end: " + what);
   };
   expect(core_->tasks().live() == 0, std::to_string(core_->tasks().live()) + " tasks left");
+  expect(core_->actors().live() == 0, std::to_string(core_->actors().live()) + " actors left");
+  expect(core_->names().size() == 0, "names left");
   expect(core_->objects().live() == 0, std::to_string(core_->objects().live()) + " objects left");
   expect(core_->objects().used_bytes() == 0, "bytes in use");
   expect(core_->objects().pinned_objects() == 0, "pins left");

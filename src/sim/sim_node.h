@@ -25,6 +25,8 @@ class SimNode {
 
   // ---- for SimCluster
   void start_driver(JobId job);
+  // A tool ends the detached actors.
+  void end_detached();
   void kill_random_worker();
   void kill_random_driver();
   bool has_drivers() const;

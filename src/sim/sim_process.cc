@@ -15,7 +15,9 @@ SimProcess::SimProcess(SimNode* node, const core::ClientConnected& who, Random r
     : node_(node), who_(who), random_(random) {}
 
 void SimProcess::start() {
-  program_ = who_.role == model::Role::kDriver ? driver_program() : worker_program();
+  program_ = who_.role == model::Role::kDriver ? driver_program()
+             : who_.role == model::Role::kTool ? tool_program()
+                                               : worker_program();
   program_.start();
 }
 
@@ -31,7 +33,8 @@ void SimProcess::kill(const core::ClientGone&) {
   } else if (!queue_.empty()) {
     SUNDOG_PROBE("sim.killed_with_a_queue");
   }
-  running_cpu_ = running_gpu_ = 0;
+  if (!actor_.is_nil()) node_->world().oracle.actor_process_died(actor_);
+  running_cpu_ = running_gpu_ = kept_cpu_ = kept_gpu_ = 0;
   waiter_ = nullptr;
   program_ = Co<bool>{};
   views_.clear();
@@ -72,6 +75,9 @@ void SimProcess::receive(wire::RecordType type, const std::vector<std::byte>& pa
     e.task = execute->task;
     e.function = execute->function;
     e.retry_exceptions = execute->retry_exceptions;
+    e.kind = execute->kind;
+    e.actor = execute->actor;
+    e.method = execute->method;
     const std::byte* at = execute->arguments.data();
     uint32_t count = 0;
     std::memcpy(&e.seed, at, 8);
@@ -98,7 +104,13 @@ void SimProcess::receive(wire::RecordType type, const std::vector<std::byte>& pa
   } else if (auto* refused = std::get_if<model::Refused>(&message)) {
     granted_[refused->request] = std::nullopt;
   } else if (std::holds_alternative<model::Stop>(message)) {
-    stop_ = true;
+    if (ignores_stop_) {
+      SUNDOG_PROBE("sim.stop_ignored");
+    } else {
+      stop_ = true;
+    }
+  } else if (auto* name = std::get_if<model::NameReply>(&message)) {
+    name_replies_[name->request] = *name;
   }
   wake(Wake::kMessage);
 }

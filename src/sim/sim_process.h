@@ -45,6 +45,9 @@ struct OwnedExecute {
   TaskId task;
   ObjectId function;
   bool retry_exceptions = false;
+  model::CallKind kind = model::CallKind::kTask;
+  ObjectId actor;
+  std::string method;
   std::vector<OwnedArgument> refs;
   std::vector<ObjectId> contained;  // as the arguments' bytes name them
   uint64_t seed = 0;
@@ -71,8 +74,9 @@ class SimProcess {
   bool has_blocked() const { return has_blocked_; }
   // The core asked for a task back in vain: it goes on behind one that blocked, unplanned.
   void contested() { contested_ = true; }
-  int64_t running_cpu() const { return running_cpu_; }
-  int64_t running_gpu() const { return running_gpu_; }
+  // Of the task that runs and, for an actor's process, what it keeps.
+  int64_t running_cpu() const { return running_cpu_ + kept_cpu_; }
+  int64_t running_gpu() const { return running_gpu_ + kept_gpu_; }
   const std::map<ObjectId, LocalView>& views() const { return views_; }
   const std::map<uint64_t, model::Extent>& grants() const { return grants_; }
   std::array<uint32_t, model::kClaimSlots>& claims() { return claims_; }
@@ -104,9 +108,25 @@ class SimProcess {
   Co<bool> allocate(uint64_t size, model::Extent* extent);
   Co<bool> put_value(uint64_t size, std::vector<ObjectId> contained, std::vector<ObjectId>* own);
   void submit(uint32_t depth, std::vector<ObjectId>* own);
+  // Any call: the message, what the oracle is to know of it, and its results in *own.
+  TaskId send_submit(model::Submit submit, TaskFacts facts, uint32_t depth,
+                     std::vector<ObjectId>* own);
   void define_templates();
   void put_functions();
   ObjectId function_id(uint32_t number) const;
+
+  // ---- actors (sim_actors.cc)
+  void define_actor_templates();
+  Co<bool> actor_step(std::vector<ObjectId>* own);
+  Co<bool> named_step(std::vector<ObjectId>* own);
+  // Nil if it may not make one now.
+  ObjectId make_actor(bool may_be_detached, std::vector<ObjectId>* own);
+  void call_actors(std::vector<ObjectId>* own);
+  void kill_an_actor(const std::vector<ObjectId>& own);
+  std::vector<ObjectId> actors_in(const std::vector<ObjectId>& own) const;
+  bool check_actor(const OwnedExecute& e);
+  Co<bool> run_leaf(std::vector<ObjectId>* own);  // what a method does
+  Co<bool> tool_program();
 
   // ---- references and values (sim_process.cc)
   void hold(const ObjectId& id);    // one more handle; counted at the daemon if it was not
@@ -155,6 +175,10 @@ class SimProcess {
   std::optional<OwnedExecute> running_;
   bool blocked_ = false, has_blocked_ = false, contested_ = false;
   int64_t running_cpu_ = 0, running_gpu_ = 0;
+  ObjectId actor_;  // whose constructor began here
+  bool constructed_ = false, exiting_ = false, ignores_stop_ = false;
+  int64_t kept_cpu_ = 0, kept_gpu_ = 0;
+  std::map<uint32_t, model::NameReply> name_replies_;
   std::array<uint32_t, model::kClaimSlots> claims_{};
   std::vector<std::byte> encode_buffer_;
   wire::DecodeScratch scratch_;

@@ -51,6 +51,7 @@ void SimProcess::define_templates() {
     send(define);
     ++number;
   }
+  define_actor_templates();
 }
 
 // A process that calls a function has put it; its id is a hash of its bytes.
@@ -137,35 +138,41 @@ void SimProcess::submit(uint32_t depth, std::vector<ObjectId>* own) {
   }
   const SimTemplate& t = kTemplates[number];
   model::Submit submit;
-  submit.parent = running_ ? running_->task : TaskId::root_of(who_.job);
-  submit.parent_attempt = running_ ? running_->attempt : 0;
-  submit.task = TaskId::make(who_.job, submit.parent, submit.parent_attempt, ++calls_);
   submit.template_id = number;
   submit.num_results = 1 + static_cast<uint32_t>(random_.below(3));
   submit.refs = refs;
   submit.contained = contained;
-  std::vector<std::byte> arguments(16 + contained.size() * sizeof(ObjectId));
-  auto count = static_cast<uint32_t>(contained.size());
-  std::memcpy(arguments.data(), &seed, 8);
-  std::memcpy(arguments.data() + 8, &depth, 4);
-  std::memcpy(arguments.data() + 12, &count, 4);
-  std::copy_n(reinterpret_cast<const std::byte*>(contained.data()), count * sizeof(ObjectId),
-              arguments.data() + 16);
-  submit.arguments = arguments;
   TaskFacts facts;
   facts.seed = seed;
-  facts.num_results = submit.num_results;
   facts.max_retries = t.max_retries;
   facts.cpu = t.cpu;
   facts.gpu = t.gpu;
+  send_submit(submit, std::move(facts), depth, own);
+}
+
+TaskId SimProcess::send_submit(model::Submit submit, TaskFacts facts, uint32_t depth,
+                               std::vector<ObjectId>* own) {
+  submit.parent = running_ ? running_->task : TaskId::root_of(who_.job);
+  submit.parent_attempt = running_ ? running_->attempt : 0;
+  submit.task = TaskId::make(who_.job, submit.parent, submit.parent_attempt, ++calls_);
+  std::vector<std::byte> arguments(16 + submit.contained.size() * sizeof(ObjectId));
+  auto count = static_cast<uint32_t>(submit.contained.size());
+  std::memcpy(arguments.data(), &facts.seed, 8);
+  std::memcpy(arguments.data() + 8, &depth, 4);
+  std::memcpy(arguments.data() + 12, &count, 4);
+  std::copy_n(reinterpret_cast<const std::byte*>(submit.contained.data()), count * sizeof(ObjectId),
+              arguments.data() + 16);
+  submit.arguments = arguments;
+  facts.num_results = submit.num_results;
   facts.owner = node_->index();
-  facts.arguments = refs;
-  world.oracle.submitted(submit.task, std::move(facts));
+  facts.arguments.assign(submit.refs.begin(), submit.refs.end());
+  node_->world().oracle.submitted(submit.task, std::move(facts));
   send(submit);
   for (uint32_t i = 0; i < submit.num_results; ++i) {
     adopt({submit.task, i});
     own->push_back({submit.task, i});
   }
+  return submit.task;
 }
 
 // A task leaves refs behind in its process, for later ones to look at. These pass them on to
@@ -194,8 +201,11 @@ Co<bool> SimProcess::random_get(std::vector<ObjectId>* own, bool values) {
 }
 
 Co<bool> SimProcess::random_step(uint32_t depth, std::vector<ObjectId>* own) {
-  uint64_t choice = random_.below(16);
-  if (choice < 5) {
+  uint64_t choice = random_.below(18);
+  if (choice > 15) {
+    auto acting = actor_step(own);
+    co_await acting;
+  } else if (choice < 5) {
     submit(depth, own);
     if (choice == 0)
       for (int i = 0; i < 6; ++i) submit(depth, own);
@@ -261,13 +271,14 @@ Co<bool> SimProcess::driver_program() {
 Co<bool> SimProcess::worker_program() {
   define_templates();
   for (;;) {
-    while (queue_.empty() && !stop_) {
+    while (queue_.empty() && !stop_ && !exiting_) {
       drop_some_views(true);
       flush();
-      has_blocked_ = contested_ = false;
+      if (kept_cpu_ == 0) has_blocked_ = false;  // an actor that resumed may overdraw for good
+      contested_ = false;
       co_await Suspend{this};
     }
-    if (stop_) break;
+    if (stop_ || exiting_) break;
     OwnedExecute e = std::move(queue_.front());
     queue_.pop_front();
     if (!claim(e)) continue;
@@ -289,8 +300,9 @@ bool SimProcess::claim(const OwnedExecute& e) {
   oracle.started(e.task, e.attempt, node_->index());
   const TaskFacts* facts = oracle.task(e.task);
   if (facts == nullptr) return false;
+  if (!check_actor(e)) return false;
   running_ = e;
-  has_blocked_ = has_blocked_ && contested_;
+  has_blocked_ = has_blocked_ && (contested_ || kept_cpu_ > 0);
   running_cpu_ = facts->cpu;
   running_gpu_ = facts->gpu;
   bool same = facts->arguments.size() == e.refs.size();
@@ -329,7 +341,8 @@ Co<bool> SimProcess::run_task(OwnedExecute e) {
       own.push_back(inner);
     }
   }
-  if (e.depth < kDepthMax && !kept_.empty() && random_.one_in(2)) {
+  bool may_wait = e.depth < kDepthMax || e.kind == model::CallKind::kMethod;
+  if (may_wait && !kept_.empty() && random_.one_in(2)) {
     std::vector<ObjectId> ids = pick(kept_, 3);
     auto number = static_cast<uint32_t>(ids.size());
     auto waiting = get(ids, number, true, node_->world().delay(kMillisecond, 20 * kMillisecond));
@@ -339,7 +352,10 @@ Co<bool> SimProcess::run_task(OwnedExecute e) {
   DurationNs least = is_short ? kMicrosecond : 100 * kMicrosecond;
   auto computing = sleep(node_->world().delay(least, 40 * least));
   co_await computing;
-  if (e.depth < kDepthMax) {
+  if (e.kind != model::CallKind::kTask) {
+    auto leaf = run_leaf(&own);
+    co_await leaf;
+  } else if (e.depth < kDepthMax) {
     for (uint64_t n = random_.below(5); n > 0; --n) {
       auto step = random_step(e.depth + 1, &own);
       co_await step;
@@ -356,6 +372,13 @@ Co<bool> SimProcess::run_task(OwnedExecute e) {
 void SimProcess::end_task(const model::Done& done, bool raised) {
   Oracle& oracle = node_->world().oracle;
   oracle.published_end(done.task, done.attempt, raised, done.retry);
+  if (running_->kind == model::CallKind::kCreateActor) {
+    const ActorFacts* facts = oracle.actor(actor_);
+    constructed_ = true;
+    ignores_stop_ = random_.one_in(6);
+    kept_cpu_ = facts->lifetime_cpu;
+    kept_gpu_ = facts->lifetime_gpu;
+  }
   running_.reset();
   running_cpu_ = running_gpu_ = 0;
   send(done);
@@ -442,6 +465,11 @@ Co<bool> SimProcess::produce_results(std::vector<ObjectId> own) {
     grants_.erase(r.value.extent.offset);
   }
   done.results = results;
+  done.exiting = e.method == "exit";
+  if (done.exiting) {
+    exiting_ = true;
+    oracle.actor(actor_)->exited = true;
+  }
   done.finished = node_->now();
   done.started = done.finished - 10 * kMicrosecond;
   end_task(done, raised);

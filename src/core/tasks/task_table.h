@@ -25,7 +25,8 @@ struct TaskTemplate {
   JobId job;
   model::Language language = model::Language::kPython;
   ObjectId function;
-  std::string name;
+  std::string name;   // as the client named it; of a creation, its class
+  std::string title;  // for people: the name, "Counter.__init__" for a creation
   std::string source;
   model::ResourceSet resources;
   int32_t max_retries = 0;
