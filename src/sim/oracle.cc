@@ -111,6 +111,7 @@ void Oracle::crashed(const TaskId& id, uint32_t) {
 void Oracle::node_died(uint32_t node) {
   ++node_deaths_;
   isolated_.erase(node);
+  death_known_.insert(node);
   for (auto& [id, t] : tasks_) {
     if (t.owner != node && !t.ran_on.contains(node)) continue;
     excuse(id, "its node died");
@@ -118,6 +119,12 @@ void Oracle::node_died(uint32_t node) {
   }
   for (const auto& [id, on] : put_on_)
     if (on == node) excuse(id, "its node died");
+}
+
+void Oracle::declared_dead(uint32_t node, uint64_t epoch) {
+  if (!declared_.insert(epoch).second || death_known_.erase(node) > 0) return;
+  node_isolated(node);
+  death_known_.erase(node);
 }
 
 bool Oracle::may_fail(const ObjectId& id) const {

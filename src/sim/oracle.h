@@ -81,6 +81,8 @@ class Oracle {
     node_died(node);
     isolated_.insert(node);
   }
+  // The controller says so of this life of the node; told once for each message about it.
+  void declared_dead(uint32_t node, uint64_t epoch);
   // A value arrived: it must be the right one.
   void check_value(const ObjectId& id, uint64_t content);
   // An error of the runtime arrived: something must justify it.
@@ -117,6 +119,8 @@ class Oracle {
   std::map<TaskId, uint32_t> put_on_;
   uint32_t node_deaths_ = 0;
   std::set<uint32_t> isolated_;
+  std::set<uint32_t> death_known_;  // nodes whose death was no surprise
+  std::set<uint64_t> declared_;     // epochs of dead lives
   std::vector<Written> written_;
   std::vector<std::string> failures_;
 };

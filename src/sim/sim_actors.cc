@@ -18,7 +18,7 @@ namespace {
 constexpr int64_t kOne = model::kResourceUnit;
 constexpr uint32_t kFirstActor = 100, kFirstMethod = 200;
 constexpr uint32_t kDepthOfLeaves = 4;
-constexpr const char* kNames[] = {"ada", "bob", "eve"};
+constexpr const char* kNames[] = {"ada", "bob"};
 
 struct SimActorTemplate {
   const char* name;
@@ -159,7 +159,7 @@ void SimProcess::kill_an_actor(const std::vector<ObjectId>& own) {
 }
 
 Co<bool> SimProcess::actor_step(std::vector<ObjectId>* own) {
-  uint64_t choice = random_.below(12);
+  uint64_t choice = random_.below(13);
   if (choice < 3) {
     make_actor(false, own);
   } else if (choice < 9) {
@@ -200,8 +200,8 @@ Co<bool> SimProcess::named_step(std::vector<ObjectId>* own) {
     own->push_back(reply.actor);
     own->push_back(reply.descriptor);
   } else if (reply.status == model::NameStatus::kReserved) {
-    if (random_.one_in(3)) {
-      auto thinking = sleep(node_->world().delay(kMicrosecond, 3 * kMillisecond));
+    if (random_.one_in(2)) {
+      auto thinking = sleep(node_->world().delay(kMicrosecond, 20 * kMillisecond));
       co_await thinking;
     }
     ObjectId handle = random_.one_in(5) ? ObjectId{} : make_actor(true, own);

@@ -4,6 +4,10 @@
 
 namespace sundog::sim {
 
+namespace {
+constexpr uint32_t kKillsMax = 300;
+}
+
 SimConfig SimConfig::of_seed(uint64_t seed) {
   Random random(mix(seed, 99));
   SimConfig c;
@@ -51,7 +55,8 @@ void SimCluster::schedule_kills() {
   if (mean > 0) {
     world_.queue.after(world_.delay(mean / 10, 2 * mean), [this] {
       nodes_[world_.random.below(nodes_.size())]->kill_random_worker();
-      if (drivers_left()) schedule_kills();
+      // Not for ever: an actor that is always restarted must get through its constructor once.
+      if (drivers_left() && ++kills_ < kKillsMax) schedule_kills();
     });
   }
 }

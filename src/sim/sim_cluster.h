@@ -36,6 +36,7 @@ class SimCluster {
   std::unique_ptr<SimNetwork> network_;  // null with one node
   std::vector<std::unique_ptr<SimNode>> nodes_;
   uint32_t started_ = 0;  // drivers
+  uint32_t kills_ = 0;    // of workers
   bool over_ = false;     // the last driver is gone
 };
 

@@ -80,6 +80,9 @@ void SimNetwork::step_controller(const core::ControllerEvent& event) {
   for (auto& one : effects.messages) {
     uint32_t to = index_of(one.node);
     note(one.message, to);
+    // So many heartbeats may be lost that a node is declared dead which nobody harmed.
+    if (auto* dead = std::get_if<model::NodeDead>(&one.message))
+      world_->oracle.declared_dead(index_of(dead->member.node), dead->member.epoch);
     transmit(kController, to, [this, to, message = std::move(one.message)] {
       deliver_[to](core::FromController{message});
     });

@@ -198,6 +198,7 @@ void SimProcess::adopt(const ObjectId& id) {
   Handle& h = handles_[id];
   ++h.handles;
   ++h.counted;
+  unflushed_.erase(id);  // found again by its name
 }
 
 void SimProcess::let_go(const ObjectId& id) {

@@ -201,7 +201,7 @@ Co<bool> SimProcess::random_get(std::vector<ObjectId>* own, bool values) {
 }
 
 Co<bool> SimProcess::random_step(uint32_t depth, std::vector<ObjectId>* own) {
-  uint64_t choice = random_.below(18);
+  uint64_t choice = random_.below(20);
   if (choice > 15) {
     auto acting = actor_step(own);
     co_await acting;
@@ -244,6 +244,10 @@ Co<bool> SimProcess::random_step(uint32_t depth, std::vector<ObjectId>* own) {
 Co<bool> SimProcess::driver_program() {
   define_templates();
   std::vector<ObjectId> own;
+  if (random_.one_in(2)) {  // several drivers begin at once and want the same name
+    auto naming = named_step(&own);
+    co_await naming;
+  }
   for (uint32_t i = 0; i < node_->world().config.driver_steps; ++i) {
     auto step = random_step(1, &own);
     co_await step;
@@ -352,6 +356,7 @@ Co<bool> SimProcess::run_task(OwnedExecute e) {
   DurationNs least = is_short ? kMicrosecond : 100 * kMicrosecond;
   auto computing = sleep(node_->world().delay(least, 40 * least));
   co_await computing;
+  if (e.kind == model::CallKind::kTask && random_.one_in(2)) call_actors(&own);
   if (e.kind != model::CallKind::kTask) {
     auto leaf = run_leaf(&own);
     co_await leaf;

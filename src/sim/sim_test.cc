@@ -72,6 +72,17 @@ TEST(Simulation, rare_branches_of_clusters_are_reached) {
                "sim.message_doubled"});
 }
 
+TEST(Simulation, rare_branches_of_actors_are_reached) {
+  run_seeds(1000, 1080);
+  expect_hits({"actors.call_behind_one_that_waits", "actors.call_tried_again",
+               "actors.constructor_crashed_and_runs_again", "actors.killed_after_the_grace",
+               "actors.last_handle_gone", "actors.restarted",
+               "actors.worker_died_before_the_constructor", "names.claim_waits", "names.find_waits",
+               "names.reservation_passes_on", "sim.actor_found_by_name", "sim.actor_lent_its_cpu",
+               "sim.call_of_an_actor_elsewhere", "sim.detached_actor_outlived_its_driver",
+               "sim.stop_ignored"});
+}
+
 TEST(Oracle, wrong_stale_and_unwritten_values_are_failures) {
   Oracle oracle;
   ObjectId a{TaskId::root_of(JobId{1}), ObjectId::kPutBit | 1};
@@ -116,6 +127,45 @@ TEST(Oracle, one_attempt_starts_once) {
   oracle.published_end(task, 0, false, false);
   oracle.started(task, 0, 0);
   EXPECT_FALSE(oracle.failures().empty());
+}
+
+TEST(Oracle, calls_of_one_caller_start_in_order) {
+  Oracle oracle;
+  ObjectId actor{TaskId::make(JobId{1}, {}, 0, 1), 0};
+  oracle.submitted(actor.task, {});
+  oracle.actor_made(actor, {});
+  TaskId calls[4];
+  for (uint64_t i = 0; i < 4; ++i) {
+    calls[i] = TaskId::make(JobId{1}, {}, 0, 2 + i);
+    TaskFacts facts;
+    facts.actor = actor;
+    facts.caller = i == 3 ? 8 : 7;
+    facts.sequence = i;
+    oracle.submitted(calls[i], facts);
+  }
+  oracle.started(calls[1], 0, 0);
+  oracle.started(calls[2], 0, 0);
+  oracle.started(calls[3], 0, 0);
+  EXPECT_TRUE(oracle.failures().empty()) << "the first may have failed, others do not matter";
+  oracle.started(calls[0], 0, 0);
+  EXPECT_EQ(oracle.failures().size(), 1u);
+}
+
+TEST(Oracle, the_death_of_an_actor_needs_a_reason) {
+  Oracle oracle;
+  ObjectId actor{TaskId::make(JobId{1}, {}, 0, 1), 0};
+  oracle.submitted(actor.task, {});
+  ActorFacts facts;
+  facts.max_restarts = 1;
+  oracle.actor_made(actor, facts);
+  TaskFacts call;
+  call.actor = actor;
+  TaskId task = TaskId::make(JobId{1}, {}, 0, 2);
+  oracle.submitted(task, call);
+  oracle.actor_process_died(actor);
+  EXPECT_FALSE(oracle.may_fail({task, 0})) << "a restart is left";
+  oracle.actor_process_died(actor);
+  EXPECT_TRUE(oracle.may_fail({task, 0}));
 }
 
 }  // namespace
