@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from sundog import _core
 
+UNIT = 10_000
+
 
 class Context(Mapping[str, object]):
     """What ``init`` returns: a mapping that describes the session, and a context manager that
@@ -34,6 +36,14 @@ class Context(Mapping[str, object]):
             "node_id": info["node"],
         }
         self.dashboard_url = None
+        cpus, gpus = (float(str(info[name])) / UNIT for name in ("num_cpus", "num_gpus"))
+        self._facts = [
+            ("Session", self.session_name),
+            ("CPUs, GPUs", f"{cpus:g}, {gpus:g}"),
+            ("Object store", f"{float(str(info['store_bytes'])) / 1e9:.1f} GB"),
+            ("Dashboard", self.dashboard_url or "not in this version"),
+            ("Logs", f"{info['session_dir']}/logs"),
+        ]
 
     def __getitem__(self, key: str) -> object:
         """One part of the description."""
@@ -50,6 +60,20 @@ class Context(Mapping[str, object]):
     def __repr__(self) -> str:
         """As a mapping."""
         return repr(self.address_info)
+
+    def _repr_html_(self) -> str:
+        """As a small table for notebooks, with the mapping behind it."""
+        import html
+
+        rows = "".join(
+            f"<tr><td style='text-align:left;opacity:.65'>{name}</td>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for name, value in self._facts
+        )
+        return (
+            f"<table>{rows}</table><details><summary style='opacity:.65;cursor:pointer'>mapping"
+            f"</summary><code>{html.escape(repr(self))}</code></details>"
+        )
 
     def __enter__(self) -> Context:
         """The session runs already."""

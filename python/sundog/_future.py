@@ -1,7 +1,14 @@
-"""ObjectRef.future(): the value as a concurrent.futures.Future."""
+"""Waiting for objects without a sleeping thread for each: futures, and ``await ref``.
+
+One thread of the process asks the Runtime for what is watched; the Runtime wakes it. It ends by
+itself some time after the last object came, so that a program that waits for nothing has no thread
+and its ``get`` no competitor.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import threading
 from concurrent.futures import Future
 
@@ -9,11 +16,122 @@ from sundog import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
     from typing import Any
+
+LINGER_SECONDS = 5.0
+
+
+class Watcher:
+    """The watched objects of one session, and the thread that waits for them."""
+
+    def __init__(self, session: _core.Session) -> None:
+        """Watches nothing yet."""
+        self.session = session
+        self.tokens = itertools.count(1)
+        self.changed = threading.Condition()
+        # Guarded by `changed`. The references are kept until their objects are here.
+        self.waiting: dict[int, tuple[_core.ObjectRef[Any], Callable[[], None]]] = {}
+        self.thread: threading.Thread | None = None
+
+    def watch(self, ref: _core.ObjectRef[Any], callback: Callable[[], None]) -> int:
+        """Calls back, on the thread, when the object is here or never will be; a token."""
+        with self.changed:
+            token = next(self.tokens)
+            self.waiting[token] = (ref, callback)
+            try:
+                _core.watch(ref, token)
+            except BaseException:
+                del self.waiting[token]
+                raise
+            if self.thread is None:
+                self.thread = threading.Thread(target=self.run, name="sundog-future", daemon=True)
+                self.thread.start()
+            else:
+                self.changed.notify()
+            return token
+
+    def unwatch(self, token: int) -> None:
+        """Nobody waits for this one any more."""
+        with self.changed:
+            if self.waiting.pop(token, None) is not None:
+                _core.unwatch(self.session, token)
+
+    def run(self) -> None:
+        """The thread."""
+        while self.has_work():
+            tokens = _core.next_watched(self.session)
+            with self.changed:
+                known = self.waiting if tokens is None else tokens
+                ready = [self.waiting.pop(t) for t in list(known) if t in self.waiting]
+                if tokens is None:
+                    self.thread = None
+            while ready:  # no variable of this thread keeps a reference longer than its turn
+                ready.pop()[1]()
+            if tokens is None:  # the session is over
+                return
+
+    def has_work(self) -> bool:
+        """Whether something is watched; waits a while for it."""
+        with self.changed:
+            if not self.waiting:
+                self.changed.wait_for(self.is_wanted, LINGER_SECONDS)
+            if self.waiting:
+                return True
+            self.thread = None
+            return False
+
+    def is_wanted(self) -> bool:
+        """Whether the thread has a reason to stop lingering."""
+        return bool(self.waiting) or self.session.ended != 0
+
+    def stop(self) -> None:
+        """The session is over: lets a lingering thread end."""
+        with self.changed:
+            thread = self.thread
+            self.changed.notify()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(LINGER_SECONDS)
+
+
+_watcher: Watcher | None = None
+_creation = threading.Lock()
+
+
+def watcher_for(ref: _core.ObjectRef[Any]) -> Watcher:
+    """The watcher of the current session.
+
+    Raises:
+        ObjectLostError: there is no session: the reference is an old one.
+    """
+    global _watcher
+    session = _core.current_session()
+    if session is None:
+        _core.get(ref)
+        raise RuntimeError("there is no session")
+    with _creation:
+        if _watcher is None or _watcher.session is not session:
+            _watcher = Watcher(session)
+        return _watcher
+
+
+def end() -> None:
+    """The session has ended."""
+    global _watcher
+    last, _watcher = _watcher, None
+    if last is not None:
+        last.stop()
+
+
+def forget() -> None:
+    """In a forked child: the thread is the parent's, and whoever held the lock is not here."""
+    global _watcher, _creation
+    _watcher = None
+    _creation = threading.Lock()
 
 
 def future_of(ref: _core.ObjectRef[Any]) -> Future[Any]:
-    """A future that a thread of its own resolves when the object is here."""
+    """A future with the object's value, or with what the task raised."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
 
@@ -23,5 +141,40 @@ def future_of(ref: _core.ObjectRef[Any]) -> Future[Any]:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=resolve, name="sundog-future", daemon=True).start()
+    watcher_for(ref).watch(ref, resolve)
     return future
+
+
+def begin_await(ref: _core.ObjectRef[Any]) -> Generator[Any, None, None]:
+    """What the running event loop waits for until the object is here.
+
+    Raises:
+        RuntimeError: no event loop runs in this thread.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError(
+            "await needs a running event loop: asyncio.run(main()); elsewhere use sundog.get(ref)"
+        ) from None
+    waiter: asyncio.Future[None] = loop.create_future()
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def tell() -> None:
+        try:
+            loop.call_soon_threadsafe(wake)
+        except RuntimeError:
+            pass  # the loop was closed meanwhile: nobody waits there any more
+
+    watcher = watcher_for(ref)
+    token = watcher.watch(ref, tell)
+
+    def done(waiter: asyncio.Future[None]) -> None:
+        if waiter.cancelled():
+            watcher.unwatch(token)
+
+    waiter.add_done_callback(done)
+    return waiter.__await__()

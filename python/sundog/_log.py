@@ -44,7 +44,7 @@ def configured_logger() -> logging.Logger | None:
     """The logger ``sundog`` if the program gave it, or the root, a handler."""
     module = sys.modules.get("logging")
     # The thread that imports cloudpickle may be in the middle of importing it.
-    if module is None or not hasattr(module, "getLogger"):
+    if module is None or getattr(module.__spec__, "_initializing", False):
         return None
     logger: logging.Logger = module.getLogger("sundog")
     return logger if logger.hasHandlers() else None

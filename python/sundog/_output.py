@@ -10,6 +10,7 @@ from sundog import _core, _log
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from typing import TextIO
 
 JOIN_SECONDS_MAX = 2.0
 SEVERITIES = (_log.INFO, _log.WARNING, _log.ERROR)
@@ -66,6 +67,16 @@ def show(line: tuple[bool, int, bool, str, str, int], print_output: bool) -> Non
     stream = sys.stderr if is_stderr else sys.stdout
     if not print_output or stream is None:
         return
+    progress = sys.modules.get("sundog._progress")
+    if progress is not None:
+        with progress.Aside():
+            write(stream, task_name, number, text)
+    else:
+        write(stream, task_name, number, text)
+
+
+def write(stream: TextIO, task_name: str, number: int, text: str) -> None:
+    """Whole lines of one worker, each with its prefix."""
     prefix = f"({task_name or 'worker'} pid={number}) "
     lines = text.split("\n")
     stream.write("".join(f"{prefix}{each}\n" for each in lines))

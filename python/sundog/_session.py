@@ -6,7 +6,7 @@ import _thread
 import os
 import sys
 
-from sundog import _core, _log, _machine, _output, _paths
+from sundog import _core, _interactive, _log, _machine, _output, _paths
 from sundog._core import public
 from sundog.exceptions import SundogError
 
@@ -56,6 +56,7 @@ LATER: dict[str, object] = {
 
 _hooks_installed = False
 _forked = False
+_cell_options: tuple[object, ...] = ()  # what the running session was asked for
 
 
 class Plan:
@@ -190,6 +191,8 @@ def after_fork_in_child() -> None:
         _forked = True
         _core.after_fork_in_child()
         _output.forget()
+        if "sundog._future" in sys.modules:
+            sys.modules["sundog._future"].forget()
 
 
 def entry_point() -> str:
@@ -204,6 +207,9 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     name, folder, socket = _paths.new_session()
     write_zygote_config(folder, socket, plan.preload)
     prestart = min(max(1, int(plan.cpus.value)), PRESTART_MAX)
+    # The thread that imports it first is the main thread, as far as this module knows.
+    import threading  # noqa: F401
+
     # The first call of a remote function needs it; the daemon's start leaves us idle meanwhile.
     _thread.start_new_thread(__import__, ("cloudpickle",))
     session = _core.connect(
@@ -256,6 +262,7 @@ def opened(print_output: bool) -> None:
     _forked = False
     install_hooks()
     _output.start(print_output)
+    _interactive.opened()
 
 
 def end() -> None:
@@ -270,6 +277,8 @@ def end() -> None:
     except Exception:  # the session is broken already
         pass
     session.close()
+    if "sundog._future" in sys.modules:
+        sys.modules["sundog._future"].end()
     _output.stop()
     _log.set_level(_log.INFO)
 
@@ -345,7 +354,9 @@ def init(
         if session.is_worker:
             return Context(session)
         if session.connected:
-            if ignore_reinit_error:
+            asked = num_cpus, num_gpus, resources, object_store_memory, address, preload
+            if ignore_reinit_error or is_same_cell(asked):
+                _log.info(f"session {session.name} is already running")
                 return Context(session)
             raise RuntimeError(
                 f"session {session.name} is running already: call sundog.shutdown() first, or "
@@ -363,7 +374,14 @@ def init(
         "preload": preload,
         "namespace": space,
     }
+    global _cell_options
+    _cell_options = num_cpus, num_gpus, resources, object_store_memory, address, preload
     return Context(start(options, explain=True))
+
+
+def is_same_cell(asked: tuple[object, ...]) -> bool:
+    """Whether a person ran the cell again that began the session: no reason to complain."""
+    return _interactive.shell() is not None and asked == _cell_options
 
 
 @public

@@ -15,7 +15,7 @@ import sys
 import time
 import zlib
 
-from sundog import _core, _explain, _paths, _state
+from sundog import _core, _explain, _interactive, _paths, _state
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,18 +95,6 @@ def frame(document: str) -> str:
     )
 
 
-def shell() -> Any:
-    """The IPython shell that this program runs in, or None."""
-    module = sys.modules.get("IPython")
-    return module.get_ipython() if module is not None else None
-
-
-def notebook() -> Any:
-    """The IPython shell that shows HTML; None in a terminal or a plain interpreter."""
-    found = shell()
-    return None if type(found).__name__ == "TerminalInteractiveShell" else found
-
-
 class TimelineView:
     """A timeline that was shown or written; ``refresh()`` brings new tasks into it.
 
@@ -120,7 +108,7 @@ class TimelineView:
         self.path: str | None = None
         self.num_tasks = 0
         self._display: Any = None
-        if filename is None and notebook() is not None:
+        if filename is None and _interactive.notebook() is not None:
             self._show()
         else:
             self._write(filename or f"sundog-timeline-{session.name}.html")
@@ -167,7 +155,7 @@ class TimelineView:
         path = os.path.abspath(filename)
         write_page(path, self._trace(), f"Sundog session {self.session}: tasks")
         self.path = path
-        if not hasattr(sys, "ps1") and shell() is None:  # a prompt shows what the call returns
+        if not _interactive.is_prompt():  # a prompt shows what the call returns
             print(f"sundog: {self!r}", file=sys.stderr)
 
     def __repr__(self) -> str:
@@ -185,7 +173,7 @@ class TimelineView:
 
 def answer_comms() -> None:
     """Lets pages in this kernel's notebook ask for new tasks, if the notebook can."""
-    manager = getattr(getattr(notebook(), "kernel", None), "comm_manager", None)
+    manager = getattr(getattr(_interactive.notebook(), "kernel", None), "comm_manager", None)
     if manager is not None and COMM not in manager.targets:
         manager.register_target(COMM, answer)
 

@@ -1,5 +1,6 @@
 // Submitting, values and questions. See runtime_impl.h.
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 
 #include "base/hash.h"
@@ -394,6 +395,44 @@ CallResult<Unit> RuntimeImpl::wait(std::span<Entry* const> entries, size_t num_r
   return Unit{};
 }
 
+CallResult<Unit> RuntimeImpl::watch(Entry* entry, uint64_t token) {
+  if (auto error = unusable()) return Failure{*error};
+  Operation operation(this);
+  if (auto error = check_entries({&entry, 1})) return Failure{*error};
+  if (link_.has_more()) drain();
+  const uint32_t request = core_.begin_get({&entry, 1}, 1, true, false);
+  if (request == 0) {
+    add_watched(token);
+  } else {
+    watches_.emplace(request, token);
+  }
+  return Unit{};
+}
+
+void RuntimeImpl::unwatch(uint64_t token) {
+  if (unusable()) return;
+  Operation operation(this);
+  for (auto watch = watches_.begin(); watch != watches_.end(); ++watch) {
+    if (watch->second != token) continue;
+    core_.end_get(watch->first);
+    watches_.erase(watch);
+    return;
+  }
+}
+
+CallResult<Unit> RuntimeImpl::next_watched(Yielder* yielder, std::vector<uint64_t>* tokens) {
+  if (auto error = unusable()) return Failure{*error};
+  Operation operation(this);
+  if (watched_.empty()) {
+    Waiter waiter;
+    waiter.kind = Waiter::Kind::kWatch;
+    const WaitEnd end = wait_for(&waiter, operation.lock(), kNever, yielder);
+    if (end != WaitEnd::kDone) return Failure{wait_error(end, "nothing watched is here")};
+  }
+  tokens->swap(watched_);
+  return Unit{};
+}
+
 RefHandle RuntimeImpl::ref_from_id(const ObjectId& id) {
   Lock lock(mutex_);
   if (unusable()) return RefHandle();
@@ -423,6 +462,14 @@ void RuntimeImpl::on_output(std::function<void(const model::Output&)> handler) {
 void RuntimeImpl::on_notice(std::function<void(const model::Notice&)> handler) {
   Lock lock(mutex_);
   notice_handler_ = std::move(handler);
+}
+
+void RuntimeImpl::wait_delivered(TimeNs deadline) {
+  Lock lock(mutex_);
+  auto none_left = [this] { return deliveries_.empty() && !delivering_; };
+  while (!none_left() && os::now() < deadline && !is_over()) {
+    delivered_.wait_for(lock, std::chrono::nanoseconds(deadline - os::now()));
+  }
 }
 
 }  // namespace sundog::client

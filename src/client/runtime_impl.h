@@ -14,6 +14,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <deque>
 #include <map>
 #include <mutex>
@@ -31,7 +32,7 @@ namespace sundog::client {
 
 // A thread that waits for an answer of the node. Lives on its stack.
 struct Waiter {
-  enum class Kind : uint8_t { kRequest, kTask };
+  enum class Kind : uint8_t { kRequest, kTask, kWatch };
   Kind kind = Kind::kRequest;
   bool done = false;
   bool refused = false;
@@ -89,6 +90,9 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
                        std::vector<Fetched>* values, bool writable) override;
   CallResult<Unit> wait(std::span<Entry* const> entries, size_t num_ready, TimeNs deadline,
                         Yielder* yielder, std::vector<bool>* ready) override;
+  CallResult<Unit> watch(Entry* entry, uint64_t token) override;
+  void unwatch(uint64_t token) override;
+  CallResult<Unit> next_watched(Yielder* yielder, std::vector<uint64_t>* tokens) override;
   RefHandle ref_from_id(const ObjectId& id) override;
 
   std::optional<TaskCall> next_task(Yielder* yielder) override;
@@ -101,6 +105,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
                                 Yielder* yielder) override;
   void on_output(std::function<void(const model::Output&)> handler) override;
   void on_notice(std::function<void(const model::Notice&)> handler) override;
+  void wait_delivered(TimeNs deadline) override;
   void before_fork() override;
   void after_fork_in_parent() override;
   void after_fork_in_child() override;
@@ -147,6 +152,9 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   void finish(Waiter* waiter);
   void wake(Waiter* waiter);
   void wake_task_waiters();
+  // Whether the request was a watch; its token can be taken then.
+  bool end_watch(uint32_t request);
+  void add_watched(uint64_t token);
   void wake_everyone();
   // Waits with the lock given up. The first look, and what was published before, come first.
   WaitEnd wait_for(Waiter* waiter, Lock& lock, TimeNs deadline, Yielder* yielder);
@@ -240,7 +248,11 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   std::map<uint32_t, std::unique_ptr<HeldTask>> running_;  // by slot
   std::vector<std::unique_ptr<HeldTask>> spare_tasks_;
   bool stop_after_task_ = false;
+  std::map<uint32_t, uint64_t> watches_;  // request to token
+  std::vector<uint64_t> watched_;         // tokens of what is here
   std::deque<Delivery> deliveries_;
+  bool delivering_ = false;
+  std::condition_variable delivered_;  // nothing is left to deliver
   std::function<void(const model::Output&)> output_handler_;
   std::function<void(const model::Notice&)> notice_handler_;
   std::vector<std::byte> arguments_;  // scratch of submit

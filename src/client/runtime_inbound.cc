@@ -52,7 +52,7 @@ void RuntimeImpl::handle(const model::NodeMessage& message) {
                  [&](const model::Ready& m) { core_.on_ready(m); },
                  [&](const model::Execute& m) { hold_task(m); },
                  [&](const model::Waited& m) {
-                   if (!core_.on_waited(m)) return;
+                   if (!core_.on_waited(m) || end_watch(m.request)) return;
                    if (Waiter* waiter = find_waiter(m.request)) finish(waiter);
                  },
                  [&](const model::Grant& m) { give_grant(m); },
@@ -144,6 +144,22 @@ void RuntimeImpl::wake_task_waiters() {
   }
 }
 
+bool RuntimeImpl::end_watch(uint32_t request) {
+  if (watches_.empty()) return false;
+  auto watch = watches_.find(request);
+  if (watch == watches_.end()) return false;
+  add_watched(watch->second);
+  watches_.erase(watch);
+  return true;
+}
+
+void RuntimeImpl::add_watched(uint64_t token) {
+  watched_.push_back(token);
+  for (Waiter* waiter : waiters_) {
+    if (waiter->kind == Waiter::Kind::kWatch && !waiter->done) finish(waiter);
+  }
+}
+
 void RuntimeImpl::wake_everyone() {
   for (Waiter* waiter : waiters_) wake(waiter);
 }
@@ -165,7 +181,7 @@ RuntimeImpl::WaitEnd RuntimeImpl::wait_for(Waiter* waiter, Lock& lock, TimeNs de
 
 RuntimeImpl::WaitEnd RuntimeImpl::wait_in_line(Waiter* waiter, Lock& lock, TimeNs deadline,
                                                Yielder* yielder, bool* yielded) {
-  const bool may_poll = yielder != nullptr && waiter->kind != Waiter::Kind::kTask;
+  const bool may_poll = yielder != nullptr && waiter->kind == Waiter::Kind::kRequest;
   while (true) {
     drain();
     if (waiter->done) return WaitEnd::kDone;

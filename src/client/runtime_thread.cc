@@ -75,7 +75,11 @@ void RuntimeImpl::deliver() {
     std::function<void(const model::Notice&)> on_notice;
     {
       Lock lock(mutex_);
-      if (deliveries_.empty()) return;
+      delivering_ = !deliveries_.empty();
+      if (!delivering_) {
+        delivered_.notify_all();
+        return;
+      }
       next = std::move(deliveries_.front());
       deliveries_.pop_front();
       on_output = output_handler_;

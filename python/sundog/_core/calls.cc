@@ -84,6 +84,58 @@ bool all_references(PyObject* sequence) {
   return true;
 }
 
+// ---------------------------------------------------------------- long waits
+
+// A person waits for this process: a wait that takes longer than this says what it waits for.
+bool progress_wanted = false;
+constexpr DurationNs kPatience = 2 * kSecond;
+
+class PatientYielder final : public GilYielder {
+ public:
+  explicit PatientYielder(PyObject* refs)
+      : refs_(refs), due_(progress_wanted ? now() + kPatience : kNever) {}
+  PatientYielder(const PatientYielder&) = delete;
+  PatientYielder& operator=(const PatientYielder&) = delete;
+  ~PatientYielder() override {
+    if (shown_) call_quietly("end", {});
+  }
+
+  bool interrupted() override {
+    if (GilYielder::interrupted()) return true;
+    if (due_ != kNever && now() >= due_) {
+      due_ = kNever;
+      acquire();
+      {
+        Object seconds = steal(PyFloat_FromDouble(static_cast<double>(kPatience) / 1e9));
+        shown_ = call_quietly("begin", {refs_, seconds.ptr()});
+      }
+      release();
+    }
+    return false;
+  }
+
+ private:
+  // Whether _progress.<function>(...) returned something true. An error of it does not end the wait.
+  static bool call_quietly(const char* function, std::initializer_list<PyObject*> arguments) {
+    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+    PyErr_Fetch(&type, &value, &traceback);
+    Object result = call_package("_progress", function, arguments);
+    if (!result.is_valid()) PyErr_WriteUnraisable(nullptr);
+    const bool answer = result.is_valid() && PyObject_IsTrue(result.ptr()) == 1;
+    PyErr_Restore(type, value, traceback);
+    return answer;
+  }
+
+  PyObject* refs_;
+  TimeNs due_;
+  bool shown_ = false;
+};
+
+PyObject* show_progress(PyObject*, PyObject* shown) {
+  progress_wanted = PyObject_IsTrue(shown) == 1;
+  Py_RETURN_NONE;
+}
+
 // ---------------------------------------------------------------- get
 
 struct GetOptions {
@@ -97,7 +149,7 @@ bool fetch(Session* session, std::span<client::Entry* const> entries, PyObject* 
   double seconds = 0;
   TimeNs deadline = kNever;
   if (!read_timeout(options.timeout, "get", &seconds, &deadline)) return false;
-  GilYielder yielder;
+  PatientYielder yielder(refs);
   auto got = session->runtime->get(entries, deadline, &yielder, values, options.writable);
   if (yielder.raised()) return false;
   if (got.ok()) return true;
@@ -333,7 +385,7 @@ PyObject* wait(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwn
   const Py_ssize_t wanted = read_num_returns(given.num_returns, entries.size());
   if (wanted < 0) return nullptr;
   std::vector<bool> ready;
-  GilYielder yielder;
+  PatientYielder yielder(refs.ptr());
   auto waited =
       session->runtime->wait(entries, static_cast<size_t>(wanted), deadline, &yielder, &ready);
   if (yielder.raised()) return nullptr;
@@ -365,6 +417,8 @@ PyMethodDef functions[] = {
      "Stores a value in shared memory and returns its ObjectRef.\n\n"
      "Raises TypeError if the value cannot be pickled or is an ObjectRef, ObjectStoreFullError if\n"
      "the store has no room and nothing that runs can make any."},
+    {"show_progress", show_progress, METH_O,
+     "show_progress(shown)\n--\n\nWhether a long get or wait says what it waits for."},
     {"wait", as_method(wait), METH_FASTCALL | METH_KEYWORDS,
      "wait(ray_waitables, *, num_returns=1, timeout=None, fetch_local=True)\n--\n\n"
      "Waits until num_returns of the objects are ready, or timeout seconds passed.\n\n"

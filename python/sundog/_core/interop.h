@@ -47,7 +47,7 @@ PyObject* raise_call_error(const client::CallError& error);
 PyObject* raise_without_own_frames();
 
 // Gives up the GIL while the Runtime waits, and asks Python whether a signal arrived.
-class GilYielder final : public client::Yielder {
+class GilYielder : public client::Yielder {
  public:
   void release() override;
   void acquire() override;

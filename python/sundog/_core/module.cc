@@ -1,5 +1,6 @@
 // sundog._core: what the package needs of client::Runtime, and nothing else.
 #include "actors.h"
+#include "awaiting.h"
 #include "buffers.h"
 #include "calls.h"
 #include "model/limits.h"
@@ -23,6 +24,7 @@ NB_MODULE(_core, module) {
   add_remote_function(module);
   add_public_function(module);
   add_actors(module);
+  add_awaiting(module);
   add_output_queue(module);
   add_worker_loop(module);
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "awaiting.h"
 #include "os/random.h"
 
 namespace sundog::python {
@@ -206,6 +207,7 @@ PyType_Slot ref_slots[] = {
     {Py_tp_hash, reinterpret_cast<void*>(ref_hash)},
     {Py_tp_richcompare, reinterpret_cast<void*>(ref_compare)},
     {Py_tp_methods, ref_methods},
+    {Py_am_await, reinterpret_cast<void*>(make_awaiting)},
     {Py_tp_doc, const_cast<char*>("ObjectRef(id)\n--\n\nA reference to an object of the session: "
                                   "the result of a task, or a value that was put.")},
     {0, nullptr}};

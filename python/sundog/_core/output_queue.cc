@@ -1,5 +1,6 @@
 #include "output_queue.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -36,13 +37,22 @@ class OutputQueue {
   // Waits for a line; false after end() when all lines were taken. *dropped: lines lost before it.
   bool take(Line* line, uint64_t* dropped) {
     std::unique_lock lock(mutex_);
+    showing_ = false;
+    if (lines_.empty()) shown_.notify_all();
     changed_.wait(lock, [this] { return !lines_.empty() || ended_; });
     *dropped = std::exchange(dropped_, 0);
     if (lines_.empty()) return false;
     *line = std::move(lines_.front());
     lines_.pop_front();
     bytes_ -= line->text.size();
+    showing_ = true;
     return true;
+  }
+
+  // Waits until the printer is done with everything that is here, or `limit` passed.
+  void wait_shown(std::chrono::duration<double> limit) {
+    std::unique_lock lock(mutex_);
+    shown_.wait_for(lock, limit, [this] { return (lines_.empty() && !showing_) || ended_; });
   }
 
   void end() {
@@ -58,11 +68,12 @@ class OutputQueue {
 
  private:
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_, shown_;
   std::deque<Line> lines_;
   size_t bytes_ = 0;
   uint64_t dropped_ = 0;
   bool ended_ = false;
+  bool showing_ = false;  // a line was taken, and the printer has not come back for the next
 };
 
 // One for the process: the printer outlives sessions, and handlers may come late. Replaced in a
@@ -80,6 +91,15 @@ PyObject* next_line(PyObject*, PyObject*) {
   return Py_BuildValue("(OlOOOK)", line.is_notice ? Py_True : Py_False, line.number,
                        line.is_stderr ? Py_True : Py_False, name.ptr(), content.ptr(),
                        static_cast<unsigned long long>(dropped));
+}
+
+PyObject* wait_shown(PyObject*, PyObject* seconds) {
+  const double limit = PyFloat_AsDouble(seconds);
+  if (limit == -1.0 && PyErr_Occurred() != nullptr) return nullptr;
+  PyThreadState* state = PyEval_SaveThread();
+  queue->wait_shown(std::chrono::duration<double>(limit));
+  PyEval_RestoreThread(state);
+  Py_RETURN_NONE;
 }
 
 PyObject* end_output(PyObject*, PyObject*) {
@@ -101,6 +121,8 @@ PyMethodDef functions[] = {
     {"next_line", next_line, METH_NOARGS,
      "next_line()\n--\n\nWaits for output: (is_notice, pid or severity, is_stderr, task name, "
      "text, lines dropped before); None after end_output."},
+    {"wait_shown", wait_shown, METH_O,
+     "wait_shown(seconds)\n--\n\nWaits until the printer has shown all that is in its queue."},
     {"end_output", end_output, METH_NOARGS, "end_output()\n--\n\nLets next_line return None."},
     {"begin_output", begin_output, METH_NOARGS, "begin_output()\n--\n\nUndoes end_output."},
     {"forget_output", forget_output, METH_NOARGS,

@@ -243,6 +243,8 @@ Session* open_session(std::unique_ptr<client::Runtime> runtime, bool is_worker) 
   return session;
 }
 
+PyTypeObject* session_type() { return state.type; }
+
 Session* current_session() { return state.current; }
 bool is_inherited(const Session* session) { return session->number <= state.opened_before_fork; }
 uint64_t current_session_number() { return state.current != nullptr ? state.current->number : 0; }

@@ -1,0 +1,163 @@
+"""The line that a long ``get`` or ``wait`` shows at a prompt or in a notebook, and takes away.
+
+The waiting thread begins and ends it (C calls ``begin`` two seconds into a wait); a thread of ours,
+which lives as long as the line, asks the daemon what is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from sundog import _core, _errors, _explain, _interactive
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+REFRESH_SECONDS = 0.5
+JOIN_SECONDS_MAX = 1.0
+COUNTED_MAX = 20_000  # more references are not counted twice a second
+COLUMNS = 100
+
+_line: Line | None = None
+_writing = threading.Lock()
+
+
+class Terminal:
+    """One line at the end of stderr, rewritten in place."""
+
+    def __init__(self) -> None:
+        """Shows nothing yet."""
+        self.shown = False
+
+    def show(self, text: str) -> None:
+        """Puts the text in place of what is there."""
+        import shutil
+
+        columns = shutil.get_terminal_size((COLUMNS, 24)).columns
+        self.write("\r\x1b[K" + text[: max(1, columns - 1)])
+        self.shown = True
+
+    def erase(self) -> None:
+        """Takes the line away."""
+        if self.shown:
+            self.write("\r\x1b[K")
+        self.shown = False
+
+    def write(self, text: str) -> None:
+        """To stderr, which may be closed."""
+        try:
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        except (AttributeError, OSError, ValueError):
+            pass
+
+
+class Notebook:
+    """A display of its own under the cell, updated in place."""
+
+    def __init__(self) -> None:
+        """Shows nothing yet."""
+        self.handle: Any = None
+
+    def show(self, text: str) -> None:
+        """Puts the text in place of what is there."""
+        import importlib
+
+        display: Any = importlib.import_module("IPython.display")
+        data = {"text/plain": text}
+        if self.handle is None:
+            self.handle = display.display(data, raw=True, display_id=True)
+        elif self.handle is not None:
+            self.handle.update(data, raw=True)
+
+    def erase(self) -> None:
+        """Leaves an empty display."""
+        if self.handle is not None:
+            self.handle.update({"text/plain": ""}, raw=True)
+        self.handle = None
+
+
+class Line:
+    """The line of one wait."""
+
+    def __init__(self, refs: Sequence[_core.ObjectRef[Any]], waited_seconds: float) -> None:
+        """Starts its thread."""
+        self.refs = list(dict.fromkeys(refs))
+        self.since = time.monotonic() - waited_seconds
+        self.ended = threading.Event()
+        self.place = Notebook() if _interactive.notebook() is not None else Terminal()
+        self.thread = threading.Thread(target=self.run, name="sundog-progress", daemon=True)
+        self.thread.start()
+
+    def run(self) -> None:
+        """The thread."""
+        while not self.ended.is_set():
+            text = self.text()
+            with _writing:
+                if text and not self.ended.is_set():
+                    self.place.show(text)
+            self.ended.wait(REFRESH_SECONDS)
+
+    def text(self) -> str:
+        """``sundog: 12 s for 8 objects, 5 are here; next slow (task 3f2a…): it runs …``."""
+        seconds = time.monotonic() - self.since
+        told, missing, count = None, self.refs[0], len(self.refs)
+        here = ""
+        try:
+            if 1 < count <= COUNTED_MAX:
+                ready, rest = _core.wait(self.refs, num_returns=count, timeout=0)
+                if not rest:
+                    return ""
+                missing, here = rest[0], f", {len(ready):,} are here"
+            told = _explain.ask(missing)
+        except Exception:
+            return ""  # the session is ending: the waiting call says so
+        if told is None or told.get("ready"):
+            return ""
+        what = f"object {missing.hex()}"
+        if "name" in told:
+            what = f"{told['name']} (task {_errors.short_id(str(told['task']))})"
+        of = "" if count == 1 else f"{count:,} objects{here}; next is "
+        return f"sundog: waiting {seconds:.0f} s for {of}{what}: {told.get('reason') or ''}"
+
+    def end(self) -> None:
+        """Takes the line away."""
+        self.ended.set()
+        self.thread.join(JOIN_SECONDS_MAX)
+        with _writing:
+            self.place.erase()
+
+
+def begin(refs: _core.ObjectRef[Any] | Sequence[_core.ObjectRef[Any]], seconds: float) -> bool:
+    """A wait of the main thread is long; whether a line was begun, which ``end`` ends."""
+    global _line
+    if _line is not None or threading.current_thread() is not threading.main_thread():
+        return False
+    _line = Line([refs] if isinstance(refs, _core.ObjectRef) else refs, seconds)
+    return True
+
+
+def end() -> None:
+    """The wait is over."""
+    global _line
+    line, _line = _line, None
+    if line is not None:
+        line.end()
+
+
+class Aside:
+    """While something else is printed: the line is out of its way, and comes back by itself."""
+
+    def __enter__(self) -> None:
+        """Takes the line away."""
+        _writing.acquire()
+        if _line is not None and isinstance(_line.place, Terminal):
+            _line.place.erase()
+
+    def __exit__(self, *error: object) -> None:
+        """Lets it come back."""
+        _writing.release()
