@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from conftest import PATIENCE_S, session_processes, until
-from jupyter_core.utils import run_sync
 from notebook import Notebook, kernel, without_pids
 
 SETUP = """
@@ -226,7 +225,7 @@ def test_timeline_answers_a_notebook_that_asks_for_new_tasks(shared: Notebook) -
     client.shell_channel.send(client.session.msg("comm_open", opened))
     answer: Any = {"msg_type": ""}
     while answer["msg_type"] != "comm_msg":
-        answer = run_sync(client.get_iopub_msg)(timeout=PATIENCE_S)
+        answer = client.get_iopub_msg(timeout=PATIENCE_S)
     trace = json.loads(gzip.decompress(base64.b64decode(answer["content"]["data"]["trace"])))
     assert any(event["ph"] == "X" for event in trace["traceEvents"])
 

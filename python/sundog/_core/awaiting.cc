@@ -54,11 +54,10 @@ PyObject* awaiting_next(PyObject* object) {
   return stop_with_value(self->ref);
 }
 
-PyType_Slot awaiting_slots[] = {
-    {Py_tp_dealloc, reinterpret_cast<void*>(awaiting_dealloc)},
-    {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)},
-    {Py_tp_iternext, reinterpret_cast<void*>(awaiting_next)},
-    {0, nullptr}};
+PyType_Slot awaiting_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(awaiting_dealloc)},
+                                {Py_tp_iter, reinterpret_cast<void*>(PyObject_SelfIter)},
+                                {Py_tp_iternext, reinterpret_cast<void*>(awaiting_next)},
+                                {0, nullptr}};
 PyType_Spec awaiting_spec = {"sundog._core.Awaiting", sizeof(Awaiting), 0,
                              Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
                              awaiting_slots};

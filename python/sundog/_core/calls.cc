@@ -115,7 +115,8 @@ class PatientYielder final : public GilYielder {
   }
 
  private:
-  // Whether _progress.<function>(...) returned something true. An error of it does not end the wait.
+  // Whether _progress.<function>(...) returned something true. An error of it does not end the
+  // wait.
   static bool call_quietly(const char* function, std::initializer_list<PyObject*> arguments) {
     PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
     PyErr_Fetch(&type, &value, &traceback);
