@@ -22,6 +22,7 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   list actors          actors: state, process, what they hold, why they ended
   timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev), or as a page (FILE.html)
   stop                 ends every session of this user, or the one that --session names
+  debug [PID]          attaches to a task that stopped at breakpoint()
   debug dump           the whole state of the running session, as JSON
   --version            versions of everything that matters
 
@@ -72,10 +73,8 @@ def run(words: list[str]) -> int:
         return doctor()
     session = take_value(rest, "--session")
     if command == "debug":
-        if rest[:1] != ["dump"]:
-            raise UsageError("debug has one command: sundog debug dump")
-        expect_nothing("debug dump", rest[1:])
-        return debug_dump(session)
+        expect_nothing("debug", rest[1:])
+        return debug_dump(session) if rest == ["dump"] else debug(session, rest)
     if command == "list":
         if rest[:1] != ["actors"]:
             raise UsageError("list has one subject: sundog list actors")
@@ -179,6 +178,25 @@ def debug_dump(session: str | None) -> int:
     from sundog import _explain
 
     print(json.dumps(ask(session, _explain.DUMP), indent=2))
+    return 0
+
+
+def debug(session: str | None, rest: Sequence[str]) -> int:
+    """Attaches to a stopped task: the one that is named, or the only one."""
+    from sundog import _debugger
+
+    if rest and not rest[0].isdigit():
+        raise UsageError("debug takes the pid of a stopped task, or dump")
+    folder = os.path.join(_paths.sessions(), _paths.session_of(sockets_of(session)[0]))
+    stopped = _debugger.waiting(folder)
+    pids = [int(rest[0])] if rest else stopped
+    if not stopped or pids[0] not in stopped:
+        raise UsageError(
+            "no task waits at a breakpoint" + (f" in worker {rest[0]}" if rest else "")
+        )
+    if len(pids) > 1:
+        raise UsageError(f"several tasks wait; name one: sundog debug {pids[0]} (or {pids[1:]})")
+    _debugger.attach(folder, pids[0])
     return 0
 
 

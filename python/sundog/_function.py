@@ -82,7 +82,7 @@ class FunctionCode:
 
     def id_in(self, session: _core.Session) -> bytes:
         """Stores the function in the session unless the job has it; its id."""
-        from sundog import _pickling
+        from sundog import _logs, _pickling
 
         try:
             known = _pickling.known_functions.get(self.function) or self.function_id
@@ -94,7 +94,8 @@ class FunctionCode:
         name = name_of(self.function)
         name, inside = (f"class {name}", name) if is_class else (f"{name}()", f"{name}()")
         try:
-            pickled, contained = _core.pickle_noting_refs(_pickling.dumps, self.function)
+            sent = _logs.with_settings(self.function)
+            pickled, contained = _core.pickle_noting_refs(_pickling.dumps, sent)
         except Exception as error:
             from sundog import _unpicklable
 

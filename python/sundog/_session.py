@@ -31,6 +31,7 @@ INIT_OPTIONS = (
     "log_to_driver",
     "namespace",
     "preload",
+    "local_mode",
 )
 # Ray's other keywords with Ray's defaults: those are accepted, for they ask for nothing; any other
 # value is refused.
@@ -45,7 +46,6 @@ LATER: dict[str, object] = {
     "enable_resource_isolation": False,
     "job_config": None,
     "labels": None,
-    "local_mode": False,
     "logging_config": None,
     "logging_format": None,
     "proxy_server_url": None,
@@ -206,7 +206,8 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     daemon = _paths.daemon()
     name, folder, socket = _paths.new_session()
     write_zygote_config(folder, socket, plan.preload)
-    prestart = min(max(1, int(plan.cpus.value)), PRESTART_MAX)
+    local = bool(options.get("local_mode"))
+    prestart = 0 if local else min(max(1, int(plan.cpus.value)), PRESTART_MAX)
     # The thread that imports it first is the main thread, as far as this module knows.
     import threading  # noqa: F401
 
@@ -222,6 +223,11 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     )
     opened(options.get("log_to_driver") is not False)
     text = f"session {session.name}: {plan.describe()}"
+    if local:
+        from sundog import _local
+
+        _local.begin()
+        text += "; local mode: tasks run in this process, one after the other"
     if explain:
         text += f" (CPUs: {plan.cpus.reason}; store: {plan.store.reason})"
     _log.info(text)
@@ -279,6 +285,8 @@ def end() -> None:
     session.close()
     if "sundog._future" in sys.modules:
         sys.modules["sundog._future"].end()
+    if "sundog._local" in sys.modules:
+        sys.modules["sundog._local"].end()
     _output.stop()
     _log.set_level(_log.INFO)
 
@@ -314,6 +322,7 @@ def init(
     log_to_driver: bool | None = None,
     namespace: str | None = None,
     preload: Iterable[str] | None = None,
+    local_mode: bool = False,
     **unknown: object,
 ) -> Context:
     """Starts a session on this machine. Without it, the first use of Sundog starts one.
@@ -333,6 +342,7 @@ def init(
         namespace: where names of actors are looked up and given; programs that join one session
             with the same namespace share them. By default this program has one of its own.
         preload: modules that workers import before they are asked for.
+        local_mode: True runs tasks in this process, where they are called, for a debugger.
         unknown: refused, by name.
 
     Returns:
@@ -354,7 +364,7 @@ def init(
         if session.is_worker:
             return Context(session)
         if session.connected:
-            asked = num_cpus, num_gpus, resources, object_store_memory, address, preload
+            asked = num_cpus, num_gpus, resources, object_store_memory, address, preload, local_mode
             if ignore_reinit_error or is_same_cell(asked):
                 _log.info(f"session {session.name} is already running")
                 return Context(session)
@@ -373,9 +383,10 @@ def init(
         "log_to_driver": log_to_driver,
         "preload": preload,
         "namespace": space,
+        "local_mode": local_mode,
     }
     global _cell_options
-    _cell_options = num_cpus, num_gpus, resources, object_store_memory, address, preload
+    _cell_options = num_cpus, num_gpus, resources, object_store_memory, address, preload, local_mode
     return Context(start(options, explain=True))
 
 

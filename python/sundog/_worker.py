@@ -10,6 +10,10 @@ from sundog import _core
 # Not used here, but by the first task: they are imported before the fork.
 from sundog import _actor, _errors, _function, _pickling  # noqa: F401  # isort: skip
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 def main(control_fd: int, job: int, runtime_env: int, token: int) -> None:
     """Runs tasks of one job until the daemon says stop.
@@ -22,7 +26,15 @@ def main(control_fd: int, job: int, runtime_env: int, token: int) -> None:
     """
     # Ctrl-C is the driver's: a terminal sends it to all, and the session has to survive it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.breakpointhook = breakpoint_hook
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     _core.run_worker(control_fd, job, runtime_env, token)
+
+
+def breakpoint_hook(*args: Any, **kwargs: Any) -> Any:
+    """A worker has no terminal: whoever wants to debug attaches."""
+    from sundog import _debugger
+
+    return _debugger.hook(sys._getframe(1), *args, **kwargs)

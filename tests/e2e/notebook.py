@@ -100,7 +100,9 @@ def kernel(folder: Path, **environment: str) -> Iterator[Notebook]:
         try:
             yield notebook
         finally:
+            notebook.client.kc.stop_channels()
             notebook.manager.shutdown_kernel(now=True)
+            notebook.manager.context.term()
 
 
 def seconds_until(condition: Any, limit: float = 20.0) -> float:

@@ -10,6 +10,7 @@
 #include "remote_function.h"
 #include "room_buffer.h"
 #include "session.h"
+#include "task_error.h"
 #include "worker_loop.h"
 
 NB_MODULE(_core, module) {
@@ -26,5 +27,6 @@ NB_MODULE(_core, module) {
   add_actors(module);
   add_awaiting(module);
   add_output_queue(module);
+  add_task_error(module);
   add_worker_loop(module);
 }

@@ -14,8 +14,8 @@
 #include "model/limits.h"
 #include "object_ref.h"
 #include "outgoing.h"
+#include "task_error.h"
 #include "wire/arguments.h"
-#include "wire/error_layout.h"
 
 namespace sundog::python {
 namespace {
@@ -38,24 +38,6 @@ struct Actor {
 Actor actor;
 // What exit_actor() raises.
 PyObject* actor_exit = nullptr;
-
-Object text_item(PyObject* dict, const char* key) {
-  PyObject* item = PyDict_GetItemString(dict, key);
-  return item != nullptr ? borrow(item) : Object();
-}
-std::string_view as_view(const Object& string) {
-  Py_ssize_t size = 0;
-  const char* data = string.is_valid() && PyUnicode_Check(string.ptr())
-                         ? PyUnicode_AsUTF8AndSize(string.ptr(), &size)
-                         : nullptr;
-  if (data == nullptr) PyErr_Clear();
-  return data != nullptr ? std::string_view(data, static_cast<size_t>(size)) : std::string_view();
-}
-Bytes as_byte_view(const Object& bytes) {
-  if (!bytes.is_valid() || !PyBytes_Check(bytes.ptr())) return {};
-  return {reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(bytes.ptr())),
-          static_cast<size_t>(PyBytes_GET_SIZE(bytes.ptr()))};
-}
 
 class WorkerLoop {
  public:
@@ -291,32 +273,11 @@ class WorkerLoop {
     Py_XDECREF(exception);
     Py_XDECREF(traceback);
     if (!told.is_valid()) return false;
-    std::vector<std::byte> bytes = encode_error(call, told.ptr());
+    std::vector<std::byte> bytes = encode_task_error(call.task, told.ptr());
     for (uint32_t i = 0; i < call.num_results; ++i) {
       if (!hand_over_bytes(call, i, model::Format::kTaskError, bytes)) return false;
     }
     return true;
-  }
-
-  std::vector<std::byte> encode_error(const client::TaskCall& call, PyObject* told) {
-    Object type = text_item(told, "type"), message = text_item(told, "message");
-    Object trace = text_item(told, "traceback"), source = text_item(told, "source");
-    Object node = text_item(told, "node"), name = text_item(told, "name");
-    Object exception = text_item(told, "exception"), cause = text_item(told, "cause");
-    wire::TaskError error;
-    error.task = call.task;
-    error.pid = static_cast<uint32_t>(getpid());
-    error.exception_type = as_view(type);
-    error.message = as_view(message);
-    error.traceback = as_view(trace);
-    error.task_name = as_view(name);
-    error.source = as_view(source);
-    error.node = as_view(node);
-    error.exception = as_byte_view(exception);
-    error.cause = as_byte_view(cause);
-    std::vector<std::byte> bytes;
-    wire::encode_task_error(error, &bytes);
-    return bytes;
   }
 
   bool hand_over_bytes(const client::TaskCall& call, uint32_t index, model::Format format,
