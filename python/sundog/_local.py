@@ -35,7 +35,7 @@ def run(function: RemoteFunction, *args: Any, **kwargs: Any) -> Any:
     problem = _signature.problem_of_call(function, args, kwargs)
     if problem is not None:
         raise problem
-    name = function._options.name
+    name = function._options.title
     wanted = function._options.num_returns
     sent = [copied(function, where, value) for where, value in enumerate(args)]
     named = {where: copied(function, where, value) for where, value in kwargs.items()}

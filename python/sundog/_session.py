@@ -273,6 +273,7 @@ def opened(print_output: bool) -> None:
 
 def end() -> None:
     """Ends the current session, if there is one and it is this process's own."""
+    global _cell_options
     session = _core.current_session()
     if session is None or _forked or session.is_worker:
         return
@@ -283,6 +284,7 @@ def end() -> None:
     except Exception:  # the session is broken already
         pass
     session.close()
+    _cell_options = ()
     if "sundog._future" in sys.modules:
         sys.modules["sundog._future"].end()
     if "sundog._local" in sys.modules:
@@ -342,7 +344,8 @@ def init(
         namespace: where names of actors are looked up and given; programs that join one session
             with the same namespace share them. By default this program has one of its own.
         preload: modules that workers import before they are asked for.
-        local_mode: True runs tasks in this process, where they are called, for a debugger.
+        local_mode: True runs tasks in this process, where they are called, for a debugger;
+            actors have processes of their own there, too.
         unknown: refused, by name.
 
     Returns:
@@ -360,11 +363,12 @@ def init(
     space = namespace_of(namespace)
     _log.set_level(_log.level_of(logging_level))
     session = _core.current_session()
+    described = num_cpus, num_gpus, resources, object_store_memory, address
     if session is not None and not _forked:
         if session.is_worker:
             return Context(session)
         if session.connected:
-            asked = num_cpus, num_gpus, resources, object_store_memory, address, preload, local_mode
+            asked = (*described, preload, namespace, local_mode)
             if ignore_reinit_error or is_same_cell(asked):
                 _log.info(f"session {session.name} is already running")
                 return Context(session)
@@ -386,7 +390,7 @@ def init(
         "local_mode": local_mode,
     }
     global _cell_options
-    _cell_options = num_cpus, num_gpus, resources, object_store_memory, address, preload, local_mode
+    _cell_options = (*described, preload, namespace, local_mode)
     return Context(start(options, explain=True))
 
 

@@ -247,8 +247,8 @@ class Runtime {
   // are ready, the earliest completed are chosen.
   virtual CallResult<Unit> wait(std::span<Entry* const> entries, size_t num_ready, TimeNs deadline,
                                 Yielder* yielder, std::vector<bool>* ready) = 0;
-  // Asks for an object without waiting: `token` comes out of next_watched when its value is here (or
-  // the error in its place). The caller holds the entry until then.
+  // Asks for an object without waiting: `token` comes out of next_watched when its value is here
+  // (or the error in its place). The caller holds the entry until then.
   virtual CallResult<Unit> watch(Entry* entry, uint64_t token) = 0;
   // Watches no longer; the token may come out nevertheless if the object was here first.
   virtual void unwatch(uint64_t token) = 0;
@@ -273,7 +273,8 @@ class Runtime {
   // Output and notices for this driver arrive here, on the runtime thread or a waiting thread.
   virtual void on_output(std::function<void(const model::Output&)> handler) = 0;
   virtual void on_notice(std::function<void(const model::Notice&)> handler) = 0;
-  // Waits until the handlers were called for everything that arrived before, or the deadline passed.
+  // Waits until the handlers were called for everything that arrived before, or the deadline
+  // passed.
   virtual void wait_delivered(TimeNs deadline) = 0;
   // The atfork hooks. before_fork and after_fork_in_parent surround the fork in the parent: bytes
   // that are viewed now stay pinned until every child made then has ended. In the child:
