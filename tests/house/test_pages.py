@@ -67,5 +67,7 @@ def test_the_program_of_the_readme_prints_what_its_comments_say(tmp_path: Path) 
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [*expected, "caught: ZeroDivisionError"]
+    printed = done.stdout.splitlines()
+    printed.remove("caught: ZeroDivisionError")  # its line has no comment
+    assert printed == expected
     assert (tmp_path / "timeline.json").stat().st_size > 0
