@@ -60,6 +60,7 @@ void run_task(Runtime* worker, const TaskCall& call) {
   }
   std::string large;
   OutValue out{Format::kInt64, bytes_of(sum), {}};
+  if (call.kind == model::CallKind::kCreateActor) out = {Format::kNone, {}, {}};
   if (call.name == "fill") {
     large.assign(static_cast<size_t>(sum), 'f');
     out = {Format::kRaw, as_bytes(large), {}};
@@ -424,6 +425,48 @@ TEST_F(RuntimeTest, daemon_that_cannot_start_is_named_with_its_exit) {
   ASSERT_FALSE(connected.ok());
   EXPECT_EQ(connected.error().status, CallStatus::kNotConnected);
   EXPECT_NE(connected.error().text.find("exit code"), std::string::npos) << connected.error().text;
+}
+
+TEST_F(RuntimeTest, actor_is_called_named_found_and_ends_with_its_last_handle) {
+  start(1);
+  TaskOptions options;
+  options.name = "Adder";
+  options.language = model::Language::kCpp;
+  options.kind = model::CallKind::kCreateActor;
+  RefHandle actor = call(*driver->define_template(options, ObjectId{}), {});
+  options.name = options.method = "add";
+  options.kind = model::CallKind::kMethod;
+  CallSpec method;
+  method.template_id = *driver->define_template(options, ObjectId{});
+  method.actor = actor.get();
+  const int64_t two = 2;
+  const Argument arguments[] = {number(two), number(two)};
+  method.positional = arguments;
+  std::vector<RefHandle> results;
+  ASSERT_TRUE(driver->submit(method, &results).ok());
+  EXPECT_EQ(number_in(get_one(results[0])->data->bytes()), 4);
+
+  EXPECT_EQ(driver->find_name("space", "adder", nullptr)->status, model::NameStatus::kUnknown);
+  EXPECT_EQ(driver->claim_name("space", "adder", nullptr)->status, model::NameStatus::kReserved);
+  RefHandle descriptor = *driver->put({Format::kText, as_bytes("how to call it"), {}}, nullptr);
+  ASSERT_TRUE(driver->bind_name("space", "adder", actor.get(), descriptor.get()).ok());
+  {
+    auto taken = driver->claim_name("space", "adder", nullptr);
+    ASSERT_EQ(taken->status, model::NameStatus::kFound);
+    EXPECT_EQ(taken->actor.get(), actor.get());
+    EXPECT_EQ(taken->descriptor.id(), descriptor.id());
+  }
+  EXPECT_EQ(driver->claim_name("other", "adder", nullptr)->status, model::NameStatus::kReserved);
+  ASSERT_TRUE(driver->bind_name("other", "adder", nullptr, nullptr).ok());
+  EXPECT_EQ(driver->find_name("other", "adder", nullptr)->status, model::NameStatus::kUnknown);
+
+  actor = RefHandle();  // the last handle: the actor ends, and its name with it
+  auto status = model::NameStatus::kFound;
+  for (TimeNs end = os::now() + 10 * kSecond;
+       status == model::NameStatus::kFound && os::now() < end;) {
+    status = driver->find_name("space", "adder", nullptr)->status;  // what it found is dropped
+  }
+  EXPECT_EQ(status, model::NameStatus::kUnknown);
 }
 
 }  // namespace
