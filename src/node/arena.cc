@@ -118,7 +118,7 @@ Arena::Room Arena::make_room(uint64_t offset, uint64_t size, Done done) {
   auto end = chunks_.begin() + static_cast<ptrdiff_t>(last);
   if (size >= kLargeRangeBytes) look_ahead(last * kArenaChunkBytes, size);
   if (std::all_of(begin, end, [](uint8_t c) { return c == kMade; })) {
-    if (!ahead_running_) step_ahead();
+    start_ahead_later();
     return Room::kThere;
   }
   bool waits = std::any_of(begin, end, [](uint8_t c) { return c == kQueued; });
@@ -142,7 +142,7 @@ Arena::Room Arena::make_room(uint64_t offset, uint64_t size, Done done) {
     loop_->post([this, alive = alive_, done, made] {
       if (!*alive) return;
       done(made);
-      if (!ahead_running_) step_ahead();
+      start_ahead_later();
     });
   });
   return Room::kLater;
@@ -187,6 +187,15 @@ void Arena::look_ahead(uint64_t end, uint64_t size) {
   uint64_t ahead = std::min({size, bytes_ / 4, spare});
   ahead_end_ = std::max(ahead_end_, std::min(bytes_, end + ahead));
   ahead_position_ = std::max(ahead_position_, end);
+}
+
+// Whoever was just given room copies into it now: making pages beside would halve its speed.
+void Arena::start_ahead_later() {
+  if (ahead_running_ || ahead_position_ >= ahead_end_) return;
+  loop_->cancel(ahead_timer_);
+  ahead_timer_ = loop_->at(os::now() + kAheadDelay, [this, alive = alive_] {
+    if (*alive && !ahead_running_) step_ahead();
+  });
 }
 
 void Arena::step_ahead() {

@@ -23,9 +23,10 @@
 
 namespace sundog::node {
 
-constexpr uint64_t kArenaChunkBytes = 64 * 1024;      // pages are made in units of this
-constexpr uint64_t kMadeInlineBytesMax = 256 * 1024;  // at most this by the deciding thread
-constexpr uint64_t kLargeRangeBytes = 8ull << 20;     // from here on we look ahead
+constexpr uint64_t kArenaChunkBytes = 64 * 1024;        // pages are made in units of this
+constexpr uint64_t kMadeInlineBytesMax = 256 * 1024;    // at most this by the deciding thread
+constexpr DurationNs kAheadDelay = 150 * kMillisecond;  // the copy that was asked for comes first
+constexpr uint64_t kLargeRangeBytes = 8ull << 20;       // from here on we look ahead
 constexpr uint64_t kAheadStepBytes = 64ull << 20;
 constexpr uint64_t kTwoThreadsBytes = 32ull << 20;  // a range of this size is made by two threads
 constexpr DurationNs kPressureCheckInterval = 100 * kMillisecond;
@@ -61,6 +62,7 @@ class Arena {
   void start_thread();
   void queue(const Range& range);
   void look_ahead(uint64_t end, uint64_t size);
+  void start_ahead_later();
   void step_ahead();
   bool short_of_memory(TimeNs now);
   Status make_pages(const Range& range) const;  // on the page thread
@@ -77,6 +79,7 @@ class Arena {
   uint64_t ahead_position_ = 0;  // room is being made from here …
   uint64_t ahead_end_ = 0;       // … to here
   bool ahead_running_ = false;
+  loop::TimerId ahead_timer_ = 0;
   TimeNs checked_at_ = 0;
   bool short_of_memory_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers that come after our end

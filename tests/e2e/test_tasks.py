@@ -346,3 +346,20 @@ def test_reference_passed_through_three_tasks(session: None) -> None:
     for _ in range(3):
         ref = identity.remote(ref)
     assert sundog.get(ref) == 9
+
+
+def test_nested_gets_stay_within_few_workers(session: None) -> None:
+    """500 tasks that each wait for one of their own, on 4 CPUs: under 12 workers ever run one."""
+
+    @sundog.remote
+    def child(i: int) -> int:
+        return i
+
+    @sundog.remote
+    def parent(i: int) -> int:
+        return sundog.get(child.remote(i))
+
+    assert sum(sundog.get([parent.remote(i) for i in range(500)])) == sum(range(500))
+    runs = [event for event in sundog.timeline() if event["ph"] == "X"]
+    assert len(runs) == 1000
+    assert len({event["tid"] for event in runs}) < 12

@@ -12,7 +12,7 @@ void LocalScheduler::creation_done(ClientId client, uint32_t task,
   erase_from_queue(w, 0);
   close(w);
   if (w->blocked > 0) take_cpu(w);  // a thread of the constructor waits on
-  w->blocked = 0;
+  set_blocked(w, 0);
   model::ResourceSet rest = shapes_[w->shape].resources;
   rest.subtract(lifetime);
   available_.add(rest);

@@ -74,6 +74,8 @@ void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t
     starting_.erase(it);
   }
   became_idle(&w, now);
+  auto& idle = pool.idle;  // those that have run something are warmer
+  std::rotate(idle.begin(), idle.end() - 1, idle.end());
 }
 
 std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {
@@ -88,6 +90,10 @@ std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {
   if (!w->actor) --pool.workers;
   --live_workers_;
   std::vector<uint32_t> queue = std::move(w->queue);
+  for (uint32_t task : queue) {
+    count_offered(task, -1);
+    if ((*tasks_)[task].state == TaskState::kRevoking) --revoking_;
+  }
   *w = Worker{};
   try_all();
   return queue;
@@ -148,12 +154,19 @@ void LocalScheduler::release_resources(Worker* w) {
     available_.subtract(cpu, true);
   }
   w->holds_resources = false;
-  w->blocked = 0;
+  set_blocked(w, 0);
   try_all();
+}
+
+void LocalScheduler::count_offered(uint32_t task, int change) {
+  auto at = offered_by_depth_.try_emplace((*tasks_)[task].depth, 0).first;
+  at->second += static_cast<uint32_t>(change);
+  if (at->second == 0) offered_by_depth_.erase(at);
 }
 
 void LocalScheduler::erase_from_queue(Worker* w, size_t position) {
   uint32_t task = w->queue[position];
+  count_offered(task, -1);
   if (w->actor) {  // no lengths are kept: nobody else could run its calls
     w->slots[(*tasks_)[task].slot] = kNoIndex;
     w->queue.erase(w->queue.begin() + static_cast<ptrdiff_t>(position));
@@ -175,6 +188,8 @@ bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
   erase_from_queue(w, static_cast<size_t>(at - w->queue.begin()));
   w->front_since = now;
   w->overrun = false;
+  may_widen_ = false;
+  if (held_since_ != kNever) held_since_ = now;
   if (w->actor) return true;
   if (w->queue.empty()) {
     release_resources(w);
@@ -199,6 +214,7 @@ void LocalScheduler::revoke_behind_front(Worker* w, Actions* actions) {
     TaskRecord& t = (*tasks_)[w->queue[i]];
     if (t.state != TaskState::kOffered) continue;
     t.state = TaskState::kRevoking;
+    ++revoking_;
     Action a;
     a.kind = Action::Kind::kRevoke;
     a.worker = w->client;
@@ -215,6 +231,7 @@ uint32_t LocalScheduler::claim_revoked(ClientId client, uint32_t slot, uint32_t 
   if (w == nullptr || task == kNoIndex) return kNoIndex;
   TaskRecord& t = (*tasks_)[task];
   if (t.generation != generation || t.state != TaskState::kRevoking) return kNoIndex;
+  --revoking_;
   if (!won) {
     t.state = TaskState::kOffered;
     return kNoIndex;
@@ -265,10 +282,19 @@ int64_t LocalScheduler::cpu_of(const Worker& w) const {
   return w.actor || w.shape != kNoIndex ? held_by(w).get(kCpu) : 0;
 }
 
+void LocalScheduler::set_blocked(Worker* w, uint32_t blocked) {
+  if (!w->actor) {
+    if (w->blocked == 0 && blocked > 0) ++blocked_workers_;
+    if (w->blocked > 0 && blocked == 0) --blocked_workers_;
+  }
+  w->blocked = blocked;
+}
+
 void LocalScheduler::block(ClientId client, Actions* actions) {
   Worker* w = worker(client);
   if (w == nullptr || !w->holds_resources) return;
-  if (++w->blocked > 1) return;
+  set_blocked(w, w->blocked + 1);
+  if (w->blocked > 1) return;
   model::ResourceSet cpu;
   cpu.set(kCpu, cpu_of(*w));
   available_.add(cpu);
@@ -304,7 +330,7 @@ bool LocalScheduler::resume(ClientId client, uint64_t token) {
     resumes_.push_back({client, token});
     return false;
   }
-  w->blocked = 0;
+  set_blocked(w, 0);
   take_cpu(w);
   refresh_open(w);
   return true;
@@ -314,7 +340,8 @@ void LocalScheduler::resume_now(ClientId client, uint64_t token) {
   std::erase_if(resumes_, [&](const Resume& r) { return r.worker == client && r.token == token; });
   Worker* w = worker(client);
   if (w == nullptr || w->blocked == 0) return;
-  if (--w->blocked == 0) {
+  set_blocked(w, w->blocked - 1);
+  if (w->blocked == 0) {
     take_cpu(w);
     if (!w->actor) refresh_open(w);
   }
@@ -327,7 +354,8 @@ void LocalScheduler::serve_resumes(Actions* actions) {
     if (w != nullptr && w->blocked == 1 && !may_resume(*w)) return;
     resumes_.pop_front();
     if (w == nullptr) continue;
-    if (--w->blocked == 0) {
+    set_blocked(w, w->blocked - 1);
+    if (w->blocked == 0) {
       take_cpu(w);
       refresh_open(w);
     }
@@ -354,10 +382,13 @@ bool LocalScheduler::ready_task_fits() const {
 std::string LocalScheduler::validate() const {
   if (std::string wrong = ready_.validate(); !wrong.empty()) return wrong;
   model::ResourceSet sum = available_;
-  uint32_t deep = 0;
+  uint32_t deep = 0, revoking = 0, blocked = 0;
+  std::map<uint16_t, uint32_t> offered;
   for (const Worker& w : workers_) {
     if (!w.live) continue;
     if (w.queue.size() > 1 && !w.actor) ++deep;
+    if (w.blocked > 0 && !w.actor) ++blocked;
+    for (uint32_t task : w.queue) ++offered[(*tasks_)[task].depth];
     if (w.holds_resources != (w.actor || !w.queue.empty()))
       return "a worker holds resources without a task, or a task without resources";
     if (w.holds_resources) {
@@ -369,14 +400,18 @@ std::string LocalScheduler::validate() const {
       return "an idle worker, or an actor's, is open";
     for (uint32_t task : w.queue) {
       const TaskRecord& t = (*tasks_)[task];
+      if (t.state == TaskState::kRevoking) ++revoking;
       if (!t.live || t.worker != w.client || w.slots[t.slot] != task)
         return "a worker's queue and its tasks disagree";
       if (!w.actor && tasks_->tmpl_of(t).shape != w.shape)
         return "tasks of two shapes share a queue";
     }
   }
+  if (revoking != revoking_) return "tasks that are being asked back are miscounted";
   if (sum != total_) return "resources are not conserved";
   if (deep != deep_workers_) return "deep workers are miscounted";
+  if (blocked != blocked_workers_) return "blocked workers are miscounted";
+  if (offered != offered_by_depth_) return "offered tasks are miscounted";
   uint32_t starting = 0;
   for (const Pool& p : pools_) {
     starting += p.starting;

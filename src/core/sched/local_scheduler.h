@@ -10,6 +10,9 @@
 //  - A worker that blocks, overruns or dies loses what it has not claimed, at no cost to the task.
 //  - A blocked worker gives its CPU back. It resumes at once while at most twice the CPUs run,
 //    else it is the first to get one.
+//  - While as many workers are blocked as there are CPUs and deeper tasks are with workers, no
+//    wider one gets a CPU unless nothing has ended for a while: blocked workers follow the depth of
+//    a program, not its width.
 //  - Waking an idle worker costs more than a very short task: such tasks go to an awake one.
 //  - A creation of an actor is placed like a task of unknown length. Its worker belongs to the
 //  actor
@@ -76,6 +79,7 @@ class LocalScheduler {
   static constexpr DurationNs kWakeWorth = 20 * kMicrosecond;
   static constexpr uint32_t kPipelineDepthMax = 32;
   static constexpr DurationNs kOverrunMin = 2 * kMillisecond;
+  static constexpr DurationNs kWidenAfter = 10 * kMillisecond;
   static constexpr DurationNs kShapeQuantum = 10 * kMillisecond;
   static constexpr DurationNs kIdleWorkerKept = 10 * kSecond;
   static constexpr DurationNs kUnknownDuration = kSecond;
@@ -173,6 +177,7 @@ class LocalScheduler {
   int64_t cpu_of(const Worker& w) const;
   bool may_resume(const Worker& w) const;
   void take_cpu(Worker* w);
+  void place_all(TimeNs now, Actions* actions);
   bool place_one(uint32_t shape, TimeNs now, Actions* actions);
   bool place_behind(uint32_t shape, uint32_t task, DurationNs limit, TimeNs now, Actions* actions);
   void spawn_for(uint32_t shape, Actions* actions);
@@ -181,6 +186,9 @@ class LocalScheduler {
   void put_into_slot(Worker* w, uint32_t task, TimeNs now, Actions* actions);
   void revoke_behind_front(Worker* w, Actions* actions);
   void erase_from_queue(Worker* w, size_t position);
+  void count_offered(uint32_t task, int change);
+  bool would_only_widen(uint32_t task, TimeNs now);
+  void set_blocked(Worker* w, uint32_t blocked);
   void became_idle(Worker* w, TimeNs now);
   void release_resources(Worker* w);
   void refresh_open(Worker* w);
@@ -202,7 +210,12 @@ class LocalScheduler {
   std::map<uint64_t, uint32_t> starting_;  // spawn token -> pool
   std::deque<Resume> resumes_;
   uint32_t live_workers_ = 0;
-  uint32_t deep_workers_ = 0;  // with a task behind the running one
+  uint32_t revoking_ = 0;  // tasks asked back whose answer is outstanding
+  uint32_t blocked_workers_ = 0;
+  std::map<uint16_t, uint32_t> offered_by_depth_;
+  TimeNs held_since_ = kNever;  // nothing ended since then, and a wider task is held back
+  bool may_widen_ = false;      // that lasted long enough: one may start
+  uint32_t deep_workers_ = 0;   // with a task behind the running one
   uint64_t last_token_ = 0;
   TimeNs next_timer_ = kNever;
   bool try_all_ = false;

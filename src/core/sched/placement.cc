@@ -1,6 +1,7 @@
 // Placement: which ready task goes to which worker (LocalScheduler, second half).
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "base/probe.h"
 #include "core/sched/local_scheduler.h"
@@ -50,6 +51,20 @@ void LocalScheduler::enqueue(uint32_t task) {
   try_shape(tasks_->tmpl_of((*tasks_)[task]).shape);
 }
 
+void LocalScheduler::place_all(TimeNs now, Actions* actions) {
+  // What a blocked worker gives back may be what it waits for: it comes before anything wider. The
+  // answers are events that follow at once.
+  if (revoking_ > 0) {
+    SUNDOG_PROBE("workers.placing_waits_for_tasks_asked_back");
+    return;
+  }
+  for (uint32_t shape = best_shape(); shape != kNoIndex; shape = best_shape()) {
+    while (place_one(shape, now, actions)) {
+      if (ready_.shapes_with_tasks() > 1) break;  // look again at who is first
+    }
+  }
+}
+
 void LocalScheduler::schedule(TimeNs now, Actions* actions) {
   serve_resumes(actions);
   if (try_all_) {
@@ -57,12 +72,15 @@ void LocalScheduler::schedule(TimeNs now, Actions* actions) {
       if (ready_.count(s) > 0) try_shape(s);
     try_all_ = false;
   }
-  for (uint32_t shape = best_shape(); shape != kNoIndex; shape = best_shape()) {
-    while (place_one(shape, now, actions)) {
-      if (ready_.shapes_with_tasks() > 1) break;  // look again at who is first
+  place_all(now, actions);
+  next_timer_ = deep_workers_ > 0 ? now + kOverrunMin : kNever;
+  if (held_since_ != kNever) {
+    if (ready_.shapes_with_tasks() == 0) {
+      held_since_ = kNever;
+    } else {
+      next_timer_ = std::min(next_timer_, held_since_ + kWidenAfter);
     }
   }
-  next_timer_ = deep_workers_ > 0 ? now + kOverrunMin : kNever;
   if (next_timer_ == kNever && live_workers_ > 0) {
     int64_t keep = total_.get(model::kCpu) / model::kResourceUnit;
     for (const Pool& p : pools_)
@@ -83,7 +101,7 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
   DurationNs length = expected(task);
   if (length < kWakeWorth && place_behind(shape_index, task, 2 * kWakeWorth, now, actions))
     return true;
-  if (available_.covers(shape.resources)) {
+  if (available_.covers(shape.resources) && !would_only_widen(task, now)) {
     auto& idle = pools_[shape.pool].idle;
     if (!idle.empty()) {
       Worker* w = worker(idle.back());
@@ -101,6 +119,23 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
   if (place_behind(shape_index, task, kPipelineWindow, now, actions)) return true;
   shape.try_now = false;
   return false;
+}
+
+// Enough workers are blocked, and what they wait for is with workers: this task would likely only
+// block too. If nothing ends for a while, one more may start.
+bool LocalScheduler::would_only_widen(uint32_t task, TimeNs now) {
+  if (blocked_workers_ == 0 || blocked_workers_ * model::kResourceUnit < total_.get(model::kCpu) ||
+      offered_by_depth_.rbegin()->first <= (*tasks_)[task].depth) {
+    held_since_ = kNever;
+    return false;
+  }
+  if (std::exchange(may_widen_, false)) {
+    SUNDOG_PROBE("workers.one_more_after_a_while");
+    return false;
+  }
+  SUNDOG_PROBE("workers.deeper_tasks_first");
+  if (held_since_ == kNever) held_since_ = now;
+  return true;
 }
 
 // Offers the task to a busy worker whose queue stays shorter than `limit`.
@@ -144,6 +179,7 @@ void LocalScheduler::put_into_slot(Worker* w, uint32_t task, TimeNs now, Actions
   w->slots[t.slot] = task;
   w->next_slot = (w->next_slot + 1) % model::kClaimSlots;
   w->queue.push_back(task);
+  count_offered(task, 1);
   Action a;
   a.kind = Action::Kind::kAssign;
   a.task = task;
@@ -168,6 +204,11 @@ void LocalScheduler::spawn_for(uint32_t shape_index, Actions* actions) {
 }
 
 void LocalScheduler::tick(TimeNs now, Actions* actions) {
+  if (held_since_ != kNever && now - held_since_ >= kWidenAfter) {
+    held_since_ = kNever;
+    may_widen_ = true;
+    try_all();
+  }
   if (deep_workers_ > 0) {
     for (Worker& w : workers_) {
       if (!w.live || w.actor || w.queue.size() < 2 || w.overrun || w.blocked > 0) continue;
