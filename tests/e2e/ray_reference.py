@@ -22,7 +22,6 @@ ABSENT_MEMBERS = {
     "ObjectRef.owner_address": "the node owns every object: there is no owner to address",
     "ObjectRef.redis_shard_hash": INTERNAL,
     "ObjectRef.tensor_transport": INTERNAL,
-    "ObjectRef.__await__": LATER,
     "RuntimeContext.current_placement_group_id": LATER,
     "RuntimeContext.gcs_address": "nothing listens on a network",
     "RuntimeContext.get": "deprecated in Ray",
