@@ -224,7 +224,7 @@ def test_timeline_shows_creation_and_calls(session: None) -> None:
     sundog.get(counter.increment.options(name="special").remote())
     sundog.get(counter.increment.remote())
     names = {event.get("name") for event in sundog.timeline() or []}
-    assert {"Counter", "Counter.increment", "special"} <= names
+    assert {"Counter.__init__", "Counter.increment", "special"} <= names
 
 
 # ---------------------------------------------------------------- handles
