@@ -272,10 +272,19 @@ def get_runtime_context() -> RuntimeContext:
 
 
 @public
-def get_gpu_ids() -> list[int]:
-    """The GPUs that this task may use."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    return [int(part) for part in visible.split(",") if part.strip().isdigit()]
+def get_gpu_ids() -> list[int | str]:
+    """The GPUs that this task or actor was given, as the driver's CUDA_VISIBLE_DEVICES names them.
+
+    Returns:
+        Numbers, or texts where that variable has texts (``GPU-…``, ``MIG-…``). In a driver: what
+        it sees itself. In a task without ``num_gpus``: none, though it finds the variable as the
+        driver has it.
+    """
+    session = current_session()
+    if session is not None and session.is_worker and not os.environ.get("SUNDOG_GPUS"):
+        return []
+    names = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    return [int(name) if name.isdigit() else name for name in names if name]
 
 
 def python_version() -> str:

@@ -141,6 +141,18 @@ def limit_threads(cpus: int) -> None:
         sys.modules["torch"].set_num_threads(cpus)
 
 
+def show_gpus(numbers: str | None) -> None:
+    """Lets this process see those of the driver's GPUs that it was given, before user imports."""
+    if not numbers:
+        return
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else []
+    shown = [int(number) for number in numbers.split(",")]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(
+        names[i].strip() if i < len(names) else str(i) for i in shown
+    )
+
+
 def wait_until_reparented(intermediate: int, daemon: int) -> bool:
     """Returns once the daemon is our parent; False if it is gone."""
     if os.getppid() == intermediate:
@@ -385,6 +397,7 @@ class Zygote:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         for name, value in request.environment:
             os.environ[name] = value
+        show_gpus(os.environ.get("SUNDOG_GPUS"))
         reseed()
         limit_threads(1)
         gc.enable()

@@ -80,6 +80,7 @@ struct SpawnWorker {
   JobId job;
   model::Language language = model::Language::kPython;
   uint64_t runtime_env = 0;
+  std::vector<uint32_t> gpus;  // what it may see, 0-based; empty: as the driver does
 };
 // End the process (SIGKILL to its group); ClientGone follows.
 struct KillClient {

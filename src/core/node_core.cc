@@ -119,7 +119,8 @@ void NodeCore::perform(const Action& a) {
       effects_->push_back(RevokeClaim{a.worker, a.slot, a.generation});
       return;
     case Action::Kind::kSpawn:
-      effects_->push_back(SpawnWorker{a.token, a.pool.job, a.pool.language, a.pool.runtime_env});
+      effects_->push_back(
+          SpawnWorker{a.token, a.pool.job, a.pool.language, a.pool.runtime_env, a.gpus});
       return;
     case Action::Kind::kStop:
       send(a.worker, model::Stop{"idle workers beyond the number of CPUs end after a while"});

@@ -8,6 +8,15 @@
 #include "os/socket.h"
 
 namespace sundog::node {
+namespace {
+
+std::string comma_separated(const std::vector<uint32_t>& numbers) {
+  std::string text;
+  for (uint32_t n : numbers) text += (text.empty() ? "" : ",") + std::to_string(n);
+  return text;
+}
+
+}  // namespace
 
 void NodeShell::perform(const core::SpawnWorker& e) {
   if (e.language != model::Language::kPython || !zygote_) {
@@ -41,6 +50,7 @@ void NodeShell::perform(const core::SpawnWorker& e) {
   order.job = e.job;
   order.runtime_env = e.runtime_env;
   order.environment = worker_environment();
+  if (!e.gpus.empty()) order.environment.push_back("SUNDOG_GPUS=" + comma_separated(e.gpus));
   order.control = std::move(control->theirs);
   order.out = std::move(out->write);
   order.err = std::move(err->write);

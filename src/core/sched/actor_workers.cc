@@ -21,6 +21,8 @@ void LocalScheduler::creation_done(ClientId client, uint32_t task,
   w->overrun = w->overdrawn = false;
   w->front_since = now;
   try_all();
+  if (!w->pooled) return;  // made for a GPU: no pool misses it
+  w->pooled = false;
   Pool& pool = pools_[w->pool];
   --pool.workers;
   uint32_t have = pool.workers + pool.starting;

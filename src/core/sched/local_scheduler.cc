@@ -10,7 +10,11 @@ namespace sundog::core {
 using model::kCpu;
 
 LocalScheduler::LocalScheduler(TaskTable* tasks, model::ResourceSet total)
-    : tasks_(tasks), total_(total), available_(std::move(total)), ready_(tasks) {}
+    : tasks_(tasks),
+      total_(total),
+      available_(std::move(total)),
+      ready_(tasks),
+      gpu_ids_(total_.get(model::kGpu)) {}
 
 uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
   JobId job = t.language == model::Language::kCpp ? JobId{} : t.job;
@@ -20,7 +24,7 @@ uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
     if (shapes_[i].pool_key == key && shapes_[i].resources == t.resources &&
         shapes_[i].makes_actors == makes_actors)
       return i;
-  shapes_.push_back({key, pool_of(key), t.resources, makes_actors, {}, false});
+  shapes_.push_back({key, pool_of(key), t.resources, makes_actors, {}, false, {}, 0});
   ready_.add_shape();
   return static_cast<uint32_t>(shapes_.size() - 1);
 }
@@ -67,12 +71,15 @@ void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t
   w.slots.fill(kNoIndex);
   Pool& pool = pools_[w.pool];
   pool.failures = 0;
-  ++pool.workers;
   ++live_workers_;
   if (auto it = starting_.find(token); it != starting_.end()) {
-    --pools_[it->second].starting;
+    Starting starting = std::move(it->second);
     starting_.erase(it);
+    if (starting.shape != kNoIndex) return lease_joined(&w, std::move(starting));
+    --pools_[starting.pool].starting;
   }
+  w.pooled = true;
+  ++pool.workers;
   became_idle(&w, now);
   auto& idle = pool.idle;  // those that have run something are warmer
   std::rotate(idle.begin(), idle.end() - 1, idle.end());
@@ -81,13 +88,15 @@ void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t
 std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {
   Worker* w = worker(client);
   if (w == nullptr) return {};
+  gpu_ids_.give_back(w->gpus);
+  if (!w->gpus.empty() && w->shape != kNoIndex) std::erase(shapes_[w->shape].leased, client);
   release_resources(w);
   close(w);
   if (w->queue.size() > 1 && !w->actor) --deep_workers_;
   Pool& pool = pools_[w->pool];
   std::erase(pool.idle, client);
   std::erase_if(resumes_, [&](const Resume& r) { return r.worker == client; });
-  if (!w->actor) --pool.workers;
+  if (w->pooled) --pool.workers;
   --live_workers_;
   std::vector<uint32_t> queue = std::move(w->queue);
   for (uint32_t task : queue) {
@@ -102,10 +111,14 @@ std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {
 uint32_t LocalScheduler::spawn_failed(uint64_t token, PoolKey* key) {
   auto it = starting_.find(token);
   if (it == starting_.end()) return 0;
-  Pool& pool = pools_[it->second];
+  Pool& pool = pools_[it->second.pool];
   *key = pool.key;
+  if (it->second.shape != kNoIndex) {
+    lease_failed(it->second);
+  } else {
+    --pool.starting;
+  }
   starting_.erase(it);
-  --pool.starting;
   try_all();
   return ++pool.failures;
 }
@@ -124,7 +137,7 @@ void LocalScheduler::spawn(uint32_t pool, uint32_t count, Actions* actions) {
     a.kind = Action::Kind::kSpawn;
     a.token = ++last_token_;
     a.pool = pools_[pool].key;
-    starting_.emplace(a.token, pool);
+    starting_.emplace(a.token, Starting{pool, kNoIndex, {}});
     ++pools_[pool].starting;
     actions->push_back(a);
   }
@@ -191,6 +204,10 @@ bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
   may_widen_ = false;
   if (held_since_ != kNever) held_since_ = now;
   if (w->actor) return true;
+  if (!w->gpus.empty()) {
+    end_lease(w);
+    return true;
+  }
   if (w->queue.empty()) {
     release_resources(w);
     close(w);
@@ -264,8 +281,8 @@ void LocalScheduler::close(Worker* w) {
 }
 
 void LocalScheduler::refresh_open(Worker* w) {
-  bool room = !w->queue.empty() && !w->overrun && !w->overdrawn && !w->stopping &&
-              w->blocked == 0 && w->queue.size() < kPipelineDepthMax &&
+  bool room = !w->queue.empty() && w->gpus.empty() && !w->overrun && !w->overdrawn &&
+              !w->stopping && w->blocked == 0 && w->queue.size() < kPipelineDepthMax &&
               w->expected_ns < kPipelineWindow;
   if (!room) {
     close(w);
@@ -389,7 +406,7 @@ std::string LocalScheduler::validate() const {
     if (w.queue.size() > 1 && !w.actor) ++deep;
     if (w.blocked > 0 && !w.actor) ++blocked;
     for (uint32_t task : w.queue) ++offered[(*tasks_)[task].depth];
-    if (w.holds_resources != (w.actor || !w.queue.empty()))
+    if (w.holds_resources != (w.actor || !w.queue.empty() || !w.gpus.empty()))
       return "a worker holds resources without a task, or a task without resources";
     if (w.holds_resources) {
       model::ResourceSet held = held_by(w);
@@ -407,6 +424,13 @@ std::string LocalScheduler::validate() const {
         return "tasks of two shapes share a queue";
     }
   }
+  uint32_t for_gpus = 0;
+  for (const auto& [token, starting] : starting_) {
+    if (starting.shape == kNoIndex) continue;
+    ++for_gpus;
+    sum.add(shapes_[starting.shape].resources);
+  }
+  if (gpu_ids_.free() != available_.get(model::kGpu)) return "GPUs and their number disagree";
   if (revoking != revoking_) return "tasks that are being asked back are miscounted";
   if (sum != total_) return "resources are not conserved";
   if (deep != deep_workers_) return "deep workers are miscounted";
@@ -419,7 +443,7 @@ std::string LocalScheduler::validate() const {
       if (worker(c) == nullptr || !worker(c)->queue.empty() || worker(c)->actor)
         return "an idle list holds a busy worker";
   }
-  return starting == starting_.size() ? "" : "starting workers are miscounted";
+  return starting + for_gpus == starting_.size() ? "" : "starting workers are miscounted";
 }
 
 }  // namespace sundog::core

@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "core/sched/gpu_ids.h"
 #include "core/sched/ready_queues.h"
 #include "core/tasks/task_table.h"
 #include "model/limits.h"
@@ -44,13 +45,15 @@ struct Action {
   uint32_t task = kNoIndex;  // kAssign
   ClientId worker;           // kAssign, kRevoke, kStop, kResume
   uint32_t slot = 0, generation = 0;
-  uint64_t token = 0;  // kSpawn: a number of its own; kResume: what block() was given
-  PoolKey pool;        // kSpawn
+  uint64_t token = 0;          // kSpawn: a number of its own; kResume: what block() was given
+  PoolKey pool;                // kSpawn
+  std::vector<uint32_t> gpus;  // kSpawn: what the process may see; empty: as the driver does
 };
 using Actions = std::vector<Action>;
 
 struct Worker {
   bool live = false;
+  bool pooled = false;  // counted in its pool: neither an actor's nor started for a GPU
   bool holds_resources = false;
   bool overrun = false;
   bool stopping = false;
@@ -71,6 +74,7 @@ struct Worker {
   TimeNs shape_since = 0;
   TimeNs idle_since = 0;
   uint32_t open_position = kNoIndex;  // in its shape's open list
+  std::vector<GpuShare> gpus;         // for its whole life
 };
 
 class LocalScheduler {
@@ -156,6 +160,8 @@ class LocalScheduler {
     bool makes_actors = false;
     std::vector<ClientId> open;  // busy workers of this shape with room behind
     bool try_now = false;
+    std::vector<ClientId> leased;  // started for a GPU, without a task yet
+    uint32_t leases_starting = 0;
   };
   struct Pool {
     PoolKey key;
@@ -164,6 +170,11 @@ class LocalScheduler {
     uint32_t workers = 0;
     uint32_t failures = 0;  // starts in a row that failed
     uint32_t wanted = 0;    // workers that are kept at hand beside those of actors
+  };
+  struct Starting {
+    uint32_t pool = 0;
+    uint32_t shape = kNoIndex;  // of a worker for a GPU
+    std::vector<GpuShare> gpus;
   };
   struct Resume {
     ClientId worker;
@@ -195,6 +206,13 @@ class LocalScheduler {
   void close(Worker* w);
   void try_all() { try_all_ = true; }
   void serve_resumes(Actions* actions);
+  // ---- gpu_leases.cc
+  bool needs_gpu(uint32_t shape) const;
+  bool place_on_gpu(uint32_t shape, TimeNs now, Actions* actions);
+  void lease_joined(Worker* w, Starting starting);
+  void lease_failed(const Starting& starting);
+  void end_lease(Worker* w);
+  void stop_ended_leases(Actions* actions);
   void stop_surplus(TimeNs now, Actions* actions);
   DurationNs expected(uint32_t task) const;
   uint32_t best_shape();
@@ -207,7 +225,9 @@ class LocalScheduler {
   std::vector<Shape> shapes_;
   std::vector<Pool> pools_;
   std::vector<Worker> workers_;            // by client index
-  std::map<uint64_t, uint32_t> starting_;  // spawn token -> pool
+  std::map<uint64_t, Starting> starting_;  // by spawn token
+  GpuIds gpu_ids_;
+  std::vector<ClientId> ended_leases_;
   std::deque<Resume> resumes_;
   uint32_t live_workers_ = 0;
   uint32_t revoking_ = 0;  // tasks asked back whose answer is outstanding

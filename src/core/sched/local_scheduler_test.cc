@@ -155,14 +155,56 @@ TEST(LocalScheduler, awaited_tasks_come_first_deepest_first) {
   EXPECT_EQ(order[2], plain);
 }
 
+TEST(LocalScheduler, a_process_is_started_for_its_gpus_and_ends_with_its_task) {
+  Bench b(4);
+  uint32_t g = b.make_template("g", 10000, 10000);
+  b.join();  // a worker of the pool is not for GPUs
+  uint32_t tasks[3];
+  for (uint32_t& task : tasks) task = b.add_task(g);
+  b.decide();
+  auto spawned = b.take(Action::Kind::kSpawn);
+  ASSERT_EQ(spawned.size(), 2u);
+  EXPECT_EQ(spawned[0].gpus, std::vector<uint32_t>{0});
+  EXPECT_EQ(spawned[1].gpus, std::vector<uint32_t>{1});
+  ClientId first = b.join(spawned[0].token);
+  b.decide();
+  auto a = b.take(Action::Kind::kAssign);
+  ASSERT_EQ(a.size(), 1u);
+  EXPECT_EQ(a[0].worker, first);
+  b.done(first, a[0].task);
+  EXPECT_TRUE(b.take(Action::Kind::kAssign).empty()) << "it serves no second task";
+  ASSERT_EQ(b.take(Action::Kind::kStop).size(), 1u);
+  EXPECT_TRUE(b.take(Action::Kind::kSpawn).empty()) << "its GPU is free when it is gone";
+  b.sched->worker_left(first);
+  b.decide();
+  spawned = b.take(Action::Kind::kSpawn);
+  ASSERT_EQ(spawned.size(), 1u);
+  EXPECT_EQ(spawned[0].gpus, std::vector<uint32_t>{0});
+}
+
+TEST(LocalScheduler, a_process_for_a_gpu_that_nobody_needs_any_more_ends) {
+  Bench b(4);
+  uint32_t g = b.make_template("g", 0, 5000);
+  uint32_t task = b.add_task(g);
+  b.decide();
+  auto spawned = b.take(Action::Kind::kSpawn);
+  ASSERT_EQ(spawned.size(), 1u);
+  b.sched->forget(task);  // cancelled
+  b.tasks.release(task);
+  ClientId worker = b.join(spawned[0].token);
+  b.decide();
+  ASSERT_EQ(b.take(Action::Kind::kStop).size(), 1u);
+  b.sched->worker_left(worker);
+  EXPECT_EQ(b.sched->available(), b.sched->total());
+}
+
 TEST(LocalScheduler, a_blocked_workers_gpu_stays_its_own) {
   Bench b(1);
   uint32_t g = b.make_template("g", 10000, 20000);
-  b.join();
-  b.join();
   b.add_task(g);
   b.add_task(g);
   b.decide();
+  b.join_spawned();
   auto a = b.take(Action::Kind::kAssign);
   ASSERT_EQ(a.size(), 1u);
   b.sched->block(a[0].worker, &b.actions);
@@ -240,7 +282,10 @@ TEST(LocalScheduler, random_use_runs_every_task_once_and_conserves_resources) {
         if (b.sched->claim_revoked(a.worker, a.slot, a.generation, won) != kNoIndex)
           std::erase(q, task);
       }
-      b.take(Action::Kind::kStop);
+      for (const Action& a : b.take(Action::Kind::kStop)) {
+        EXPECT_TRUE(b.sched->worker(a.worker)->queue.empty());
+        b.sched->worker_left(a.worker);  // its process ends
+      }
     };
     auto settle = [&] {
       for (int i = 0; i < 4; ++i) {

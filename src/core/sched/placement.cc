@@ -73,6 +73,7 @@ void LocalScheduler::schedule(TimeNs now, Actions* actions) {
     try_all_ = false;
   }
   place_all(now, actions);
+  if (gpu_ids_.free() < total_.get(model::kGpu)) stop_ended_leases(actions);
   next_timer_ = deep_workers_ > 0 ? now + kOverrunMin : kNever;
   if (held_since_ != kNever) {
     if (ready_.shapes_with_tasks() == 0) {
@@ -98,6 +99,7 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
     shape.try_now = false;
     return false;
   }
+  if (needs_gpu(shape_index)) return place_on_gpu(shape_index, now, actions);
   DurationNs length = expected(task);
   if (length < kWakeWorth && place_behind(shape_index, task, 2 * kWakeWorth, now, actions))
     return true;

@@ -1,0 +1,89 @@
+// Workers that are started for a GPU (LocalScheduler, fourth part). Which GPUs a process sees is
+// said before it starts, so such a worker is made for one task or actor: its resources and GPUs are
+// taken when it is asked for, and free again when the process is gone (its memory on the GPU is not
+// free before). No other task comes to it.
+#include "base/probe.h"
+#include "core/sched/local_scheduler.h"
+
+namespace sundog::core {
+
+bool LocalScheduler::needs_gpu(uint32_t shape_index) const {
+  const Shape& shape = shapes_[shape_index];
+  return shape.resources.get(model::kGpu) > 0 &&
+         shape.pool_key.language == model::Language::kPython;
+}
+
+bool LocalScheduler::place_on_gpu(uint32_t shape_index, TimeNs now, Actions* actions) {
+  Shape& shape = shapes_[shape_index];
+  if (!shape.leased.empty()) {
+    Worker* w = worker(shape.leased.back());
+    shape.leased.pop_back();
+    w->shape_since = w->front_since = now;
+    assign(w, ready_.front(shape_index), now, actions);
+    return true;
+  }
+  while (shape.leases_starting < ready_.count(shape_index) && available_.covers(shape.resources) &&
+         live_workers_ + starting_.size() < kWorkersMax) {
+    auto gpus = gpu_ids_.take(shape.resources.get(model::kGpu));
+    if (!gpus) {
+      SUNDOG_PROBE("workers.gpus_in_pieces");
+      break;
+    }
+    available_.subtract(shape.resources);
+    ++shape.leases_starting;
+    Action a;
+    a.kind = Action::Kind::kSpawn;
+    a.token = ++last_token_;
+    a.pool = shape.pool_key;
+    for (const GpuShare& share : *gpus) a.gpus.push_back(share.gpu);
+    starting_.emplace(a.token, Starting{shape.pool, shape_index, *std::move(gpus)});
+    actions->push_back(a);
+  }
+  shape.try_now = false;
+  return false;
+}
+
+void LocalScheduler::lease_joined(Worker* w, Starting starting) {
+  Shape& shape = shapes_[starting.shape];
+  --shape.leases_starting;
+  w->shape = starting.shape;
+  w->holds_resources = true;
+  w->gpus = std::move(starting.gpus);
+  shape.leased.push_back(w->client);
+  try_shape(starting.shape);
+}
+
+void LocalScheduler::lease_failed(const Starting& starting) {
+  Shape& shape = shapes_[starting.shape];
+  --shape.leases_starting;
+  available_.add(shape.resources);
+  gpu_ids_.give_back(starting.gpus);
+  try_all();
+}
+
+// Its task is done, or nobody needs it any more: what it holds is free when it is gone.
+void LocalScheduler::end_lease(Worker* w) {
+  w->stopping = true;
+  ended_leases_.push_back(w->client);
+}
+
+void LocalScheduler::stop_ended_leases(Actions* actions) {
+  for (uint32_t s = 0; s < shapes_.size(); ++s) {
+    auto& leased = shapes_[s].leased;
+    while (leased.size() > ready_.count(s)) {
+      SUNDOG_PROBE("workers.gpu_not_needed_any_more");
+      end_lease(worker(leased.back()));
+      leased.pop_back();
+    }
+  }
+  for (ClientId client : ended_leases_) {
+    if (worker(client) == nullptr) continue;
+    Action a;
+    a.kind = Action::Kind::kStop;
+    a.worker = client;
+    actions->push_back(a);
+  }
+  ended_leases_.clear();
+}
+
+}  // namespace sundog::core
