@@ -14,15 +14,12 @@ import edits
 import pytest
 from neighbours import in_its_window
 
-import sundog
-
 HERE = Path(__file__).resolve().parent
 COMPAT = documents.ROOT / "compat" / "ray"
 SECONDS_MAX = 120
 TURNS = int(os.environ.get("SUNDOG_SEED_TURNS", "1"))  # 10: each exercise ten times
 NOT_RUN = "not run: make demo-models"
 NEEDS_MODELS = {11}  # exercises of document 001 that train a model
-NEEDS_GPU_IDS = {9}
 ABOUT_TIME = re.compile(r"too\s+(slow|fast)|concurrently")
 NUMBER = re.compile(r"\d+(\.\d+)?(e-\d+)?")
 OBJECT = re.compile(r"Object(ID|Ref)\([0-9a-f]{40}\)")
@@ -101,20 +98,12 @@ def test_every_edit_changes_what_it_is_for() -> None:
         assert len(edit.reason) > 20
 
 
-def gpu_ids() -> list[int]:
-    """What a task finds that asked for a GPU."""
-    with sundog.init(num_cpus=1, num_gpus=1, logging_level="error"):
-        return list(sundog.get(sundog.remote(num_gpus=1)(sundog.get_gpu_ids).remote()))
-
-
 # Exercise 5 runs for a minute by itself and is told apart; 11 trains a model.
 @pytest.mark.parametrize("turn", range(1, TURNS + 1))
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12])
 def test_exercise(number: int, turn: int, tmp_path: Path) -> None:
     if number in NEEDS_MODELS:
         pytest.skip(NOT_RUN)
-    if number in NEEDS_GPU_IDS and not gpu_ids():
-        pytest.skip("ids of GPUs are not in this version")
     cells = edits.edited(documents.exercise("001", number))
     in_its_window(lambda: check(cells, run(cells, tmp_path)))
 
