@@ -280,7 +280,7 @@ def get_gpu_ids() -> list[int | str]:
         it sees itself. In a task without ``num_gpus``: none, though it finds the variable as the
         driver has it.
     """
-    session = current_session()
+    session = _core.current_session()
     if session is not None and session.is_worker and not os.environ.get("SUNDOG_GPUS"):
         return []
     names = [part.strip() for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
