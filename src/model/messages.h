@@ -211,10 +211,9 @@ struct Query {
   std::string_view argument;
 };
 
-using ClientMessage =
-    std::variant<DefineTemplate, Submit, Put, Allocate, Abandon, Get, EndGet, AddRefs, DropRefs,
-                 Unpin, Credit, Results, Done, CancelTask, Query, KillActor, ClaimName, BindName,
-                 FindName>;
+using ClientMessage = std::variant<DefineTemplate, Submit, Put, Allocate, Abandon, Get, EndGet,
+                                   AddRefs, DropRefs, Unpin, Credit, Results, Done, CancelTask,
+                                   Query, KillActor, ClaimName, BindName, FindName>;
 
 // ---------------------------------------------------------------- node -> client
 
