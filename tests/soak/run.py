@@ -11,6 +11,7 @@ import argparse
 import collections
 import os
 import random
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -46,6 +47,8 @@ def show_states(hit: dict[str, collections.Counter[str]]) -> None:
 
 
 def main() -> int:
+    # Whoever starts us in the background has Ctrl-C ignored, and children would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "0")) or None)
     parser.add_argument("--seconds", type=float, default=60.0)
