@@ -11,16 +11,16 @@ GPUS = 2
 
 
 @sundog.remote(num_gpus=1)
-def which() -> list[int]:
+def which() -> list[int | str]:
     time.sleep(0.5)
-    return list(sundog.get_gpu_ids())
+    return sundog.get_gpu_ids()
 
 
 class Holder:
     """Keeps a GPU for as long as it lives."""
 
-    def which(self) -> list[int]:
-        return list(sundog.get_gpu_ids())
+    def which(self) -> list[int | str]:
+        return sundog.get_gpu_ids()
 
 
 HolderActor = sundog.remote(num_gpus=1)(Holder)

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from sundog import _actor_class, _actor_options, _core, _function, _signature
 from sundog._core import public
+from sundog._generic import Generic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Mapping, Sequence
-    from typing import Any, Generic, TypeVar
+    from typing import Any, TypeVar
 
     T = TypeVar("T")
 else:
-
-    class Generic:
-        """Stands in for typing's, which costs milliseconds to import."""
-
-        __slots__ = ()
-
-        def __class_getitem__(cls, item: object) -> type:
-            """The class itself: what an actor is of matters to checkers of types only."""
-            return cls
-
     T = None
 
 

@@ -370,7 +370,7 @@ def wait_for_something_else(given: object) -> TypeError:
 
 
 def called_directly(
-    callee: RemoteFunction | ActorMethod,
+    callee: RemoteFunction[Any] | ActorMethod,
     args: Sequence[object],
     kwargs: Mapping[str, object] | None,
 ) -> TypeError:

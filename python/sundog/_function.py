@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from sundog import _core, _options, _signature
 from sundog._core import public
+from sundog._generic import Generic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Mapping
-    from typing import Any, Protocol, TypeVar, overload
+    from typing import Any, Literal, Protocol, TypeVar, overload
 
     from sundog._actor import ActorClass
     from sundog._actor_class import ClassDescription
     from sundog._actor_options import ActorOptions
 
     T = TypeVar("T")
+    C = TypeVar("C", covariant=True)
 
     class Decorator(Protocol):
         """What ``remote`` with options makes."""
@@ -23,7 +25,17 @@ if TYPE_CHECKING:
         @overload
         def __call__(self, function: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
         @overload
-        def __call__(self, function: Callable[..., Any], /) -> RemoteFunction: ...
+        def __call__(self, function: Callable[..., T], /) -> RemoteFunction[_core.ObjectRef[T]]: ...
+
+    class DecoratorOfSeveral(Protocol):
+        """What ``remote`` with ``num_returns`` makes."""
+
+        def __call__(
+            self, function: Callable[..., Any], /
+        ) -> RemoteFunction[list[_core.ObjectRef[Any]]]: ...
+
+else:
+    C = None
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -117,10 +129,11 @@ def job_prefix(session: _core.Session) -> bytes:
     return job.to_bytes(4, "little")
 
 
-class RemoteFunction(_core.Callee):
+class RemoteFunction(_core.Callee, Generic[C]):
     """A function whose calls run in other processes: ``f.remote(...)`` returns an ObjectRef.
 
-    ``f.__wrapped__`` is the function itself.
+    ``f.__wrapped__`` is the function itself. For checkers of types, its parameter is what
+    ``f.remote(...)`` returns: ``RemoteFunction[ObjectRef[int]]``.
     """
 
     _signature: inspect.Signature | None
@@ -147,8 +160,25 @@ class RemoteFunction(_core.Callee):
         assert session is not None
         self._set_prepared(self._code.template(session, self._options), self._options.num_returns)
 
+    if TYPE_CHECKING:
+
+        def remote(self, *args: Any, **kwargs: Any) -> C: ...
+
+    if TYPE_CHECKING:
+
+        @overload
+        def options(  # type: ignore[overload-overlap]
+            self, *, num_returns: Literal[1], **options: object
+        ) -> RemoteFunction[_core.ObjectRef[Any]]: ...
+        @overload
+        def options(
+            self, *, num_returns: int, **options: object
+        ) -> RemoteFunction[list[_core.ObjectRef[Any]]]: ...
+        @overload
+        def options(self, **options: object) -> RemoteFunction[C]: ...
+
     @public
-    def options(self, **options: object) -> RemoteFunction:
+    def options(self, **options: object) -> RemoteFunction[Any]:
         """The same function with other options, for the calls made through what is returned.
 
         Args:
@@ -189,12 +219,12 @@ class RemoteFunction(_core.Callee):
 
 def rebuild(
     function: Callable[..., Any], options: Mapping[str, object], function_id: bytes | None
-) -> RemoteFunction:
+) -> RemoteFunction[Any]:
     """A remote function that came out of a pickle."""
     return RemoteFunction(FunctionCode(function, function_id), options)
 
 
-def rebuild_cpp(name: str, options: Mapping[str, object]) -> RemoteFunction:
+def rebuild_cpp(name: str, options: Mapping[str, object]) -> RemoteFunction[Any]:
     """A C++ function under its registered name."""
 
     def function(*args: Any) -> None:
@@ -205,7 +235,7 @@ def rebuild_cpp(name: str, options: Mapping[str, object]) -> RemoteFunction:
 
 
 @public
-def cpp_function(name: str) -> RemoteFunction:
+def cpp_function(name: str) -> RemoteFunction[_core.ObjectRef[Any]]:
     """The C++ function that workers registered under this name (``SUNDOG_REMOTE(name)``).
 
     Numbers, strings, bytes and numpy arrays are read by C++ in place; so is what it returns.
@@ -223,7 +253,7 @@ def cpp_function(name: str) -> RemoteFunction:
 
 def remote_thing(
     function: object, options: Mapping[str, object]
-) -> RemoteFunction | ActorClass[Any]:
+) -> RemoteFunction[Any] | ActorClass[Any]:
     """Makes a remote function or an actor class of what ``sundog.remote`` was given."""
     if isinstance(function, type):
         from sundog import _actor
@@ -246,7 +276,11 @@ if TYPE_CHECKING:
     @overload
     def remote(function: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
     @overload
-    def remote(function: Callable[..., Any], /) -> RemoteFunction: ...
+    def remote(function: Callable[..., T], /) -> RemoteFunction[_core.ObjectRef[T]]: ...
+    @overload
+    def remote(*, num_returns: Literal[1], **options: object) -> Decorator: ...  # type: ignore[overload-overlap]
+    @overload
+    def remote(*, num_returns: int, **options: object) -> DecoratorOfSeveral: ...  # type: ignore[overload-overlap]
     @overload
     def remote(**options: object) -> Decorator: ...
 

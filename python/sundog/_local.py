@@ -28,7 +28,7 @@ def end() -> None:
         del RemoteFunction.remote
 
 
-def run(function: RemoteFunction, *args: Any, **kwargs: Any) -> Any:
+def run(function: RemoteFunction[Any], *args: Any, **kwargs: Any) -> Any:
     """One call, as ``RemoteFunction.remote``."""
     from sundog import _signature
 
@@ -54,7 +54,7 @@ def run(function: RemoteFunction, *args: Any, **kwargs: Any) -> Any:
     return refs[0] if wanted == 1 else refs
 
 
-def copied(function: RemoteFunction, where: int | str, value: Any) -> _core.ObjectRef[Any]:
+def copied(function: RemoteFunction[Any], where: int | str, value: Any) -> _core.ObjectRef[Any]:
     """The argument as the task gets it: a reference, or a copy in the store."""
     if isinstance(value, _core.ObjectRef):
         return value

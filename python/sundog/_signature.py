@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     import inspect
     from collections.abc import Callable, Mapping, Sequence
     from types import CodeType
-    from typing import TypeAlias, TypeGuard
+    from typing import Any, TypeAlias, TypeGuard
 
     from sundog._actor import ActorMethod, Constructor
     from sundog._function import RemoteFunction
 
-    Callee: TypeAlias = RemoteFunction | ActorMethod | Constructor
+    Callee: TypeAlias = RemoteFunction[Any] | ActorMethod | Constructor
 
 CO_VARARGS = 0x04
 
