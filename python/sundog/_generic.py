@@ -1,4 +1,4 @@
-"""``typing.Generic`` for checkers of types; a stand-in at run time, for typing takes milliseconds."""
+"""``typing.Generic`` for checkers of types; a stand-in at run time, as typing is slow to import."""
 
 from __future__ import annotations
 
