@@ -46,6 +46,9 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
         name: as given by ``options(name=...)``.
         namespace: where the name is; None is that of ``init(namespace=...)``.
 
+    Returns:
+        A handle, as ``Class.remote`` returned it.
+
     Raises:
         ValueError: there is no such actor; it says which names there are.
         TypeError: the name is not a string.

@@ -188,6 +188,9 @@ def method(*args: object, **options: object) -> Callable[[F], F]:
             retry_exceptions, True to try again after an exception as well; name, what a call is
             called in messages.
 
+    Returns:
+        A decorator, which returns the method itself.
+
     Raises:
         ValueError: an option that does not exist, or is not in this version.
         TypeError: an option of a wrong type.

@@ -18,16 +18,22 @@ SMALL_BYTES = 8 * 1024
 def empty(shape: int | tuple[int, ...], dtype: DTypeLike = float) -> np.ndarray[Any, np.dtype[Any]]:
     """A numpy array in shared memory, not initialized, whose later ``put`` is free.
 
-    shape: the array's dimensions, or one number of elements.
-    dtype: a type of numbers or ``bool`` in the machine's byte order, as numpy takes it.
+    Args:
+        shape: the array's dimensions, or one number of elements.
+        dtype: a type of numbers or ``bool`` in the machine's byte order, as numpy takes it.
 
     The array is written like any other. ``sundog.put(array)`` then makes it an object without a
     copy, once; what the program writes to the array afterwards, through any view of it, is the
     program's own and never seen by others. A second ``put`` copies. An array that is never put
     gives its memory back when it goes.
 
-    Raises TypeError for a dtype that is no number, ValueError for a shape that is none,
-    ObjectStoreFullError if the store has no room and nothing that runs can make any.
+    Returns:
+        An array of this shape and dtype, to be written.
+
+    Raises:
+        TypeError: a dtype that is no number.
+        ValueError: a shape that is none.
+        ObjectStoreFullError: the store has no room and nothing that runs can make any.
     """
     import numpy as np
 

@@ -243,6 +243,9 @@ def cpp_function(name: str) -> RemoteFunction[_core.ObjectRef[Any]]:
     Args:
         name: the registered name.
 
+    Returns:
+        A remote function, to be called and given options like one in Python.
+
     Raises:
         TypeError: the name is not a string.
     """
@@ -306,6 +309,10 @@ def remote(*args: object, **options: object) -> object:
             how often a call is tried again then (default 0); name, under which
             ``sundog.get_actor`` finds the actor, in the namespace ``namespace``; get_if_exists,
             True to get the actor that has the name; lifetime, "detached" to outlive the program.
+
+    Returns:
+        A RemoteFunction or an ActorClass: what has ``.remote(...)`` and ``.options(...)``. With
+        options only, a decorator that makes one.
 
     Raises:
         ValueError: an option that does not exist, or is not in this version.

@@ -407,6 +407,9 @@ def shutdown(*, wait_for_processes: bool = True) -> None:
 
     Args:
         wait_for_processes: has no meaning here, because shutdown always waits for the daemon.
+
+    Raises:
+        SundogError: this process is a worker: the session is its driver's to end.
     """
     del wait_for_processes
     session = _core.current_session()

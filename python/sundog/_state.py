@@ -31,7 +31,10 @@ def need_session(function: str) -> _core.Session:
 
 @public
 def cluster_resources() -> dict[str, float]:
-    """All resources of the session, by name.
+    """All resources of the session.
+
+    Returns:
+        Names to amounts: ``{"CPU": 4, "GPU": 1}``.
 
     Raises:
         RuntimeError: there is no session.
@@ -44,7 +47,10 @@ def cluster_resources() -> dict[str, float]:
 
 @public
 def available_resources() -> dict[str, float]:
-    """Resources that no running task holds, by name; what is used up is left out.
+    """Resources that no running task or actor holds.
+
+    Returns:
+        Names to amounts; what is used up is left out.
 
     Raises:
         RuntimeError: there is no session.
@@ -58,6 +64,10 @@ def available_resources() -> dict[str, float]:
 @public
 def nodes() -> list[dict[str, Any]]:
     """The machines of the session: this one.
+
+    Returns:
+        A dictionary for each, with "NodeID", "Alive", "NodeManagerAddress",
+        "NodeManagerHostname", "NodeName" and "Resources" (names to amounts).
 
     Raises:
         RuntimeError: there is no session.
@@ -84,8 +94,12 @@ def timeline(filename: str | None = None) -> list[Any] | None:
     Args:
         filename: where to write it as JSON; None returns the events.
 
+    Returns:
+        A list of events, times in microseconds; None if a file was written.
+
     Raises:
         RuntimeError: there is no session.
+        OSError: the file cannot be written.
     """
     from sundog import _explain
 
@@ -140,6 +154,9 @@ def explain(ref: _core.ObjectRef[Any]) -> str:
 
     Args:
         ref: the object.
+
+    Returns:
+        Text of some lines, which a prompt shows as lines.
 
     Raises:
         TypeError: ``ref`` is not an ObjectRef.
@@ -263,7 +280,10 @@ class RuntimeContext:
 
 @public
 def get_runtime_context() -> RuntimeContext:
-    """Where this code runs: session, job, node, task.
+    """Where this code runs: session, job, node, task, actor.
+
+    Returns:
+        An object to ask; what does not apply is None.
 
     Raises:
         RuntimeError: there is no session.

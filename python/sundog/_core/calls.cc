@@ -407,26 +407,49 @@ PyMethodDef functions[] = {
      "get(object_refs, *, timeout=None, writable=False)\n--\n\n"
      "The value of an object, or the list of values of a list of objects; waits until all are "
      "here.\n\n"
-     "object_refs: an ObjectRef, or a list or tuple of them.\n"
-     "timeout: seconds to wait at most; None waits as long as it takes.\n"
-     "writable: arrays may be written; pages that are become private to this call's result. By "
-     "default\n    arrays are read-only views of shared memory.\n\n"
-     "Raises what the task raised (as its own type and as TaskError), GetTimeoutError,\n"
-     "WorkerCrashedError, ObjectLostError, NodeDiedError, TypeError for anything but references."},
+     "Args:\n"
+     "    object_refs: an ObjectRef, or a list or tuple of them.\n"
+     "    timeout: seconds to wait at most; None waits as long as it takes.\n"
+     "    writable: arrays may be written; pages that are become private to this call's result.\n"
+     "        By default arrays are read-only views of shared memory.\n\n"
+     "Returns:\n"
+     "    The value, or a list of as many values, in the order of the references.\n\n"
+     "Raises:\n"
+     "    Exception: what the task raised, as its own type and as TaskError.\n"
+     "    GetTimeoutError: not all are here after timeout seconds; it says why.\n"
+     "    WorkerCrashedError: the task's process ended, as often as it was tried.\n"
+     "    ActorDiedError: the actor that was called is dead.\n"
+     "    ObjectLostError: a reference belongs to another session.\n"
+     "    NodeDiedError: the session's daemon is gone.\n"
+     "    TypeError: anything but references.\n"
+     "    ValueError: a negative timeout."},
     {"put", as_method(put), METH_FASTCALL | METH_KEYWORDS,
      "put(value)\n--\n\n"
-     "Stores a value in shared memory and returns its ObjectRef.\n\n"
-     "Raises TypeError if the value cannot be pickled or is an ObjectRef, ObjectStoreFullError if\n"
-     "the store has no room and nothing that runs can make any."},
+     "Stores a value in shared memory.\n\n"
+     "Args:\n"
+     "    value: anything that can be pickled; memory of arrays is copied once, that of\n"
+     "        ``sundog.empty`` not at all.\n\n"
+     "Returns:\n"
+     "    Its ObjectRef. The object lives while somebody holds a reference to it.\n\n"
+     "Raises:\n"
+     "    TypeError: the value cannot be pickled, or is an ObjectRef.\n"
+     "    ObjectStoreFullError: the store has no room and nothing that runs can make any."},
     {"show_progress", show_progress, METH_O,
      "show_progress(shown)\n--\n\nWhether a long get or wait says what it waits for."},
     {"wait", as_method(wait), METH_FASTCALL | METH_KEYWORDS,
      "wait(ray_waitables, *, num_returns=1, timeout=None, fetch_local=True)\n--\n\n"
      "Waits until num_returns of the objects are ready, or timeout seconds passed.\n\n"
-     "Returns (ready, not_ready): ready has at most num_returns references; if more are ready, "
-     "the\nearliest completed are chosen. Both lists keep the order of the input.\n"
-     "Raises TypeError for anything but a list of ObjectRefs, ValueError if one is there twice or\n"
-     "num_returns is not between 1 and their number."},
+     "Args:\n"
+     "    ray_waitables: a list of ObjectRefs, each once.\n"
+     "    num_returns: for how many to wait, from 1 to their number.\n"
+     "    timeout: seconds to wait at most; None waits as long as it takes, 0 only looks.\n"
+     "    fetch_local: has no meaning on one machine.\n\n"
+     "Returns:\n"
+     "    (ready, not_ready): ready has at most num_returns references; if more are ready, the\n"
+     "    earliest completed are chosen. Both lists keep the order of the input.\n\n"
+     "Raises:\n"
+     "    TypeError: anything but a list of ObjectRefs.\n"
+     "    ValueError: one is there twice, or num_returns or timeout is out of range."},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
