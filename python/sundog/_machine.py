@@ -7,6 +7,10 @@ import os
 STORE_SHARE = 0.3
 CGROUP_ROOT = "/sys/fs/cgroup"
 NO_LIMIT = 1 << 60  # cgroup v1 writes a huge number where there is none
+DEVICES = "/dev"
+NVIDIA_DRIVER = "/proc/driver/nvidia"
+NVML = "libnvidia-ml.so.1"  # the driver brings it
+NO_GPU = ("", "-1", "NoDevFiles")  # in CUDA_VISIBLE_DEVICES; the last is what Slurm writes
 
 
 class Amount:
@@ -102,16 +106,60 @@ def cpus() -> Amount:
     return Amount(affinity, f"affinity {affinity}")
 
 
+def nvml_count() -> int | None:
+    """GPUs that NVIDIA's management library counts; None if it is missing or refuses."""
+    try:
+        import ctypes
+
+        library = ctypes.CDLL(NVML)
+        begin, end = library.nvmlInit_v2, library.nvmlShutdown
+        get_count = library.nvmlDeviceGetCount_v2
+    except (ImportError, OSError, AttributeError):  # no libffi, no library, an old one
+        return None
+    if begin() != 0:
+        return None
+    count = ctypes.c_uint()
+    failed = get_count(ctypes.byref(count))
+    end()
+    return None if failed else count.value
+
+
+def device_file_count() -> int:
+    """Files like ``/dev/nvidia0``: a container has those of the GPUs that it may use."""
+    try:
+        names = os.listdir(DEVICES)
+    except OSError:
+        return 0
+    return sum(name.startswith("nvidia") and name[6:].isdecimal() for name in names)
+
+
+def driver_folder_count() -> int:
+    """GPUs that the loaded kernel module lists."""
+    try:
+        return len(os.listdir(os.path.join(NVIDIA_DRIVER, "gpus")))
+    except OSError:
+        return 0
+
+
 def gpus() -> Amount:
-    """GPUs that the driver may use."""
+    """GPUs that the driver may use: CUDA_VISIBLE_DEVICES, else NVML, else what files tell.
+
+    Where there is no sign of NVIDIA's driver this looks for three files and loads nothing.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
-        shown = [part for part in visible.split(",") if part.strip() not in ("", "-1")]
-        return Amount(len(shown), "CUDA_VISIBLE_DEVICES")
-    try:
-        return Amount(len(os.listdir("/proc/driver/nvidia/gpus")), "nvidia driver")
-    except OSError:
+        names = [part.strip() for part in visible.split(",")]
+        return Amount(sum(name not in NO_GPU for name in names), "CUDA_VISIBLE_DEVICES")
+    signs = (os.path.join(DEVICES, "nvidiactl"), os.path.join(DEVICES, "dxg"), NVIDIA_DRIVER)
+    if not any(os.path.exists(sign) for sign in signs):
         return Amount(0, "no nvidia driver")
+    count = nvml_count()
+    if count is not None:
+        return Amount(count, "NVML")
+    count = device_file_count()
+    if count:
+        return Amount(count, "device files")
+    return Amount(driver_folder_count(), "nvidia driver")
 
 
 def memory() -> Amount:

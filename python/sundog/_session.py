@@ -12,7 +12,7 @@ from sundog.exceptions import SundogError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sundog._context import Context
 
@@ -68,17 +68,17 @@ class Plan:
         """Takes ``init``'s checked keywords; what is None is determined from the machine."""
         from sundog import _options
 
-        def given(name: str, default: _machine.Amount) -> _machine.Amount:
+        def given(name: str, determine: Callable[[], _machine.Amount]) -> _machine.Amount:
             value = options.get(name)
             if value is None:
-                return default
+                return determine()
             _options.amount(name, value)
             assert isinstance(value, (int, float))
             return _machine.Amount(value, "given")
 
-        self.cpus = given("num_cpus", _machine.cpus())
-        self.gpus = given("num_gpus", _machine.gpus())
-        self.store = given("object_store_memory", _machine.store())
+        self.cpus = given("num_cpus", _machine.cpus)
+        self.gpus = given("num_gpus", _machine.gpus)
+        self.store = given("object_store_memory", _machine.store)
         if self.store.value < STORE_BYTES_MIN:
             raise ValueError(
                 f"init(): object_store_memory is in bytes, at least {STORE_BYTES_MIN:,}, got "
