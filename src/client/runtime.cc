@@ -88,7 +88,10 @@ std::optional<CallError> RuntimeImpl::unusable() const {
 }
 
 CallError RuntimeImpl::over_error() const {
-  switch (state_.load(std::memory_order_acquire)) {
+  State state = state_.load(std::memory_order_acquire);
+  // A call that waited learns what ended it, even if shutdown() was quicker than its waking up.
+  if (state == State::kShutDown && !death_cause_.empty()) state = State::kNodeDied;
+  switch (state) {
     case State::kNodeDied:
       return {CallStatus::kNodeDied,
               "the daemon of session " + session_.info.session + " (pid " +
