@@ -2,121 +2,24 @@
 #include "node/node_shell.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <thread>
 
 #include "net/control.h"
+#include "node/client_for_test.h"
 #include "node/temporary_folder_for_test.h"
 #include "os/clock.h"
 #include "os/files.h"
 #include "os/futex.h"
 #include "os/socket.h"
 #include "shm/claims.h"
+#include "wire/error_layout.h"
 
 namespace sundog::node {
 namespace {
-
-constexpr DurationNs kPatience = 20 * kSecond;  // a stuck test fails after this long
-
-// A client as small as can be: one thread, no table.
-class TestClient {
- public:
-  explicit TestClient(os::Fd control) : control_(std::move(control)) {}
-
-  wire::Hello hello(model::Role role) {
-    wire::Hello hello;
-    hello.role = static_cast<uint8_t>(role);
-    hello.language = static_cast<uint8_t>(model::Language::kCpp);
-    hello.pid = static_cast<uint32_t>(os::own_pid());
-    return hello;
-  }
-  // The answer's descriptors are kept; false: it was a Goodbye.
-  bool attach(const wire::Hello& hello) {
-    EXPECT_TRUE(net::send_control(control_.get(), hello).ok());
-    os::Received answer = os::receive_packet(control_.get());
-    if (auto goodbye = wire::parse_control<wire::Goodbye>(answer.data)) {
-      goodbye_ = goodbye->reason;
-      return false;
-    }
-    welcome_ = *wire::parse_control<wire::Welcome>(answer.data);
-    EXPECT_EQ(answer.fds.size(), 5u);
-    channel_ = *shm::Channel::attach(answer.fds[0].get());
-    doorbell_ = *shm::Doorbell::attach(answer.fds[1].get());
-    bell_ = std::move(answer.fds[2]);
-    eventfd_ = std::move(answer.fds[3]);
-    arena_ = std::move(answer.fds[4]);
-    writer_ = channel_.to_node_writer();
-    reader_ = channel_.to_client_reader();
-    return true;
-  }
-  void say_raw(uint16_t type, Bytes payload) {
-    size_t done = 0;
-    while (!writer_.write_some(type, payload, &done)) publish();
-    publish();
-  }
-  void say(const model::ClientMessage& message) {
-    std::vector<std::byte> payload;
-    auto type = static_cast<uint16_t>(wire::encode(message, &payload));
-    say_raw(type, payload);
-  }
-  // The next message; sleeps as a waiting thread does.
-  model::NodeMessage hear() {
-    shm::Record record;
-    while (!reader_.next(&record)) {
-      reader_.release();
-      std::atomic<uint32_t>* sleep = &channel_.header()->sleep;
-      if (!shm::prepare_sleep(sleep, shm::Sleep::kWaiter, reader_)) continue;
-      EXPECT_NE(os::futex_wait(sleep, static_cast<uint32_t>(shm::Sleep::kWaiter), kPatience,
-                               os::FutexScope::kShared),
-                os::FutexResult::kTimedOut);
-    }
-    reader_.release();
-    auto message = wire::decode_node_message(static_cast<wire::RecordType>(record.type),
-                                             record.payload, &scratch_);
-    EXPECT_TRUE(message.ok());
-    return *std::move(message);
-  }
-  template <typename T>
-  T expect() {
-    for (;;) {
-      model::NodeMessage message = hear();
-      if (auto* m = std::get_if<T>(&message)) return *m;
-    }
-  }
-  std::string wait_for_goodbye() {
-    os::Received answer = os::receive_packet(control_.get());
-    auto goodbye = wire::parse_control<wire::Goodbye>(answer.data);
-    return goodbye ? goodbye->reason : "no Goodbye came";
-  }
-  void hang_up() { control_.reset(); }
-
-  const wire::Welcome& welcome() const { return welcome_; }
-  const std::string& goodbye() const { return goodbye_; }
-  shm::ChannelHeader* header() { return channel_.header(); }
-  int arena() const { return arena_.get(); }
-  int control() const { return control_.get(); }
-  TaskId task(uint64_t number) const {
-    JobId job{welcome_.job};
-    return TaskId::make(job, TaskId::root_of(job), 0, number);
-  }
-
- private:
-  void publish() {
-    writer_.publish();
-    uint32_t index = ClientId{welcome_.client}.index();
-    if (shm::ring_doorbell(doorbell_.map(), index)) os::signal_eventfd(bell_.get());
-  }
-
-  os::Fd control_, bell_, eventfd_, arena_;
-  wire::Welcome welcome_;
-  std::string goodbye_;
-  shm::Channel channel_;
-  shm::Doorbell doorbell_;
-  shm::RingWriter writer_;
-  shm::RingReader reader_;
-  wire::DecodeScratch scratch_;
-};
 
 class NodeShellTest : public testing::Test {
  protected:
@@ -153,6 +56,17 @@ model::ValueView number_value(const int64_t* number) {
   value.format = model::Format::kInt64;
   value.bytes = {reinterpret_cast<const std::byte*>(number), sizeof *number};
   return value;
+}
+
+model::Done done_with_none(const model::Execute& execute) {
+  static const model::ResultView kNothing{0, {model::Format::kNone, {}, {}}, {}};
+  model::Done done;
+  done.task = execute.task;
+  done.attempt = execute.attempt;
+  done.slot = execute.slot;
+  done.started = done.finished = os::now();
+  done.results = {&kNothing, 1};
+  return done;
 }
 
 TEST_F(NodeShellTest, the_welcome_tells_the_session) {
@@ -235,6 +149,28 @@ TEST_F(NodeShellTest, a_task_goes_to_a_worker_and_its_result_comes_back) {
   EXPECT_NE(trace.find("\"name\":\"square\""), std::string::npos) << trace;
 }
 
+TEST_F(NodeShellTest, a_task_larger_than_the_ring_arrives_and_wakes_its_worker) {
+  TestClient worker = by_path();
+  ASSERT_TRUE(worker.attach(worker.hello(model::Role::kWorker)));
+  model::DefineTemplate define;
+  define.language = model::Language::kCpp;
+  define.name = "digest";
+  driver_->say(define);
+  uint64_t number = 0;
+  for (size_t size : {300'000, 550'000, 900'000}) {  // a worker's ring has 256 KB
+    std::string arguments(size, 'x');
+    model::Submit submit;
+    submit.task = driver_->task(++number);
+    submit.arguments = as_bytes(arguments);
+    driver_->say(submit);
+    model::Execute execute = worker.expect<model::Execute>();
+    EXPECT_EQ(execute.task, submit.task);
+    EXPECT_EQ(as_text(execute.arguments), arguments);
+    ASSERT_TRUE(shm::claim(&worker.header()->claims[execute.slot], execute.generation));
+    worker.say(done_with_none(execute));
+  }
+}
+
 TEST_F(NodeShellTest, a_client_that_talks_nonsense_is_disconnected_and_nobody_else) {
   TestClient tool = by_path();
   ASSERT_TRUE(tool.attach(tool.hello(model::Role::kTool)));
@@ -276,6 +212,89 @@ TEST_F(NodeShellTest, what_does_not_fit_into_a_ring_arrives_later_in_order) {
     }
   }
   EXPECT_GT(bytes, uint64_t{1} << 20);  // more than the ring holds
+}
+
+// A process of its own that serves as an actor's: it is forked while this one has one thread, and
+// comes to the session once that has started.
+class ActorShellTest : public NodeShellTest {
+ protected:
+  void SetUp() override {
+    os::SocketPair pair = *os::make_socketpair();
+    pid_ = fork();
+    ASSERT_GE(pid_, 0);
+    if (pid_ == 0) {
+      pair.ours.reset();
+      serve(pair.theirs.get());
+      _exit(0);
+    }
+    NodeShellTest::SetUp();
+    std::string path = folder_.path("run/test.sock");
+    ASSERT_TRUE(os::send_packet(pair.ours.get(), as_bytes(path), {}).ok());
+  }
+
+  static void serve(int go) {
+    os::Received path = os::receive_packet(go);
+    TestClient worker(*os::connect_unix(to_string(path.data)));
+    if (!worker.attach(worker.hello(model::Role::kWorker))) _exit(1);
+    for (;;) {
+      model::Execute execute = worker.expect<model::Execute>();
+      if (!shm::claim(&worker.header()->claims[execute.slot], execute.generation)) continue;
+      if (execute.method == "hang") pause();
+      worker.say(done_with_none(execute));
+    }
+  }
+  TaskId call(uint64_t number, uint32_t template_id, const ObjectId& actor) {
+    model::Submit submit;
+    submit.task = driver_->task(number);
+    submit.template_id = template_id;
+    submit.actor = actor;
+    driver_->say(submit);
+    return submit.task;
+  }
+  void define(uint32_t number, model::CallKind kind, std::string_view method) {
+    model::DefineTemplate define;
+    define.template_id = number;
+    define.language = model::Language::kCpp;
+    define.kind = kind;
+    define.name = kind == model::CallKind::kCreateActor ? "Counter" : "Counter.method";
+    define.method = method;
+    driver_->say(define);
+  }
+  model::Value get(const TaskId& task) {
+    ObjectId id{task, 0};
+    driver_->say(model::Get{++requests_, 1, true, false, {&id, 1}});
+    for (;;) {
+      model::Value value = driver_->expect<model::Value>();
+      if (value.id == id) return value;
+    }
+  }
+
+  pid_t pid_ = 0;
+  uint32_t requests_ = 0;
+};
+
+TEST_F(ActorShellTest, an_actor_is_made_called_and_killed) {
+  define(0, model::CallKind::kCreateActor, "");
+  define(1, model::CallKind::kMethod, "add");
+  define(2, model::CallKind::kMethod, "hang");
+  ObjectId actor{call(1, 0, {}), 0};
+  EXPECT_EQ(get(call(2, 1, actor)).value.format, model::Format::kNone);
+  TaskId hanging = call(3, 2, actor), behind = call(4, 1, actor);
+  driver_->say(model::KillActor{actor, true});
+  for (const TaskId& task : {hanging, behind, call(5, 1, actor)}) {
+    model::Value value = get(task);
+    ASSERT_EQ(value.value.format, model::Format::kSystemError);
+    auto error = wire::parse_system_error(value.value.bytes);
+    ASSERT_TRUE(error.ok()) << error.error();
+    EXPECT_EQ(error->kind, model::ErrorKind::kActorDied);
+    EXPECT_NE(error->sentence.find("its actor Counter"), std::string::npos) << error->sentence;
+    EXPECT_NE(error->sentence.find("kill()"), std::string::npos) << error->sentence;
+    EXPECT_NE(error->sentence.find("pid " + std::to_string(pid_)), std::string::npos);
+  }
+  driver_->say(model::Query{9, model::Question::kActors, {}});
+  std::string actors(driver_->expect<model::Reply>().text);
+  EXPECT_NE(actors.find("\"state\":\"DEAD\""), std::string::npos) << actors;
+  EXPECT_NE(kill(pid_, 0), 0) << "its process is gone, and was reaped";
 }
 
 TEST_F(NodeShellTest, it_ends_with_its_last_driver_and_leaves_only_the_logs) {
