@@ -92,13 +92,13 @@ std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {
   if (!w->gpus.empty() && w->shape != kNoIndex) std::erase(shapes_[w->shape].leased, client);
   release_resources(w);
   close(w);
-  if (w->queue.size() > 1 && !w->actor) --deep_workers_;
   Pool& pool = pools_[w->pool];
   std::erase(pool.idle, client);
   std::erase_if(resumes_, [&](const Resume& r) { return r.worker == client; });
   if (w->pooled) --pool.workers;
   --live_workers_;
-  std::vector<uint32_t> queue = std::move(w->queue);
+  std::vector<uint32_t> queue = std::exchange(w->queue, {});
+  refresh_deep(w);
   for (uint32_t task : queue) {
     count_offered(task, -1);
     if ((*tasks_)[task].state == TaskState::kRevoking) --revoking_;
@@ -185,10 +185,10 @@ void LocalScheduler::erase_from_queue(Worker* w, size_t position) {
     w->queue.erase(w->queue.begin() + static_cast<ptrdiff_t>(position));
     return;
   }
-  if (w->queue.size() == 2) --deep_workers_;
   w->expected_ns -= std::min(w->expected_ns, expected(task));
   w->slots[(*tasks_)[task].slot] = kNoIndex;
   w->queue.erase(w->queue.begin() + static_cast<ptrdiff_t>(position));
+  refresh_deep(w);
   // Averages move between the addition and this; the sum is made exact where that is cheap.
   if (w->queue.size() <= 1) w->expected_ns = w->queue.empty() ? 0 : expected(w->queue[0]);
 }
@@ -278,6 +278,20 @@ void LocalScheduler::close(Worker* w) {
   worker(last)->open_position = w->open_position;
   open.pop_back();
   w->open_position = kNoIndex;
+}
+
+void LocalScheduler::refresh_deep(Worker* w) {
+  bool deep = w->queue.size() > 1 && !w->actor;
+  if (deep && w->deep_position == kNoIndex) {
+    w->deep_position = static_cast<uint32_t>(deep_.size());
+    deep_.push_back(w->client);
+  } else if (!deep && w->deep_position != kNoIndex) {
+    ClientId last = deep_.back();
+    deep_[w->deep_position] = last;
+    worker(last)->deep_position = w->deep_position;
+    deep_.pop_back();
+    w->deep_position = kNoIndex;
+  }
 }
 
 void LocalScheduler::refresh_open(Worker* w) {
@@ -399,11 +413,14 @@ bool LocalScheduler::ready_task_fits() const {
 std::string LocalScheduler::validate() const {
   if (std::string wrong = ready_.validate(); !wrong.empty()) return wrong;
   model::ResourceSet sum = available_;
-  uint32_t deep = 0, revoking = 0, blocked = 0;
+  uint32_t revoking = 0, blocked = 0;
+  size_t deep = 0;
   std::map<uint16_t, uint32_t> offered;
   for (const Worker& w : workers_) {
     if (!w.live) continue;
     if (w.queue.size() > 1 && !w.actor) ++deep;
+    if (w.deep_position != kNoIndex && deep_[w.deep_position] != w.client)
+      return "the list of deep workers is torn";
     if (w.blocked > 0 && !w.actor) ++blocked;
     for (uint32_t task : w.queue) ++offered[(*tasks_)[task].depth];
     if (w.holds_resources != (w.actor || !w.queue.empty() || !w.gpus.empty()))
@@ -433,7 +450,7 @@ std::string LocalScheduler::validate() const {
   if (gpu_ids_.free() != available_.get(model::kGpu)) return "GPUs and their number disagree";
   if (revoking != revoking_) return "tasks that are being asked back are miscounted";
   if (sum != total_) return "resources are not conserved";
-  if (deep != deep_workers_) return "deep workers are miscounted";
+  if (deep != deep_.size()) return "deep workers are miscounted";
   if (blocked != blocked_workers_) return "blocked workers are miscounted";
   if (offered != offered_by_depth_) return "offered tasks are miscounted";
   uint32_t starting = 0;

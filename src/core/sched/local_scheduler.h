@@ -75,6 +75,7 @@ struct Worker {
   TimeNs idle_since = 0;
   uint32_t open_position = kNoIndex;  // in its shape's open list
   std::vector<GpuShare> gpus;         // for its whole life
+  uint32_t deep_position = kNoIndex;  // in the list of deep workers
 };
 
 class LocalScheduler {
@@ -203,6 +204,7 @@ class LocalScheduler {
   void became_idle(Worker* w, TimeNs now);
   void release_resources(Worker* w);
   void refresh_open(Worker* w);
+  void refresh_deep(Worker* w);
   void close(Worker* w);
   void try_all() { try_all_ = true; }
   void serve_resumes(Actions* actions);
@@ -235,7 +237,7 @@ class LocalScheduler {
   std::map<uint16_t, uint32_t> offered_by_depth_;
   TimeNs held_since_ = kNever;  // nothing ended since then, and a wider task is held back
   bool may_widen_ = false;      // that lasted long enough: one may start
-  uint32_t deep_workers_ = 0;   // with a task behind the running one
+  std::vector<ClientId> deep_;  // with a task behind the running one; no actors' workers
   uint64_t last_token_ = 0;
   TimeNs next_timer_ = kNever;
   bool try_all_ = false;

@@ -253,6 +253,99 @@ TEST(LocalScheduler, a_timeout_resumes_whatever_is_free) {
   EXPECT_EQ(b.sched->validate(), "");
 }
 
+// ---------------------------------------------------------------- workers of actors
+
+class ActorBench : public Bench {
+ public:
+  using Bench::Bench;
+  uint32_t make_class(int64_t cpu, int64_t lifetime_cpu) {
+    TaskTemplate t;
+    t.job = JobId{1};
+    t.name = "Actor";
+    t.kind = model::CallKind::kCreateActor;
+    t.resources.set(model::kCpu, cpu);
+    if (lifetime_cpu > 0) t.lifetime.set(model::kCpu, lifetime_cpu);
+    t.shape = sched->intern_shape(t);
+    return tasks.intern_template(std::move(t));
+  }
+  // Its worker, once its constructor ended.
+  ClientId make_actor(uint32_t tmpl) {
+    uint32_t creation = add_task(tmpl);
+    decide();
+    auto a = take(Action::Kind::kAssign);
+    EXPECT_EQ(a.size(), 1u);
+    sched->creation_done(a.at(0).worker, creation, tasks.tmpl(tmpl).lifetime, now, &actions);
+    tasks.release(creation);
+    decide();
+    return a[0].worker;
+  }
+  uint32_t add_call() {
+    model::Submit s;
+    s.task = TaskId::make(JobId{1}, {}, 0, ++calls);
+    s.num_results = 0;
+    uint32_t call = tasks.create(s);
+    tasks[call].tmpl = make_template("method", 0);
+    return call;
+  }
+};
+
+TEST(LocalScheduler, a_worker_of_an_actor_is_in_no_pool_and_holds_what_the_actor_keeps) {
+  ActorBench b(2);
+  uint32_t light = b.make_class(10000, 0), heavy = b.make_class(10000, 5000);
+  b.join();
+  b.join();
+  ClientId one = b.make_actor(light), two = b.make_actor(heavy);
+  EXPECT_EQ(b.sched->available().get(model::kCpu), 15000);
+  b.add_task(b.make_template("f", 10000));
+  b.decide();
+  EXPECT_TRUE(b.take(Action::Kind::kAssign).empty());
+  EXPECT_EQ(b.take(Action::Kind::kSpawn).size(), 1u) << "neither of the two is a task's";
+  b.now += 60 * kSecond;
+  b.sched->tick(b.now, &b.actions);
+  EXPECT_TRUE(b.take(Action::Kind::kStop).empty());
+  b.sched->worker_left(two);
+  b.sched->worker_left(one);
+  b.decide();
+  EXPECT_EQ(b.sched->available().get(model::kCpu), 20000);
+}
+
+TEST(LocalScheduler, calls_are_offered_as_deep_as_a_pipeline_and_are_never_taken_back) {
+  ActorBench b(1);
+  b.join();
+  ClientId worker = b.make_actor(b.make_class(10000, 10000));
+  std::vector<uint32_t> calls;
+  while (b.sched->has_room(worker)) {
+    calls.push_back(b.add_call());
+    b.sched->offer(worker, calls.back(), b.now, &b.actions);
+  }
+  EXPECT_EQ(calls.size(), LocalScheduler::kPipelineDepthMax);
+  b.sched->block(worker, &b.actions);
+  b.now += kSecond;
+  b.sched->tick(b.now, &b.actions);
+  EXPECT_TRUE(b.take(Action::Kind::kRevoke).empty());
+  EXPECT_EQ(b.sched->available().get(model::kCpu), 10000) << "a blocked actor lends its CPU";
+  b.join();
+  b.add_task(b.make_template("f", 10000));
+  b.decide();
+  EXPECT_TRUE(b.sched->resume(worker, 1)) << "and never waits to have it back";
+  EXPECT_EQ(b.sched->available().get(model::kCpu), -10000);
+  b.done(worker, calls[0]);
+  EXPECT_TRUE(b.sched->has_room(worker));
+  EXPECT_EQ(b.sched->worker_left(worker).size(), calls.size() - 1);
+}
+
+TEST(LocalScheduler, nothing_is_queued_behind_a_constructor) {
+  ActorBench b(1);
+  uint32_t actor = b.make_class(10000, 0), f = b.make_template("f", 10000);
+  b.join();
+  b.add_task(actor);
+  b.add_task(actor);
+  b.tasks.learn_duration(f, kMicrosecond);
+  b.add_task(f);
+  b.decide();
+  EXPECT_EQ(b.take(Action::Kind::kAssign).size(), 1u);
+}
+
 // Random starts, ends, blocks and deaths. The naive model counts CPUs of what runs: never more
 // than there are for new starts, never more than twice with resumes; nothing is lost at the end.
 TEST(LocalScheduler, random_use_runs_every_task_once_and_conserves_resources) {

@@ -74,7 +74,7 @@ void LocalScheduler::schedule(TimeNs now, Actions* actions) {
   }
   place_all(now, actions);
   if (gpu_ids_.free() < total_.get(model::kGpu)) stop_ended_leases(actions);
-  next_timer_ = deep_workers_ > 0 ? now + kOverrunMin : kNever;
+  next_timer_ = !deep_.empty() ? now + kOverrunMin : kNever;
   if (held_since_ != kNever) {
     if (ready_.shapes_with_tasks() == 0) {
       held_since_ = kNever;
@@ -127,10 +127,8 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
 // block too. If nothing ends for a while, one more may start.
 bool LocalScheduler::would_only_widen(uint32_t task, TimeNs now) {
   if (blocked_workers_ == 0 || blocked_workers_ * model::kResourceUnit < total_.get(model::kCpu) ||
-      offered_by_depth_.rbegin()->first <= (*tasks_)[task].depth) {
-    held_since_ = kNever;
-    return false;
-  }
+      offered_by_depth_.rbegin()->first <= (*tasks_)[task].depth)
+    return false;  // another one may be held still: its timer stays
   if (std::exchange(may_widen_, false)) {
     SUNDOG_PROBE("workers.one_more_after_a_while");
     return false;
@@ -164,9 +162,9 @@ bool LocalScheduler::place_behind(uint32_t shape_index, uint32_t task, DurationN
 
 void LocalScheduler::assign(Worker* w, uint32_t task, TimeNs now, Actions* actions) {
   ready_.remove(task);
-  if (w->queue.size() == 1) ++deep_workers_;
   w->expected_ns += expected(task);
   put_into_slot(w, task, now, actions);
+  refresh_deep(w);
   refresh_open(w);
 }
 
@@ -211,17 +209,15 @@ void LocalScheduler::tick(TimeNs now, Actions* actions) {
     may_widen_ = true;
     try_all();
   }
-  if (deep_workers_ > 0) {
-    for (Worker& w : workers_) {
-      if (!w.live || w.actor || w.queue.size() < 2 || w.overrun || w.blocked > 0) continue;
-      DurationNs allowed =
-          std::max(kOverrunMin, 4 * std::min(expected(w.queue[0]), kPipelineWindow));
-      if (now - w.front_since < allowed) continue;
-      SUNDOG_PROBE("workers.overrun");
-      w.overrun = true;
-      close(&w);
-      revoke_behind_front(&w, actions);
-    }
+  for (ClientId client : deep_) {
+    Worker& w = *worker(client);
+    if (w.overrun || w.blocked > 0) continue;
+    DurationNs allowed = std::max(kOverrunMin, 4 * std::min(expected(w.queue[0]), kPipelineWindow));
+    if (now - w.front_since < allowed) continue;
+    SUNDOG_PROBE("workers.overrun");
+    w.overrun = true;
+    close(&w);
+    revoke_behind_front(&w, actions);
   }
   stop_surplus(now, actions);
 }
