@@ -180,6 +180,7 @@ void LocalScheduler::count_offered(uint32_t task, int change) {
 void LocalScheduler::erase_from_queue(Worker* w, size_t position) {
   uint32_t task = w->queue[position];
   count_offered(task, -1);
+  if ((*tasks_)[task].state == TaskState::kRevoking) --revoking_;  // also if it was done first
   if (w->actor) {  // no lengths are kept: nobody else could run its calls
     w->slots[(*tasks_)[task].slot] = kNoIndex;
     w->queue.erase(w->queue.begin() + static_cast<ptrdiff_t>(position));
@@ -248,8 +249,8 @@ uint32_t LocalScheduler::claim_revoked(ClientId client, uint32_t slot, uint32_t 
   if (w == nullptr || task == kNoIndex) return kNoIndex;
   TaskRecord& t = (*tasks_)[task];
   if (t.generation != generation || t.state != TaskState::kRevoking) return kNoIndex;
-  --revoking_;
   if (!won) {
+    --revoking_;
     t.state = TaskState::kOffered;
     return kNoIndex;
   }
