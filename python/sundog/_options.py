@@ -72,6 +72,8 @@ def amount(name: str, value: object) -> int:
         raise ValueError(f"{name} is a number from 0 on, got {value!r}")
     if isinstance(value, float) and value != 0 and round(value * UNIT) == 0:
         raise ValueError(f"{name} is counted in 1/{UNIT}, got {value!r}")
+    if name == "num_gpus" and value > 1 and value != int(value):
+        raise ValueError(f"num_gpus above 1 is a whole number of GPUs, got {value!r}")
     return round(value * UNIT)
 
 

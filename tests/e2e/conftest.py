@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,9 @@ import pytest
 
 import sundog
 from sundog import _core, _explain, _paths
+
+# Who runs us in the background has Ctrl-C ignored, and the programs of tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PATIENCE_S = 20.0  # what has not happened by then will not
 FUNCTION_INDEX = "00000080"  # a function's id is its hash and the index of the first put

@@ -90,3 +90,8 @@ def test_ids_are_those_of_the_drivers_variable(tmp_path: Path) -> None:
         CUDA_VISIBLE_DEVICES="5,GPU-abc",
     )
     assert done.stdout.strip() == "2 ([5], '5') 5,GPU-abc"
+
+
+def test_more_than_one_gpu_is_a_whole_number() -> None:
+    with pytest.raises(ValueError, match=r"whole number of GPUs, got 1\.5"):
+        what_it_sees.options(num_gpus=1.5)
