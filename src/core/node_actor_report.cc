@@ -27,7 +27,8 @@ const char* state_name(ActorState state) {
 
 std::string NodeCore::actor_label(const ActorRecord& a) const {
   std::string text = tasks_.tmpl(a.tmpl).name + " (actor " + a.handle.task.hex().substr(8, 4) + "…";
-  if (a.pid != 0) text += ", pid " + std::to_string(a.pid);
+  bool known = a.state == ActorState::kAlive || a.state == ActorState::kDead;
+  if (a.pid != 0 && known) text += ", pid " + std::to_string(a.pid);
   return text + ")";
 }
 

@@ -50,8 +50,14 @@ void NodeShell::step(const core::Event& event) {
 
 void NodeShell::perform(const core::ToClient& e) {
   ClientLink* client = link(e.client);
-  if (client == nullptr || client->state != LinkState::kAttached) return;
-  if (auto* execute = std::get_if<model::Execute>(&e.message)) {
+  if (client == nullptr) return;
+  auto* execute = std::get_if<model::Execute>(&e.message);
+  if (client->state != LinkState::kAttached) {
+    // The core has not heard of the end yet. Whether the task was begun is read from its claim.
+    if (execute != nullptr && client->channel) offer_claim(client, *execute);
+    return;
+  }
+  if (execute != nullptr) {
     send_execute(client, *execute);
   } else if (auto* grant = std::get_if<model::Grant>(&e.message)) {
     send_grant(client, *grant);
@@ -70,9 +76,13 @@ void NodeShell::send(ClientLink* client, const model::NodeMessage& message) {
                  " MB of messages that were sent to it");
 }
 
-void NodeShell::send_execute(ClientLink* client, const model::Execute& message) {
+void NodeShell::offer_claim(ClientLink* client, const model::Execute& message) {
   SUNDOG_CHECK(message.slot < model::kClaimSlots);
   shm::offer(&client->channel.header()->claims[message.slot], message.generation);
+}
+
+void NodeShell::send_execute(ClientLink* client, const model::Execute& message) {
+  offer_claim(client, message);
   const std::string* known = client->label ? client->label->name.load() : nullptr;
   if (client->label && (known == nullptr || *known != message.name)) {
     client->label->name.store(&*task_names_.emplace(message.name).first);

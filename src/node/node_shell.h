@@ -125,6 +125,7 @@ class NodeShell {
   void perform(const core::RecordTask& e);
   void perform(const core::AnswerTimeline& e);
   void send(ClientLink* client, const model::NodeMessage& message);
+  void offer_claim(ClientLink* client, const model::Execute& message);
   void send_execute(ClientLink* client, const model::Execute& message);
   void send_grant(ClientLink* client, const model::Grant& message);
   void grant_failed(ClientId id, const model::Grant& grant, const std::string& reason);

@@ -17,6 +17,14 @@ from sundog.exceptions import ActorDiedError
 from sundog.util import list_named_actors
 
 
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
 @sundog.remote
 class Fragile:
     """Ends in every way there is."""
@@ -212,6 +220,19 @@ def test_process_killed_from_outside_is_restarted(session: None, tmp_path: Path)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(ActorDiedError, match=r"restarted 2 times before.*signal 9"):
         sundog.get(fragile.count.remote())
+
+
+def test_calls_made_while_the_daemon_learns_of_a_death_were_never_tried(session: None) -> None:
+    fragile = Fragile.options(max_restarts=-1, max_task_retries=0).remote()
+    for _ in range(5):
+        pid = sundog.get(fragile.pid.remote())
+        os.kill(pid, signal.SIGKILL)
+        until(lambda pid=pid: has_ended(pid), "the process is gone")
+        calls = []
+        for _ in range(40):  # while the daemon reaps it and reads its last words
+            calls.append(fragile.count.remote())
+            time.sleep(0.0002)
+        assert sundog.get(calls) == list(range(1, 41))
 
 
 def test_system_exit_of_a_method_ends_the_process(session: None) -> None:
