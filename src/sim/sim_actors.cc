@@ -63,8 +63,7 @@ void SimProcess::define_actor_templates() {
   number = kFirstMethod;
   for (const SimMethod& m : kMethods) {
     model::DefineTemplate define;
-    define.template_id = number++;
-    define.function = function_id(0);
+    define.template_id = number++;  // without a function: the actor's process has its class
     define.name = m.name;
     define.method = m.name;
     define.kind = CallKind::kMethod;

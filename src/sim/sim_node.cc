@@ -444,6 +444,8 @@ void SimNode::trace_state() const {
 }
 
 bool SimNode::is_empty() const {
+  // A process that is being started for a GPU has it already.
+  if (core_->scheduler().available() != core_->scheduler().total()) return false;
   return core_->tasks().live() == 0 && core_->actors().live() == 0 &&
          core_->objects().live() == 0 && core_->scheduler().num_workers() == 0 &&
          extents_.empty() && (core_->cluster() == nullptr || core_->cluster()->leftovers().empty());

@@ -325,7 +325,7 @@ bool SimProcess::claim(const OwnedExecute& e) {
 
 Co<bool> SimProcess::run_task(OwnedExecute e) {
   std::vector<ObjectId> own;
-  if (!values_.contains(e.function)) {
+  if (!e.function.is_nil() && !values_.contains(e.function)) {
     hold(e.function);
     std::vector<ObjectId> one{e.function};
     auto fetching = get(one, 1, true, kNever);
