@@ -120,7 +120,7 @@ def plain(seeds: int) -> Count:
 
 
 def address(seeds: int) -> Count:
-    # Fifty simulated clusters are enough here: 200 take four minutes and are run without sanitizers.
+    # Fifty simulated clusters suffice here: 200 take four minutes, and run without sanitizers.
     few = {"GTEST_FILTER": "-Simulation.seeds_1?1_*:Simulation.seeds_51_*"}
     return cpp("asan", [], environment=few)
 
