@@ -55,14 +55,15 @@ def wait_for_quiet() -> None:
 
 
 def in_its_window(attempt: Callable[[], None]) -> None:
-    """Runs a test with a time window; again if it failed while others kept the machine busy."""
+    """Runs a test with a time window up to ATTEMPTS_MAX times. It fails if the last one missed it on
+    a quiet machine; what missed it while others kept the machine busy is skipped and says so."""
     for left in reversed(range(ATTEMPTS_MAX)):
         others = Others()
         try:
             attempt()
         except AssertionError as error:
             cores = others.cores()
-            if cores < QUIET_CORES:
+            if cores < QUIET_CORES and left == 0:
                 raise
             told = f"missed its window while others used {cores:.1f} cores: {str(error)[:200]}"
             if left == 0:
