@@ -55,7 +55,7 @@ def wait_for_quiet() -> None:
 
 
 def in_its_window(attempt: Callable[[], None]) -> None:
-    """Runs a test with a time window up to ATTEMPTS_MAX times. It fails if the last one missed it on
+    """Runs a test with a time window up to ATTEMPTS_MAX times. It fails if the last missed it on
     a quiet machine; what missed it while others kept the machine busy is skipped and says so."""
     for left in reversed(range(ATTEMPTS_MAX)):
         others = Others()
