@@ -29,6 +29,12 @@ from sundog._state import (
     timeline,
 )
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from sundog import _map
+
+    map = _map.map_items
+
 __version__ = "0.1.0"
 
 # Frames of files in here are ours: errors that we raise on purpose do not show them. The package
@@ -40,6 +46,10 @@ ObjectID = ObjectRef
 
 def __getattr__(name: str) -> object:
     """Imports a part of the package when it is asked for."""
+    if name == "map":  # not in __all__: `from sundog import *` keeps the builtin
+        from sundog._map import map_items
+
+        return map_items
     if name in ("actor", "experimental", "util"):
         import importlib
 

@@ -1,7 +1,43 @@
 """``ray.util``: what of it is in this version; the rest says that it is not."""
 
 from ray import _absent
-from sundog._actor_names import list_named_actors
+from sundog.util import (
+    ActorPool,
+    as_completed,
+    deregister_serializer,
+    disable_log_once_globally,
+    enable_periodic_logging,
+    get_node_ip_address,
+    inspect_serializability,
+    list_named_actors,
+    log_once,
+    map_unordered,
+    register_serializer,
+)
 
-__getattr__ = _absent.attribute_of("ray.util")
-__all__ = ["list_named_actors"]
+_MODULES = ("actor_pool",)
+_absent_name = _absent.attribute_of("ray.util")
+
+
+def __getattr__(name: str) -> object:
+    """A module of ``ray.util``, imported when it is asked for; else why there is none."""
+    if name in _MODULES:
+        import importlib
+
+        return importlib.import_module(f"ray.util.{name}")
+    _absent_name(name)
+
+
+__all__ = [
+    "ActorPool",
+    "as_completed",
+    "deregister_serializer",
+    "disable_log_once_globally",
+    "enable_periodic_logging",
+    "get_node_ip_address",
+    "inspect_serializability",
+    "list_named_actors",
+    "log_once",
+    "map_unordered",
+    "register_serializer",
+]
