@@ -1,8 +1,9 @@
-"""`make bench ROWS=task,put_large`: Sundog, Ray and the floors in turn, in one run.
+"""`make bench ROWS=task,put_large`: Sundog, Ray, other peers and the floors in turn, in one run.
 
 Each contestant runs in a fresh process, several rounds, interleaved and in changing order, so that
-all of them meet the same neighbours on the machine. Figures go to bench/results/<row>.json, the
-table of all rows measured so far to bench/results/table.md.
+all of them meet the same neighbours on the machine. Figures go to bench/results/<row>.json as soon
+as a row is done, the table of all rows measured so far to bench/results/table.md. A program that
+fails is told and recorded, and the others go on.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ import json
 import os
 import platform
 import random
-import resource
 import shutil
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,116 +25,38 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import processes, summary  # noqa: E402
-from bench.rows import ROWS, Program, Row  # noqa: E402
+from bench import summary  # noqa: E402
+from bench.contestants import (  # noqa: E402
+    CONTESTANTS,
+    Contestant,
+    is_there,
+    prepare_environment,
+    run_program,
+    versions,
+)
+from bench.rows import ROWS, WAITING, Program, Row  # noqa: E402
 
 RESULTS = ROOT / "bench/results"
-PROGRAM_SECONDS_MAX = 600
-LEFTOVER_SECONDS_MAX = 5.0
+# What goes wrong with one program and says nothing about the next.
+FAILURES = (RuntimeError, OSError, subprocess.SubprocessError)
 
 
-def compiled_floor(source: str) -> Path:
-    """The program of bench/floors/`source`, compiled if it is older than its source."""
-    path = ROOT / "bench/floors" / source
-    program = ROOT / "build/floors" / path.stem
-    if not program.exists() or program.stat().st_mtime < path.stat().st_mtime:
-        program.parent.mkdir(parents=True, exist_ok=True)
-        compiler = os.environ.get("CC", "cc")
-        command = [compiler, "-O2", "-pthread", "-o", str(program), str(path)]
-        subprocess.run(command, check=True)
-    return program
+def turns(row: Row, rounds: int | None, names: list[str]) -> Iterator[tuple[Contestant, Program]]:
+    """Who runs when: rounds of all contestants, each round in an order of its own.
 
-
-def command_of(contestant: str, program: Program, ray_python: str) -> list[str]:
-    """The command line that runs `program` for `contestant`."""
-    if program.name.endswith(".c"):
-        return [str(compiled_floor(program.name)), *program.arguments]
-    own = str(ROOT / program.environment / "bin/python") if program.environment else sys.executable
-    python = ray_python if contestant == "ray" else own
-    return [python, "-m", f"bench.programs.{program.name}", *program.arguments]
-
-
-def prepare_environment(folder: str) -> None:
-    """Makes a virtual environment that a program needs, if it is missing."""
-    if folder and not (ROOT / folder / "bin/python").exists():
-        script = ROOT / "scripts" / f"{folder.removeprefix('.venv-')}_env.sh"
-        subprocess.run([str(script)], check=True)
-
-
-def environment_of(contestant: str, tag: str) -> dict[str, str]:
-    """The program's environment: which module, one thread a BLAS, and the session's tag."""
-    environment = dict(os.environ)
-    environment[processes.TAG_NAME] = tag
-    environment["SUNDOG_BENCH_MODULE"] = "ray" if contestant == "ray" else "sundog"
-    environment["PYTHONPATH"] = os.pathsep.join(
-        part for part in (str(ROOT), str(ROOT / "python"), os.environ.get("PYTHONPATH", "")) if part
-    )
-    environment["OPENBLAS_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = "1"
-    environment["RAY_USAGE_STATS_ENABLED"] = "0"
-    environment["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
-    return environment
-
-
-def leftovers(tag: str) -> list[int]:
-    """Processes of the program's session that outlived it."""
-    needle = f"{processes.TAG_NAME}={tag}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if needle in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
-def await_end_of(tag: str) -> None:
-    """Waits until no process of the session is left, so that rounds do not disturb each other."""
-    deadline = time.monotonic() + LEFTOVER_SECONDS_MAX
-    while leftovers(tag) and time.monotonic() < deadline:
-        time.sleep(0.05)
-
-
-def run_program(contestant: str, program: Program, ray_python: str) -> list[dict[str, Any]]:
-    """Runs one program once and returns what it reported; raises RuntimeError if it failed."""
-    tag = uuid.uuid4().hex
-    command = command_of(contestant, program, ray_python)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    result = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment_of(contestant, tag),
-        capture_output=True,
-        text=True,
-        timeout=PROGRAM_SECONDS_MAX,
-        check=False,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    await_end_of(tag)
-    if result.returncode != 0:
-        last = "\n".join(result.stderr.splitlines()[-15:])
-        raise RuntimeError(f"{' '.join(command)} ended with {result.returncode}:\n{last}")
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    records = []
-    for line in result.stdout.splitlines():
-        if line.startswith('{"metric"'):
-            records.append({**json.loads(line), "program_cpu_seconds": used})
-    return records
-
-
-def turns(row: Row, rounds: int | None, contestants: list[str]) -> Iterator[tuple[str, Program]]:
-    """Who runs when: rounds of all contestants, each round in an order of its own."""
+    rounds: how many for Sundog and the floors, instead of the row's own number; the others, which
+    are slower to start, have at most the row's number.
+    """
     order = random.Random(row.name)
-    wanted = {"sundog": rounds or row.rounds, "floor": rounds or row.rounds}
-    wanted["ray"] = min(rounds or row.ray_rounds, row.ray_rounds)
-    for number in range(max(wanted.values())):
-        entries = [("sundog", row.program), ("ray", row.program)]
-        entries += [("floor", floor) for floor in row.floors]
+    ours = rounds or row.rounds
+    entries = [("sundog", row.program, ours), ("ray", row.program, min(ours, row.ray_rounds))]
+    entries += [(peer, row.program, min(ours, row.peer_rounds)) for peer in row.peers]
+    entries += [("floor", floor, ours) for floor in row.floors]
+    for number in range(ours):
         order.shuffle(entries)
-        for contestant, program in entries:
-            if contestant in contestants and number < wanted[contestant]:
-                yield contestant, program
+        for name, program, limit in entries:
+            if name in names and number < limit:
+                yield CONTESTANTS[name], program
 
 
 def show_progress(text: str) -> None:
@@ -144,29 +65,45 @@ def show_progress(text: str) -> None:
         print(f"\r{text:<78}\r{text}", end="", flush=True)
 
 
-def measure(row: Row, rounds: int | None, contestants: list[str], ray: str) -> dict[str, Any]:
-    """Runs one row and returns its result, ready to be written as JSON."""
-    records: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
-    failures: list[str] = []
-    for program in (row.program, *row.floors):
-        prepare_environment(program.environment)
-    for contestant, program in turns(row, rounds, contestants):
-        show_progress(f"  {row.name}: {contestant} {program.name} ...")
+def measure(row: Row, rounds: int | None, names: list[str]) -> dict[str, Any]:
+    """Runs one row and returns its result, ready to be written as JSON.
+
+    A program that fails is recorded, and its contestant has no further round in this row, unless it
+    is Sundog: a peer that hangs would take the time of all others.
+    """
+    records: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    failures: dict[str, str] = {}
+    begin = time.monotonic()
+    prepare_environment(row.program.environment)
+    for contestant, program in turns(row, rounds, names):
+        key = f"{contestant.name} {program.name}"
+        if key in failures and contestant.name != "sundog":
+            continue
+        show_progress(f"  {row.name}: {key} ...")
         try:
-            records[contestant] += run_program(contestant, program, ray)
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
-            failures.append(f"{contestant}: {error}")
-            print(f"\n{error}", file=sys.stderr, flush=True)
+            records[contestant.name] += run_program(contestant, program)
+        except FAILURES as error:
+            failures[key] = str(error)
+            print(f"\n{row.name}: {key}: {error}", file=sys.stderr, flush=True)
     show_progress("")
     return {
         "row": row.name,
         "title": row.title,
         "measured": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "took_s": round(time.monotonic() - begin, 1),
         "machine": machine(),
         "published": row.published,
-        "failures": failures,
-        "contestants": {name: summary.by_metric(found) for name, found in records.items()},
+        "failures": [f"{key}: {said}" for key, said in failures.items()],
+        "contestants": {name: summary.by_metric(found) for name, found in records.items() if found},
     }
+
+
+def processor() -> str:
+    """The processor's name as Linux has it."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
 
 
 def machine() -> dict[str, Any]:
@@ -180,12 +117,14 @@ def machine() -> dict[str, Any]:
         check=False,
     )
     return {
+        "processor": processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gb": round(memory / 1e9, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
+        "versions": versions(),
         "commit": commit.stdout.strip(),
-        "load": os.getloadavg()[0],
+        "load": round(os.getloadavg()[0], 2),
     }
 
 
@@ -210,18 +149,6 @@ def write_table(folder: Path) -> None:
     (folder / "table.md").write_text("\n".join([*lines, "", *notes, ""]))
 
 
-def ray_interpreter() -> str | None:
-    """Python of the environment that bench/setup_ray.sh made, made now if it is missing."""
-    given = os.environ.get("RAY_PYTHON")
-    if given:
-        return given
-    python = ROOT / ".venv-ray/bin/python"
-    script = ROOT / "bench/setup_ray.sh"
-    if not python.exists() and subprocess.run([str(script)], check=False).returncode != 0:
-        return None
-    return str(python)
-
-
 def selected_rows(text: str) -> list[Row]:
     """Rows named in a comma-separated list; all of them for an empty one."""
     names = [name for name in text.split(",") if name]
@@ -231,34 +158,70 @@ def selected_rows(text: str) -> list[Row]:
     return [ROWS[name] for name in names] if names else list(ROWS.values())
 
 
+def selected_contestants(text: str) -> list[str]:
+    """Names in a comma-separated list that can take part; says who cannot."""
+    names = [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in CONTESTANTS]
+    if unknown:
+        raise SystemExit(f"no contestant {', '.join(unknown)}; there are: {', '.join(CONTESTANTS)}")
+    present = [name for name in names if is_there(CONTESTANTS[name])]
+    for name in set(names) - set(present):
+        print(f"{name} could not be installed: it is left out", file=sys.stderr)
+    if shutil.which(os.environ.get("CC", "cc")) is None and "floor" in present:
+        print("no C compiler: floors that are written in C will fail", file=sys.stderr)
+    return present
+
+
+def show_rows(folder: Path) -> None:
+    """Names of the rows, how long each took in its latest run, and those that wait."""
+    for row in ROWS.values():
+        path = folder / f"{row.name}.json"
+        took = json.loads(path.read_text()).get("took_s") if path.exists() else None
+        minutes = f"{took / 60:5.1f} min" if took else "    ? min"
+        print(f"{row.name:<20} {minutes}  {row.title}")
+    for name, why in WAITING.items():
+        print(f"{name:<20}  not run  {why}")
+
+
+def run_row(row: Row, rounds: int | None, names: list[str], folder: Path) -> list[str]:
+    """Measures a row and writes its JSON; returns what failed, in one line each.
+
+    Nothing is written if Sundog's own program never ended well: the figures of another day stay.
+    """
+    try:
+        result = measure(row, rounds, names)
+    except FAILURES as error:
+        return [f"{row.name}: {error}"]
+    failed = [f"{row.name}: {text.splitlines()[0]}" for text in result["failures"]]
+    if not result["contestants"] or ("sundog" in names and "sundog" not in result["contestants"]):
+        return [*failed, f"{row.name}: no figure of Sundog, nothing written"]
+    (folder / f"{row.name}.json").write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{row.name} ({result['took_s']:.0f} s)")
+    print("\n".join(summary.table_lines(row, result)), flush=True)
+    write_table(folder)
+    return failed
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default=os.environ.get("ROWS", ""), help="comma-separated")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "0")) or None)
-    parser.add_argument("--only", default="sundog,ray,floor", help="contestants, comma-separated")
+    parser.add_argument("--only", default=",".join(CONTESTANTS), help="contestants")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
     parser.add_argument("--list", action="store_true", help="names the rows")
     options = parser.parse_args()
     if options.list:
-        print("\n".join(f"{row.name:<20} {row.title}" for row in ROWS.values()))
+        show_rows(options.results)
         return 0
     rows = selected_rows(options.rows)
-    contestants = options.only.split(",")
-    ray = (ray_interpreter() if "ray" in contestants else None) or ""
-    if not ray and "ray" in contestants:
-        print("Ray 2.60.0 could not be installed: its column stays empty", file=sys.stderr)
-        contestants.remove("ray")
-    if shutil.which(os.environ.get("CC", "cc")) is None and "floor" in contestants:
-        print("no C compiler: floors that are written in C are left out", file=sys.stderr)
+    names = selected_contestants(options.only)
     options.results.mkdir(parents=True, exist_ok=True)
-    failed = False
+    failed: list[str] = []
     for row in rows:
-        result = measure(row, options.rounds, contestants, ray)
-        failed = failed or bool(result["failures"])
-        (options.results / f"{row.name}.json").write_text(json.dumps(result, indent=1) + "\n")
-        print("\n".join(summary.table_lines(row, result)), flush=True)
-    write_table(options.results)
+        failed += run_row(row, options.rounds, names, options.results)
     print(f"table of all rows: {options.results / 'table.md'}")
+    for line in failed:
+        print(f"failed: {line}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -47,4 +47,5 @@ def main() -> None:
     report("... one call of each", time.perf_counter() - begin, "s")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 """The module under test and how a program reports: one JSON line for each figure.
 
-SUNDOG_BENCH_MODULE names the module: `sundog` or `ray`, both with the same names.
+SUNDOG_BENCH_MODULE names the module: `sundog` or `ray`, both with the same names, or one of
+bench/peers, which give the same names to other libraries.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from bench import processes
 
+AGAIN_SECONDS_MAX = 15.0
 MODULE = os.environ.get("SUNDOG_BENCH_MODULE", "sundog")
 
 if TYPE_CHECKING:
     import sundog as sundog
 else:
     sundog = importlib.import_module(MODULE)
+
+# Parts of a program that the module has no call for.
+CANNOT: frozenset[str] = getattr(sundog, "CANNOT", frozenset())
 
 
 def cores() -> int:
@@ -62,6 +67,15 @@ def measured(work: Callable[[], None]) -> Measured:
     took = time.perf_counter() - start
     used = processes.cpu_seconds_between(before, processes.cpu_seconds_each())
     return Measured(took, used)
+
+
+def measured_again(work: Callable[[], None], times: int) -> list[Measured]:
+    """Runs `work` so often, or fewer times if that takes long: a slow peer has to end too."""
+    begin = time.perf_counter()
+    runs = [measured(work)]
+    while len(runs) < times and time.perf_counter() - begin < AGAIN_SECONDS_MAX:
+        runs.append(measured(work))
+    return runs
 
 
 def report_rate(metric: str, operations: int, runs: list[Measured]) -> None:

@@ -36,4 +36,5 @@ def main() -> None:
         print(json.dumps(line))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -25,4 +25,5 @@ def main() -> None:
     report("... all eight overlap", float(overlapping), "")
 
 
-main()
+if __name__ == "__main__":
+    main()

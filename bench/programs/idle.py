@@ -33,4 +33,5 @@ def main() -> None:
     report("idle session, processes", len(pids), "")
 
 
-main()
+if __name__ == "__main__":
+    main()

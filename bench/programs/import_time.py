@@ -6,6 +6,6 @@ import os
 import time
 
 start = time.perf_counter()
-importlib.import_module(os.environ.get("SUNDOG_BENCH_MODULE", "sundog"))
+importlib.import_module(os.environ.get("SUNDOG_BENCH_IMPORT", "sundog"))
 took = time.perf_counter() - start
 print(json.dumps({"metric": "import", "unit": "s", "value": took}))

@@ -69,4 +69,5 @@ def main() -> None:
     report("... task to actor", task / actor, "x")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -65,4 +65,5 @@ def main() -> None:
             report(name, percentile(milliseconds(count, way), 0.5), "ms")
 
 
-main()
+if __name__ == "__main__":
+    main()

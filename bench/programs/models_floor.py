@@ -48,4 +48,5 @@ def main() -> None:
     print(json.dumps({"metric": "rebuilding the same modules", "unit": "ms", "value": value}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -24,4 +24,5 @@ def main() -> None:
         print(json.dumps({"metric": metric, "unit": "ms", "value": min(samples) * 1e3}))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -39,4 +39,5 @@ def main() -> None:
     report("put 800 MB, again", percentile(again, 0.5), "GB/s", low=min(again), high=max(again))
 
 
-main()
+if __name__ == "__main__":
+    main()

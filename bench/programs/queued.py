@@ -47,4 +47,5 @@ def main() -> None:
     report("... memory grown, queued", grown, "MB")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -35,4 +35,5 @@ def main() -> None:
         report(f"get of {name}", percentile(gets[name], 0.5), "ms")
 
 
-main()
+if __name__ == "__main__":
+    main()

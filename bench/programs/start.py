@@ -21,4 +21,5 @@ def main() -> None:
     report("eight first results", done - ready, "s")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -21,4 +21,5 @@ def main() -> None:
     report("no init, four results", done - start, "s")
 
 
-main()
+if __name__ == "__main__":
+    main()

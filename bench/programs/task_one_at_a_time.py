@@ -35,4 +35,5 @@ def main() -> None:
     report("... p99 to p50", p99 / p50, "x")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -33,4 +33,5 @@ def main() -> None:
     report("wait, one by one over 1,000", rounds / (time.perf_counter() - start), "rounds/s")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -33,4 +33,5 @@ def main() -> None:
     report("400 MB of weights, get", percentile(get_seconds, 0.5) * 1e3, "ms")
 
 
-main()
+if __name__ == "__main__":
+    main()
