@@ -92,6 +92,9 @@ tensorflow: build ## weights of graphs and Keras models, with tensorflow-cpu in 
 bench: build ## side by side with peers, as JSON in bench/results: ROWS=put,get picks
 	@$(RUN) bench/run.py $(if $(ROWS),--rows $(ROWS))
 
+performance: $(READY) ## docs/performance.md and its charts, from the figures in bench/results
+	@$(RUN) bench/page.py
+
 wheel: $(READY) ## dist/sundog-*.whl, checked in an empty virtual environment
 	@scripts/wheel.sh
 
@@ -103,4 +106,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench wheel docs clean dataloader page-test torch tensorflow demo-models
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench performance wheel docs clean dataloader page-test torch tensorflow demo-models

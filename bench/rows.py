@@ -251,7 +251,7 @@ ACTORS = (
             Metric("actors created", "/s", more=True, must=300, gate_ray=30),
             Metric("memory of one actor", "MB", must=5, gate_ray=8),
             Metric("... alive at once", "", more=True),
-            Metric("... one call of each", "s"),
+            Metric("... a call, one to each", "us"),
         ),
         rounds=3,
         ray_rounds=1,

@@ -54,22 +54,30 @@ def times_better(metric: Metric, ours: float, theirs: float) -> float:
     return good / bad if bad else float("inf")
 
 
-def verdict(metric: Metric, ours: dict[str, Any], floor: float | None) -> str:
-    """`yes`, `within 2 x`, `no`, or nothing where DESIGN has no figure."""
+def reached(metric: Metric, ours: dict[str, Any], floor: float | None) -> float | None:
+    """How much of DESIGN's figure is reached: 1 or more is met; None where DESIGN has none."""
     value = ours["median"]
-    ratios = []  # 1 or more: met
+    ratios = []
     if metric.must is not None:
         ratios.append(times_better(metric, value, metric.must))
     if metric.floor_share is not None and floor:
         ratios.append(times_better(metric, value, metric.floor_share * floor))
     if not ratios:
-        return ""
+        return None
     best = max(ratios)
     if metric.cpu_us_must is not None and "cpu_us" in ours:
         best = min(best, metric.cpu_us_must / max(ours["cpu_us"], 1e-9))
-    if best >= 1:
+    return best
+
+
+def verdict(metric: Metric, ours: dict[str, Any], floor: float | None) -> str:
+    """`yes`, `within 2 x`, `no`, or nothing where DESIGN has no figure."""
+    share = reached(metric, ours, floor)
+    if share is None:
+        return ""
+    if share >= 1:
         return "yes"
-    return f"within {TOLERANCE:.0f} x" if best * TOLERANCE >= 1 else "no"
+    return f"within {TOLERANCE:.0f} x" if share * TOLERANCE >= 1 else "no"
 
 
 def gate(
@@ -109,7 +117,7 @@ def spread(summary: dict[str, Any] | None) -> str:
     return f"{number(summary['median'])} [{low} .. {high}]"
 
 
-def _percentiles(summary: dict[str, Any]) -> str:
+def percentiles(summary: dict[str, Any]) -> str:
     if "operation_p50" in summary:
         micro = (summary["operation_p50"] * 1e6, summary["operation_p99"] * 1e6)
         return f"{number(micro[0])} / {number(micro[1])} us"
@@ -134,7 +142,7 @@ def _others(metric: Metric, contestants: dict[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _must(metric: Metric) -> str:
+def demand(metric: Metric) -> str:
     parts = []
     if metric.must is not None:
         parts.append(number(metric.must))
@@ -155,7 +163,7 @@ def table_lines(row: Row, result: dict[str, Any]) -> list[str]:
             continue
         floor_value = floor["median"] if floor else None
         cells = [metric.name, metric.unit, spread(ours)]
-        cells.append(_percentiles(ours) if ours else "")
+        cells.append(percentiles(ours) if ours else "")
         cells.append(_cpu(ours, theirs))
         cells.append(spread(theirs))
         both = ours and theirs
@@ -165,7 +173,7 @@ def table_lines(row: Row, result: dict[str, Any]) -> list[str]:
         cells.append(f"{metric.floor}: {spread(floor)}" if floor else "")
         share = ours["median"] / floor_value if ours and floor_value else None
         cells.append(f"{share:.2f}" if share is not None else "")
-        cells.append(_must(metric))
+        cells.append(demand(metric))
         cells.append(verdict(metric, ours, floor_value) if ours else "")
         cells.append(gate(metric, ours, theirs, floor_value) if ours else "")
         lines.append("| " + " | ".join(cells) + " |")

@@ -30,6 +30,21 @@ def milliseconds(count: int, load: Callable[[], Any]) -> list[float]:
     return took
 
 
+def check_same_weights(name: str, model: Any, loaded: Any) -> None:
+    """What was loaded has the model's weights; the stripped form has them as arrays."""
+    if isinstance(loaded, tuple):
+        loaded = put_weights_back(*loaded)
+    weights, others = (dict(one.named_parameters()) for one in (model, loaded))
+    if not others:  # restored directly: plain tensors in the place of Parameters
+        others = {
+            f"{prefix}.{key}" if prefix else key: tensor
+            for prefix, module in loaded.named_modules()
+            for key, tensor in module._parameters.items()
+        }
+    assert len(weights) == len(others), name
+    assert all(torch.equal(tensor, others[key]) for key, tensor in weights.items()), name
+
+
 def main() -> None:
     warnings.filterwarnings("ignore", message=".*not writ")
     init(num_cpus=2)
@@ -62,6 +77,7 @@ def main() -> None:
             ("torch.load", LOADS, lambda: torch.load(Path(folder) / "model.pt")),
         ]
         for name, count, way in rows:
+            check_same_weights(name, model, way())
             report(name, percentile(milliseconds(count, way), 0.5), "ms")
 
 
