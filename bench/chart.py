@@ -94,7 +94,7 @@ def _bar(bar: Bar, y: float, axis: _Axis) -> list[str]:
     if high - low >= 1:
         parts.append(_line(low, middle, high, middle, INK))
         parts += [_line(x, middle - 3, x, middle + 3, INK) for x in (low, high)]
-    parts.append(_text(max(end, high) + 6, y + BAR - 3, bar.label))
+    parts.append(_text(WIDTH - 12, y + BAR - 3, bar.label, "end"))
     return parts
 
 

@@ -35,12 +35,6 @@ def check_same_weights(name: str, model: Any, loaded: Any) -> None:
     if isinstance(loaded, tuple):
         loaded = put_weights_back(*loaded)
     weights, others = (dict(one.named_parameters()) for one in (model, loaded))
-    if not others:  # restored directly: plain tensors in the place of Parameters
-        others = {
-            f"{prefix}.{key}" if prefix else key: tensor
-            for prefix, module in loaded.named_modules()
-            for key, tensor in module._parameters.items()
-        }
     assert len(weights) == len(others), name
     assert all(torch.equal(tensor, others[key]) for key, tensor in weights.items()), name
 
