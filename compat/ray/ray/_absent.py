@@ -76,7 +76,6 @@ ABSENT = {
     "ray.util.iter": "was removed from Ray too",
     "ray.util.joblib": LATER,
     "ray.util.metrics": LATER,
-    "ray.util.multiprocessing": LATER,
     "ray.util.pdb": INTERNAL,
     "ray.util.placement_group": LATER,
     "ray.util.placement_group_table": LATER,

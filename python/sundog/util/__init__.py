@@ -4,6 +4,7 @@ the weights of networks, metrics. A part is imported when it is asked for."""
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sundog._actor_names import list_named_actors as list_named_actors
+    from sundog.util._executor import Executor as Executor
     from sundog.util._once import disable_log_once_globally as disable_log_once_globally
     from sundog.util._once import enable_periodic_logging as enable_periodic_logging
     from sundog.util._once import get_node_ip_address as get_node_ip_address
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 # Name -> the module that has it.
 _PARTS = {
     "ActorPool": "sundog.util.actor_pool",
+    "Executor": "sundog.util._executor",
     "TensorFlowVariables": "sundog.util._tensorflow",
     "TorchVariables": "sundog.util._torch_variables",
     "as_completed": "sundog.util._results",
@@ -33,7 +35,7 @@ _PARTS = {
     "map_unordered": "sundog.util._results",
     "register_serializer": "sundog.util._serializers",
 }
-_MODULES = ("actor_pool",)
+_MODULES = ("actor_pool", "multiprocessing")
 
 
 def __getattr__(name: str) -> object:
@@ -56,6 +58,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ActorPool",
+    "Executor",
     "TensorFlowVariables",
     "TorchVariables",
     "as_completed",

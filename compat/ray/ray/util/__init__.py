@@ -15,17 +15,17 @@ from sundog.util import (
     register_serializer,
 )
 
-_MODULES = ("actor_pool",)
+_MODULES = ("actor_pool", "multiprocessing")
 _absent_name = _absent.attribute_of("ray.util")
 
 
 def __getattr__(name: str) -> object:
     """A module of ``ray.util``, imported when it is asked for; else why there is none."""
-    if name in _MODULES:
-        import importlib
+    if name not in _MODULES:
+        _absent_name(name)
+    import importlib
 
-        return importlib.import_module(f"ray.util.{name}")
-    _absent_name(name)
+    return importlib.import_module(f"ray.util.{name}")
 
 
 __all__ = [
