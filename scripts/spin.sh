@@ -32,7 +32,8 @@ expect() { # WANTED MODEL [DEFINE]
 }
 
 expect holds doorbell
-for step in NO_CLIENT_FENCE NO_DAEMON_FENCE NO_RECHECK NO_SUMMARY_TEST; do
+for step in NO_CLIENT_FENCE NO_DAEMON_FENCE NO_RECHECK NO_SUMMARY_TEST NO_INSIST_RECHECK \
+  INSIST_CLEARED_LATE; do
   expect fails doorbell "$step"
 done
 expect holds client_sleep

@@ -10,6 +10,8 @@ namespace {
 // While the ring is full the node is busy with it; these are the steps in which room is looked for.
 constexpr DurationNs kRoomStepMin = 20 * kMicrosecond;
 constexpr DurationNs kRoomStepMax = kMillisecond;
+// A node that lets messages gather is told after so many.
+constexpr int kUnheardMax = 128;
 
 void pause_for(DurationNs duration) {
   std::atomic<uint32_t> nobody_wakes{0};
@@ -39,6 +41,7 @@ void Link::send_slowly(uint16_t type) {
   while (!outbound_.write_some(type, payload_, &done)) {
     if (broken() || drainer_->is_over()) return;
     publish();
+    insist();
     drainer_->drain();
     pause_for(step);
     step = std::min(2 * step, kRoomStepMax);
@@ -46,7 +49,18 @@ void Link::send_slowly(uint16_t type) {
 }
 
 void Link::publish() {
-  if (outbound_.publish() && shm::ring_doorbell(doorbell_, index_)) os::signal_eventfd(bell_);
+  if (!outbound_.publish()) return;
+  if (shm::ring_doorbell(doorbell_, index_)) {
+    os::signal_eventfd(bell_);
+    unheard_ = 0;
+  } else if (++unheard_ >= kUnheardMax) {
+    insist();
+  }
+}
+
+void Link::insist() {
+  unheard_ = 0;
+  if (shm::insist(doorbell_, index_)) os::signal_eventfd(bell_);
 }
 
 std::optional<model::NodeMessage> Link::receive() {

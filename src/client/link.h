@@ -30,8 +30,11 @@ class Link final : public core::ClientOutbox {
 
   // Written, visible to the node at the next publish().
   void send(const model::ClientMessage& message) override;
-  // Makes visible what was sent and rings, once for all of it.
+  // Makes visible what was sent and rings, once for all of it. While messages stream in, the node
+  // may let some gather before it looks.
   void publish();
+  // Before waiting for the node: it is to look now.
+  void insist();
 
   // One message, valid until the next call; nullopt if there is none now. A message that cannot
   // be decoded breaks the link.
@@ -63,6 +66,7 @@ class Link final : public core::ClientOutbox {
   const uint32_t index_;
   shm::RingWriter outbound_;
   shm::RingReader inbound_;
+  int unheard_ = 0;                 // times published since the node was last rung for sure
   std::vector<std::byte> payload_;  // of the message being sent
   shm::Record record_;
   wire::DecodeScratch scratch_;

@@ -209,6 +209,7 @@ RuntimeImpl::WaitEnd RuntimeImpl::wait_in_line(Waiter* waiter, Lock& lock, TimeN
 
 bool RuntimeImpl::sleep_once(Waiter* waiter, Lock& lock, DurationNs timeout) {
   os::FutexResult result;
+  link_.insist();
   if (leader_ == nullptr) leader_ = waiter;
   if (leader_ == waiter) {
     if (waiter->kind == Waiter::Kind::kRequest && spin_for_more()) return true;

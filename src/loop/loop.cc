@@ -10,6 +10,7 @@ namespace sundog::loop {
 namespace {
 
 constexpr uint64_t kWakeTag = ~0ull;
+constexpr uint64_t kTimerTag = kWakeTag - 1;
 constexpr size_t kEventsPerPass = 64;
 
 uint64_t tag_of(int fd, uint32_t generation) {
@@ -24,11 +25,15 @@ Result<std::unique_ptr<EventLoop>> EventLoop::create() {
   auto wake = os::make_eventfd();
   if (!wake) return Failure{wake.error()};
   if (Status s = poller->add(wake->get(), kWakeTag); !s) return Failure{s.error()};
-  return std::unique_ptr<EventLoop>(new EventLoop(*std::move(poller), *std::move(wake)));
+  auto timer = os::make_timerfd();
+  if (!timer) return Failure{timer.error()};
+  if (Status s = poller->add(timer->get(), kTimerTag); !s) return Failure{s.error()};
+  return std::unique_ptr<EventLoop>(
+      new EventLoop(*std::move(poller), *std::move(wake), *std::move(timer)));
 }
 
-EventLoop::EventLoop(os::Poller poller, os::Fd wake)
-    : poller_(std::move(poller)), wake_(std::move(wake)) {}
+EventLoop::EventLoop(os::Poller poller, os::Fd wake, os::Fd timer)
+    : poller_(std::move(poller)), wake_(std::move(wake)), timer_(std::move(timer)) {}
 
 Status EventLoop::watch(int fd, Watcher* watcher, bool readable, bool writable) {
   if (fd < 0) return Failure{std::string("cannot watch a closed descriptor")};
@@ -101,25 +106,33 @@ bool EventLoop::run_timers() {
   return ran;
 }
 
-int EventLoop::timeout_ms(TimeNs deadline) const {
+// How long the poller may wait, in milliseconds: not at all, or until something happens, the armed
+// timer included. That one is only ever armed for an earlier moment: one that fires too early,
+// because its deadline has moved on, costs a pass in which nothing is due.
+int EventLoop::arm(TimeNs deadline) {
   if (deadline == 0 || stopping_) return 0;
   if (!timers_.empty()) deadline = std::min(deadline, timers_.begin()->first.first);
-  if (deadline == kNever) return -1;
-  DurationNs left = deadline - os::now();
-  if (left <= 0) return 0;
-  // Rounded up: waking early would only mean waiting again.
-  return static_cast<int>(std::min<int64_t>((left + kMillisecond - 1) / kMillisecond, 1 << 30));
+  if (deadline >= armed_at_) return -1;
+  if (deadline <= os::now()) return 0;
+  os::arm_timerfd(timer_.get(), deadline);
+  armed_at_ = deadline;
+  return -1;
 }
 
 bool EventLoop::poll(TimeNs deadline) {
   std::array<os::Readiness, kEventsPerPass> ready;
-  size_t n = poller_.wait(ready, timeout_ms(deadline));
+  size_t n = poller_.wait(ready, arm(deadline));
   bool ran = false;
   bool woken = false;
   for (size_t i = 0; i < n; ++i) {
     if (ready[i].tag == kWakeTag) {
       os::drain_eventfd(wake_.get());
       woken = true;
+      continue;
+    }
+    if (ready[i].tag == kTimerTag) {
+      os::drain_eventfd(timer_.get());
+      armed_at_ = kNever;
       continue;
     }
     auto fd = static_cast<size_t>(static_cast<uint32_t>(ready[i].tag));

@@ -57,7 +57,7 @@ class EventLoop {
   void post(std::function<void()> f);
 
   // One pass: waits at most until `deadline` (0: not at all, kNever: without end), then runs what
-  // is due. Returns whether anything ran.
+  // is due. It may return early with nothing done. Returns whether anything ran.
   bool poll(TimeNs deadline);
   // poll() until stop(); stop() may come from any thread and takes effect after the current pass.
   void run();
@@ -68,13 +68,17 @@ class EventLoop {
     Watcher* watcher = nullptr;
     uint32_t generation = 0;
   };
-  explicit EventLoop(os::Poller poller, os::Fd wake);
+  EventLoop(os::Poller poller, os::Fd wake, os::Fd timer);
   bool run_posted();
   bool run_timers();
-  int timeout_ms(TimeNs deadline) const;
+  int arm(TimeNs deadline);
 
   os::Poller poller_;
   os::Fd wake_;
+  // A descriptor that stays armed over many passes: to program a timer for each sleep costs several
+  // times the sleep itself.
+  os::Fd timer_;
+  TimeNs armed_at_ = kNever;
   std::vector<Watched> watched_;  // by descriptor
   uint32_t next_generation_ = 1;
   std::map<std::pair<TimeNs, TimerId>, std::function<void()>> timers_;

@@ -68,6 +68,24 @@ TEST(EventLoop, timers_run_in_the_order_of_their_moments_and_not_when_cancelled)
   EXPECT_GE(os::now() - start, 2 * kMillisecond);
 }
 
+TEST(EventLoop, a_deadline_that_comes_nearer_is_kept_and_one_that_moves_away_ends_early_at_most) {
+  auto loop = make_loop();
+  const TimeNs start = os::now();
+  int ran = 0;
+  TimerId far = loop->at(start + 30 * kSecond, [&] { ran = 30; });
+  loop->at(start + 5 * kMillisecond, [&] { ran = 5; });
+  while (ran == 0) loop->poll(start + 20 * kSecond);
+  EXPECT_EQ(ran, 5);
+  EXPECT_LT(os::now() - start, 10 * kSecond);
+  loop->cancel(far);
+  // The descriptor may still be armed for an earlier moment: a pass or two in which nothing is due.
+  const TimeNs until = os::now() + 3 * kMillisecond;
+  int passes = 0;
+  while (os::now() < until) passes += loop->poll(until) ? 100 : 1;
+  EXPECT_LE(passes, 3);
+  EXPECT_GE(os::now(), until);
+}
+
 TEST(EventLoop, posts_of_another_thread_run_here_in_order) {
   auto loop = make_loop();
   std::vector<int> seen;

@@ -120,12 +120,13 @@ Status NodeShell::start() {
 // ---------------------------------------------------------------- the turn
 
 void NodeShell::run() {
-  os::sharpen_timers();
   int busy_turns = 0;
   while (!stopping_) {
     if (turn()) {
       if (++busy_turns % kTurnsBetweenPolls == 0) loop_->poll(0);
-      if (nap_ > 0) os::nap(nap_);
+      if (!gathers_ || !shm::prepare_doze(doorbell_.map())) continue;
+      loop_->poll(std::min(tick_at_, os::now() + Batching::kDozeMax));
+      shm::end_sleep(doorbell_.map());
       continue;
     }
     if (stopping_) break;
@@ -265,7 +266,7 @@ void NodeShell::note_turn(TimeNs started, uint64_t records_before) {
   ++counters_.turns;
   TimeNs ended = os::now();
   DurationNs took = ended - started;
-  nap_ = batching_.after_turn(
+  gathers_ = batching_.after_turn(
       ended, {counters_.records - records_before, core_->tasks().live(), core_->waits().live()});
   counters_.longest_turn = std::max(counters_.longest_turn, took);
   if (took < kLongTurn) return;

@@ -217,7 +217,7 @@ class NodeShell {
   bool stopping_ = false;
   NodeCounters counters_;
   Batching batching_;
-  DurationNs nap_ = 0;  // after the turn
+  bool gathers_ = false;  // after the turn: doze until somebody insists
 };
 
 }  // namespace sundog::node

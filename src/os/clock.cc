@@ -1,7 +1,6 @@
 #include "os/clock.h"
 
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <time.h>
 
 namespace sundog::os {
@@ -18,12 +17,6 @@ TimeNs read_clock(clockid_t which) {
 TimeNs now() { return read_clock(CLOCK_MONOTONIC); }
 TimeNs wall_now() { return read_clock(CLOCK_REALTIME); }
 TimeNs thread_cpu_now() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
-
-void nap(DurationNs length) {
-  timespec t{static_cast<time_t>(length / kSecond), static_cast<long>(length % kSecond)};
-  ::nanosleep(&t, nullptr);  // a signal may end it early
-}
-void sharpen_timers() { ::prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0); }
 
 std::string wall_text(TimeNs wall) {
   time_t seconds = wall / kSecond;

@@ -7,13 +7,9 @@
 
 namespace sundog::os {
 
-TimeNs now();             // CLOCK_MONOTONIC
-TimeNs wall_now();        // CLOCK_REALTIME, since 1970
-TimeNs thread_cpu_now();  // CPU time of the calling thread
-// Sleeps this long at least; the calling thread's timers are as exact as sharpen_timers() made them
-// (50 us late by default).
-void nap(DurationNs length);
-void sharpen_timers();
+TimeNs now();                        // CLOCK_MONOTONIC
+TimeNs wall_now();                   // CLOCK_REALTIME, since 1970
+TimeNs thread_cpu_now();             // CPU time of the calling thread
 std::string wall_text(TimeNs wall);  // "2031-05-04 13:07:09.123", local time
 
 }  // namespace sundog::os

@@ -92,6 +92,26 @@ TEST(Doorbell, bit_left_by_a_killed_predecessor_swallows_nothing) {
   EXPECT_EQ(rung, std::vector<uint32_t>{9});
 }
 
+TEST(Doorbell, a_doze_is_ended_only_by_whoever_insists) {
+  os::Fd memory;
+  Doorbell bell = *Doorbell::create(&memory);
+  ASSERT_TRUE(prepare_doze(bell.map()));
+  EXPECT_FALSE(ring_doorbell(bell.map(), 7)) << "a message may wait for others";
+  EXPECT_FALSE(insist(bell.map(), 8)) << "it rang for nothing";
+  EXPECT_TRUE(insist(bell.map(), 7));
+  end_sleep(bell.map());
+  EXPECT_FALSE(insist(bell.map(), 7)) << "the daemon is awake";
+  EXPECT_FALSE(prepare_doze(bell.map())) << "somebody insisted";
+  std::vector<uint32_t> rung;
+  take_rung(bell.map(), [&](uint32_t index) { rung.push_back(index); });
+  EXPECT_EQ(rung, std::vector<uint32_t>{7});
+  EXPECT_TRUE(prepare_doze(bell.map())) << "who insisted was heard";
+  EXPECT_FALSE(insist(bell.map(), 7)) << "its bit was taken";
+  end_sleep(bell.map());
+  EXPECT_TRUE(prepare_sleep(bell.map()));
+  EXPECT_TRUE(ring_doorbell(bell.map(), 7)) << "asleep, not dozing";
+}
+
 TEST(ClientBell, wakes_whom_the_urgency_names) {
   std::atomic<uint32_t> sleep{static_cast<uint32_t>(Sleep::kAwake)};
   EXPECT_EQ(take_sleeper(&sleep, Urgency::kAnyone), Wake::kNobody);
@@ -118,12 +138,15 @@ class TwoThreads : public ::testing::Test {
   static constexpr uint32_t kIndex = 70;
   static constexpr int kHangMs = 20'000;  // longer than any run: a wake-up was lost
 
-  void daemon() {
+  // Sleeps, dozes, or both in turn.
+  void daemon(bool may_sleep, bool may_doze) {
+    bool doze = false;
     RingReader in = node.to_node_reader();
     RingWriter out = node.to_client_writer();
     uint64_t echoed = 0;
     while (echoed < kNumbers && !lost) {
-      if (prepare_sleep(node_bell.map())) {
+      doze = may_doze && (!may_sleep || !doze);
+      if (doze ? prepare_doze(node_bell.map()) : prepare_sleep(node_bell.map())) {
         pollfd bell{eventfd.get(), POLLIN, 0};
         if (poll(&bell, 1, kHangMs) == 0) lost = true;
         os::drain_eventfd(eventfd.get());
@@ -169,7 +192,9 @@ class TwoThreads : public ::testing::Test {
         any = true;
       }
       in.release();
-      if (any || !prepare_sleep(sleep, Sleep::kWaiter, in)) continue;
+      if (any) continue;
+      if (insist(client_bell.map(), kIndex)) os::signal_eventfd(eventfd.get());
+      if (!prepare_sleep(sleep, Sleep::kWaiter, in)) continue;
       if (os::futex_wait(sleep, static_cast<uint32_t>(Sleep::kWaiter), kHangMs * kMillisecond,
                          os::FutexScope::kShared) == os::FutexResult::kTimedOut) {
         lost = true;
@@ -189,15 +214,29 @@ class TwoThreads : public ::testing::Test {
 };
 
 TEST_F(TwoThreads, one_message_at_a_time_loses_no_wake_up) {
-  std::thread other([this] { daemon(); });
+  std::thread other([this] { daemon(true, false); });
   client(1);
   other.join();
   EXPECT_FALSE(lost);
 }
 
 TEST_F(TwoThreads, many_messages_in_flight_lose_no_wake_up) {
-  std::thread other([this] { daemon(); });
+  std::thread other([this] { daemon(true, false); });
   client(64);
+  other.join();
+  EXPECT_FALSE(lost);
+}
+
+TEST_F(TwoThreads, a_daemon_that_dozes_is_woken_by_whoever_waits) {
+  std::thread other([this] { daemon(false, true); });
+  client(16);
+  other.join();
+  EXPECT_FALSE(lost);
+}
+
+TEST_F(TwoThreads, sleeps_and_dozes_in_turn_lose_no_wake_up) {
+  std::thread other([this] { daemon(true, true); });
+  client(3);
   other.join();
   EXPECT_FALSE(lost);
 }

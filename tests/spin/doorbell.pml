@@ -5,9 +5,13 @@
  * other words overtake it; a fence or a locked instruction waits until it is empty. A client may be
  * killed between any two steps.
  *
+ * The daemon sleeps or dozes, as it likes. A doze really ends by itself too; here it does not, so that
+ * only what a client insisted on counts, and each insists after its last message.
+ *
  * When nothing can move any more, every message of a client that was not killed must have been
- * drained. -DNO_CLIENT_FENCE, -DNO_DAEMON_FENCE, -DNO_RECHECK and -DNO_SUMMARY_TEST
- * each take one step away and must fail: scripts/spin.sh runs them all.
+ * drained. -DNO_CLIENT_FENCE, -DNO_DAEMON_FENCE, -DNO_RECHECK, -DNO_SUMMARY_TEST,
+ * -DNO_INSIST_RECHECK and -DINSIST_CLEARED_LATE each take one step away or misplace it and must fail:
+ * scripts/spin.sh runs them all.
  */
 #define CLIENTS 2
 #define MESSAGES 2
@@ -16,13 +20,14 @@ byte tail[CLIENTS];        /* published, as others see it */
 byte drained[CLIENTS];     /* what the daemon has read */
 bit bell[CLIENTS];         /* the bits of one word */
 bit summary;
-bit sleeps;                /* as others see it */
+byte state;                /* as others see it: 0 awake, 1 asleep, 2 dozing */
+bit insisted;
 byte eventfd;
 bit killed[CLIENTS];
 bit successor_of_killed;   /* index 0 is used again after its first client was killed */
 
 chan client_stores[CLIENTS] = [2] of { byte };
-chan daemon_stores = [2] of { bit };
+chan daemon_stores = [2] of { byte };
 
 active proctype client_store_buffers() {
 end:
@@ -35,7 +40,7 @@ end:
 active proctype daemon_store_buffer() {
 end:
   do
-  :: daemon_stores ? sleeps
+  :: daemon_stores ? state
   od
 }
 
@@ -65,9 +70,25 @@ inline ring(i) {
     atomic { fence_client(i); summary = 1 };
     die_maybe(i);
     if
-    :: sleeps -> die_maybe(i); eventfd = 1
+    :: state == 1 -> die_maybe(i); eventfd = 1
     :: else -> skip
     fi
+  fi
+}
+
+inline insist(i) {
+#ifndef NO_CLIENT_FENCE
+  fence_client(i);
+#endif
+  if
+  :: bell[i] && summary ->
+    atomic { fence_client(i); insisted = 1 };
+    die_maybe(i);
+    if
+    :: state != 0 -> die_maybe(i); eventfd = 1
+    :: else -> skip
+    fi
+  :: else -> skip
   fi
 }
 
@@ -78,7 +99,12 @@ proctype client(byte i) {
     sent++;
     client_stores[i] ! sent;
     die_maybe(i);
-    ring(i)
+    ring(i);
+    if
+    :: sent == MESSAGES -> insist(i)
+    :: sent < MESSAGES -> skip
+    :: sent < MESSAGES -> insist(i)
+    fi
   :: else -> break
   od;
   goto over;
@@ -101,29 +127,57 @@ over:
   skip
 }
 
+inline clear_insisted() {
+  if
+  :: insisted -> atomic { fence_daemon(); insisted = 0 }
+  :: else -> skip
+  fi
+}
+
 active proctype daemon() {
   byte i;
   bit rung[CLIENTS];
   bit any;
   do
   :: true ->
-    /* prepare_sleep */
-    daemon_stores ! 1;
-#ifndef NO_DAEMON_FENCE
-    fence_daemon();
-#endif
     if
-#ifndef NO_RECHECK
-    :: summary -> skip
-#endif
-    :: else ->
-      /* epoll_wait: entering the kernel empties the buffer */
+    :: true ->
+      /* prepare_sleep */
+      daemon_stores ! 1;
+#ifndef NO_DAEMON_FENCE
       fence_daemon();
+#endif
+      if
+#ifndef NO_RECHECK
+      :: summary -> skip
+#endif
+      :: else ->
+        /* epoll_wait: entering the kernel empties the buffer */
+        fence_daemon();
 end_asleep:
-      atomic { eventfd > 0 -> eventfd = 0 }
+        atomic { eventfd > 0 -> eventfd = 0 }
+      fi
+    :: true ->
+      /* prepare_doze */
+      daemon_stores ! 2;
+#ifndef NO_DAEMON_FENCE
+      fence_daemon();
+#endif
+      if
+#ifndef NO_INSIST_RECHECK
+      :: insisted -> skip
+#endif
+      :: else ->
+        fence_daemon();
+end_dozing:
+        atomic { eventfd > 0 -> eventfd = 0 }
+      fi
     fi;
-    daemon_stores ! 0; /* end_sleep, or prepare_sleep gave up */
+    daemon_stores ! 0; /* end_sleep, or what was announced was given up */
     /* take_rung */
+#ifndef INSIST_CLEARED_LATE
+    clear_insisted();
+#endif
     atomic { fence_daemon(); any = summary; summary = 0 };
     if
     :: any ->
@@ -140,7 +194,11 @@ end_asleep:
       :: i == CLIENTS -> break
       od
     :: else -> skip
-    fi
+    fi;
+#ifdef INSIST_CLEARED_LATE
+    clear_insisted();
+#endif
+    skip
   od
 }
 
