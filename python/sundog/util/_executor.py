@@ -105,7 +105,14 @@ class Executor(futures.Executor):
         """
         return self._send(fn, _payload.CALL, (args, kwargs))
 
-    def _send(self, fn: Callable[..., Any], mode: int, sent: Any) -> futures.Future[Any]:
+    def _send(
+        self,
+        fn: Callable[..., Any],
+        mode: int,
+        sent: Any,
+        name: str = "",
+        stored: _payload.Stored | None = None,
+    ) -> futures.Future[Any]:
         if self._broken is not None:
             raise BrokenProcessPool(str(self._broken)) from self._broken
         if self._shut_down:
@@ -122,7 +129,7 @@ class Executor(futures.Executor):
 
         try:
             code = self._codes.code_of(fn)
-            encoded = _payload.encode(sent if code else (fn, sent))
+            encoded = _payload.encode(sent if code else (fn, sent), stored)
         except Exception as error:
             from sundog import _unpicklable
 
@@ -130,7 +137,7 @@ class Executor(futures.Executor):
             ends(None, _unpicklable.exception("cannot send a call", "call", sent, error))
             return future
         begins = future.set_running_or_notify_cancel
-        name = _function.name_of(fn)
+        name = name or _function.name_of(fn)
         self._lanes.submit(_lanes.Call(name, code, mode, encoded, begins, ends))
         return future
 
