@@ -95,6 +95,9 @@ bench: build ## side by side with peers, as JSON in bench/results: ROWS=put,get 
 performance: $(READY) ## docs/performance.md and its charts, from the figures in bench/results
 	@$(RUN) bench/page.py
 
+compat: build ## docs/compat.md: tries each of Ray's names, keywords and options
+	@$(RUN) scripts/compat.py
+
 wheel: $(READY) ## dist/sundog-*.whl, checked in an empty virtual environment
 	@scripts/wheel.sh
 
@@ -106,4 +109,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench performance wheel docs clean dataloader page-test torch tensorflow demo-models
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench performance compat wheel docs clean dataloader page-test torch tensorflow demo-models

@@ -106,6 +106,58 @@ def init_defaults() -> dict[str, object]:
     return {name: values.get(text, text.strip("'")) for name, text in found}
 
 
+def keywords_of(line: str) -> list[str]:
+    """Parameters of a signature's line; brackets and quotes may hold commas of their own."""
+    depth, part, parts = 0, "", []
+    for letter in line[line.index("(") + 1 :]:
+        depth += letter in "([{<"
+        depth -= letter in ")]}>"
+        if depth < 0:
+            break
+        if letter == "," and depth == 0:
+            parts.append(part)
+            part = ""
+        else:
+            part += letter
+    names = [found[0] for text in [*parts, part] if (found := re.match(r"\s*\w+", text))]
+    return [name.strip() for name in names]
+
+
+def signatures() -> dict[str, list[str]]:
+    """Full name to its parameters, for the names that the reference gives a signature."""
+    found = {}
+    for heading, module in (("ray (top level)", "ray"), ("ray.util", "ray.util")):
+        for line in section(heading):
+            if re.match(r"[\w.]+\((?!\.\.\.)", line):
+                found[f"{module}.{leading_name(line)}"] = keywords_of(line)
+    for line in section("ray.util.state"):
+        if "(" in line:
+            found[f"ray.util.state.{leading_name(line)}"] = keywords_of(line)
+    return found
+
+
+def methods() -> list[str]:
+    """Methods of the classes of ``ray.util`` that the reference lists with theirs."""
+    found = []
+    for line in section("ray.util"):
+        place, _, names = line.rpartition(": ")
+        if ":" in place:
+            found += [f"{place.replace(':', '.')}.{name.strip()}" for name in names.split(",")]
+    return found
+
+
+def exception_bases() -> dict[str, str]:
+    """Exception's name to that of its base."""
+    return dict(line.split(" < ") for line in section("ray.exceptions"))
+
+
+def commands() -> list[str]:
+    """The first words of Ray's command line."""
+    text = " ".join(section("Command line of 2.60.0")).split("exec/")[0]
+    words = [part.split()[0] for part in text.split(",") if part.strip()]
+    return [*words, "exec", "attach", "up", "down"]
+
+
 def options(of: str) -> list[str]:
     """Option keys of ``functions``, ``actor classes`` or ``@ray.method keys``."""
     (line,) = (line for line in section("@ray.remote / .options keys") if line.startswith(of))
