@@ -334,6 +334,7 @@ OBJECTS = (
             Metric("get of 2,000 store objects", "s", must=0.02),
         ),
         peers=("dask",),
+        peer_rounds=1,
     ),
     Row(
         "readers",

@@ -111,6 +111,7 @@ Made by `make compat` from `docs/compat.txt`; a test tries each line. Ray is 2.6
 said of a name holds for `import ray` of the package `sundog-ray`, and for the same name of
 `sundog`. *Works* names the test that shows it. *No meaning here* is accepted, and says why it does
 nothing. *Refused* is what the error says. Nothing is accepted and silently ignored.
+[Moving from Ray](guide/moving-from-ray.md) shows it as programs.
 """
 
 
