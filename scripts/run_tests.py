@@ -23,7 +23,7 @@ from pathlib import Path
 from house import ROOT, Timer
 
 LOGS = ROOT / "build/tests"
-STAGE_SECONDS_MAX = 900
+STAGE_SECONDS_MAX = 1800
 SANITIZER_OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",

@@ -20,6 +20,8 @@ from sundog import _core, _explain, _paths
 
 # Who runs us in the background has Ctrl-C ignored, and the programs of tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell that unbuffers Python would hide output that a program of a test loses.
+os.environ.pop("PYTHONUNBUFFERED", None)
 
 PATIENCE_S = 20.0  # what has not happened by then will not
 FUNCTION_INDEX = "00000080"  # a function's id is its hash and the index of the first put

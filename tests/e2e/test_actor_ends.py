@@ -329,7 +329,7 @@ def test_program_takes_its_actors_with_it(tmp_path: Path) -> None:
         mine = Kept.options(name="mine").remote()
         kept = Kept.options(name="kept", lifetime="detached", max_restarts=1).remote()
         sundog.get([mine.count.remote(), kept.count.remote()])
-        print(json.dumps(sundog.get([mine.pid.remote(), kept.pid.remote()])))
+        print(json.dumps(sundog.get([mine.pid.remote(), kept.pid.remote()])), flush=True)
         os._exit(0)
     """
     with sundog.init(num_cpus=2, namespace="n", logging_level="warning"):
