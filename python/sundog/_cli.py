@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 USAGE = """usage: sundog COMMAND [--session NAME]
 
   doctor               whether this machine has what Sundog needs
+  config               every setting: its value, where it comes from, what else sets it
   status               what the running session has, and how much of it is used
   memory               the objects in the store: sizes, references, pins
   list actors          actors: state, process, what they hold, why they ended
@@ -27,7 +28,7 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   --version            versions of everything that matters
 
 A command about a session asks the newest one of this user, or the one that --session names."""
-COMMANDS = ("doctor", "status", "memory", "list", "timeline", "stop", "debug", "help")
+COMMANDS = ("doctor", "config", "status", "memory", "list", "timeline", "stop", "debug", "help")
 MEMORY_ROWS_MAX = 50
 
 
@@ -71,6 +72,9 @@ def run(words: list[str]) -> int:
     if command == "doctor":
         expect_nothing(command, rest)
         return doctor()
+    if command == "config":
+        expect_nothing(command, rest)
+        return config()
     session = take_value(rest, "--session")
     if command == "debug":
         expect_nothing("debug", rest[1:])
@@ -136,6 +140,18 @@ def doctor() -> int:
     for finding in findings:
         print(finding)
     return 0 if all(finding.ok for finding in findings) else 1
+
+
+def config() -> int:
+    """One line for each setting."""
+    from sundog import _settings
+
+    try:
+        print(_settings.report())
+    except ValueError as error:  # a variable that cannot be read
+        print(f"sundog: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def sockets_of(session: str | None) -> list[str]:

@@ -87,18 +87,30 @@ def physical_memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def said_by(variable: str) -> Amount | None:
+    """What a variable of the environment says; None if it is not set.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    text = os.environ.get(variable, "")
+    if not text:
+        return None
+    try:
+        return Amount(float(text), variable)
+    except ValueError:
+        raise ValueError(f"{variable} is a number, got {text!r}") from None
+
+
 def cpus() -> Amount:
     """Whole CPUs: SUNDOG_NUM_CPUS, else the affinity mask, or the quota if that is less.
 
     Raises:
         ValueError: SUNDOG_NUM_CPUS is not a number.
     """
-    text = os.environ.get("SUNDOG_NUM_CPUS", "")
-    if text:
-        try:
-            return Amount(float(text), "SUNDOG_NUM_CPUS")
-        except ValueError:
-            raise ValueError(f"SUNDOG_NUM_CPUS is a number, got {text!r}") from None
+    said = said_by("SUNDOG_NUM_CPUS")
+    if said is not None:
+        return said
     affinity = len(os.sched_getaffinity(0))
     quota = cpu_quota()
     if quota is not None and quota < affinity:
@@ -142,10 +154,16 @@ def driver_folder_count() -> int:
 
 
 def gpus() -> Amount:
-    """GPUs that the driver may use: CUDA_VISIBLE_DEVICES, else NVML, else what files tell.
+    """GPUs that the driver may use: SUNDOG_NUM_GPUS, else CUDA_VISIBLE_DEVICES, NVML, or files.
 
     Where there is no sign of NVIDIA's driver this looks for three files and loads nothing.
+
+    Raises:
+        ValueError: SUNDOG_NUM_GPUS is not a number.
     """
+    said = said_by("SUNDOG_NUM_GPUS")
+    if said is not None:
+        return said
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         names = [part.strip() for part in visible.split(",")]
@@ -171,7 +189,14 @@ def memory() -> Amount:
 
 
 def store() -> Amount:
-    """Bytes of the object store."""
+    """Bytes of the object store: SUNDOG_OBJECT_STORE_MEMORY, else a share of the memory.
+
+    Raises:
+        ValueError: SUNDOG_OBJECT_STORE_MEMORY is not a number.
+    """
+    said = said_by("SUNDOG_OBJECT_STORE_MEMORY")
+    if said is not None:
+        return said
     available = memory()
     return Amount(
         int(available.value * STORE_SHARE),

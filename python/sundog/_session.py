@@ -6,7 +6,7 @@ import _thread
 import os
 import sys
 
-from sundog import _core, _interactive, _log, _machine, _output, _paths
+from sundog import _core, _interactive, _log, _machine, _output, _paths, _settings
 from sundog._core import public
 from sundog.exceptions import SundogError
 
@@ -202,6 +202,7 @@ def entry_point() -> str:
 
 def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     """Starts a daemon and a session; ``explain`` says how the defaults came about."""
+    options = {name: _settings.given(name, value) for name, value in options.items()}
     plan = Plan(options)
     daemon = _paths.daemon()
     name, folder, socket = _paths.new_session()
@@ -235,7 +236,8 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
 
 
 def namespace_of(given: str | None) -> str:
-    """What ``init`` was told; empty if it was told nothing."""
+    """What ``init`` or SUNDOG_NAMESPACE was told; empty if neither was told anything."""
+    given = _settings.given("namespace", given)
     if given is None:
         return ""
     from sundog import _actor_options
@@ -295,7 +297,9 @@ def end() -> None:
 
 def start_by_default() -> None:
     """The first use of a session without ``init``."""
-    start({}, explain=False)
+    _log.set_level(_log.level_of(_settings.given("logging_level", None) or "info"))
+    unsaid = dict.fromkeys(("log_to_driver", "preload"))
+    start({**unsaid, "namespace": namespace_of(None)}, explain=False)
 
 
 def check_options(options: Mapping[str, object]) -> None:
@@ -320,7 +324,7 @@ def init(
     object_store_memory: int | None = None,
     ignore_reinit_error: bool = False,
     include_dashboard: bool | None = None,
-    logging_level: int | str = "info",
+    logging_level: int | str | None = None,
     log_to_driver: bool | None = None,
     namespace: str | None = None,
     preload: Iterable[str] | None = None,
@@ -329,17 +333,21 @@ def init(
 ) -> Context:
     """Starts a session on this machine. Without it, the first use of Sundog starts one.
 
+    What is not given here is taken from the environment (``sundog config`` shows every setting),
+    then from the machine.
+
     Args:
         address: None starts a session; "auto" joins this user's newest one, which makes a
             forked child a client.
         num_cpus: CPUs that tasks may use; by default SUNDOG_NUM_CPUS, else what affinity mask
             and control group allow.
-        num_gpus: GPUs that tasks may use; by default those that are visible.
+        num_gpus: GPUs that tasks may use; by default SUNDOG_NUM_GPUS, else those that are visible.
         resources: custom resources and their amounts.
         object_store_memory: bytes of the object store; by default 30 % of the memory.
         ignore_reinit_error: return the running session's description instead of raising.
         include_dashboard: None or False; there is no dashboard in this version.
-        logging_level: what Sundog itself prints: "debug", "info", "warning", "error".
+        logging_level: what Sundog itself prints: "debug", "info", "warning", "error"; by default
+            SUNDOG_LOGGING_LEVEL, else "info".
         log_to_driver: False hides what tasks print.
         namespace: where names of actors are looked up and given; programs that join one session
             with the same namespace share them. By default this program has one of its own.
@@ -361,7 +369,7 @@ def init(
     if include_dashboard:
         raise ValueError("init(): include_dashboard=True is not in this version")
     space = namespace_of(namespace)
-    _log.set_level(_log.level_of(logging_level))
+    _log.set_level(_log.level_of(_settings.given("logging_level", logging_level) or "info"))
     session = _core.current_session()
     described = num_cpus, num_gpus, resources, object_store_memory, address
     if session is not None and not _forked:
@@ -378,7 +386,8 @@ def init(
             )
         end()
     if address is not None and address != "local":
-        return Context(join(address, log_to_driver is not False, space))
+        shown = _settings.given("log_to_driver", log_to_driver) is not False
+        return Context(join(address, shown, space))
     options = {
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
