@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np  # noqa: F401  its threads come with the first import
 import pytest
 import ray_reference
 from neighbours import in_its_window

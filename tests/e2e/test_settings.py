@@ -126,7 +126,7 @@ def test_variables_count_and_keywords_come_first(tmp_path: Path) -> None:
         "SUNDOG_LOG_TO_DRIVER": "0",
         "SUNDOG_PRELOAD": "wave",
     }
-    for init in ("sundog.init()", "pass"):
+    for init in ("sundog.init()", "sundog.put(0)"):
         done = run_program(code.format(init=init), tmp_path, **environment)
         assert done.stdout.splitlines() == ["3 2 100000000", "of the environment ['wave']"]
         assert done.stderr == ""
