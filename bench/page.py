@@ -1,7 +1,7 @@
-"""`make performance`: docs/performance.md and its charts from the figures in bench/results.
+"""`make performance`: docs/performance.md, its charts and the guide's short table from the figures.
 
-Runs nothing and measures nothing: the same JSON gives the same files. What falls short of the
-design is said so, in the table and above it.
+The figures are those in bench/results. Nothing is run and nothing measured: the same JSON gives the
+same files. What falls short of the design is said so, in the table and above it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench import chart, summary  # noqa: E402
+from bench import chart, guide_table, summary  # noqa: E402
 from bench.contestants import CONTESTANTS  # noqa: E402
 from bench.rows import ROWS, WAITING, Metric, Row  # noqa: E402
 
 RESULTS = ROOT / "bench/results"
 DOCS = ROOT / "docs"
+GUIDE = "guide/performance.md"
 HEADER = "| | Sundog | Ray 2.60.0 | better | others | floor | design | |"
 
 
@@ -317,7 +318,11 @@ def files(folder: Path) -> dict[str, str]:
     charts = {section.name: chart_of(section, results) for section in SECTIONS}
     made = {f"charts/{name}.svg": text for name, text in charts.items() if text}
     drawn = {name for name, text in charts.items() if text}
-    return {"performance.md": page(results, drawn), **made}
+    units = {
+        (row.name, metric.name): metric.unit for row in ROWS.values() for metric in row.metrics
+    }
+    guide = guide_table.put_into((DOCS / GUIDE).read_text(), guide_table.table(results, units))
+    return {"performance.md": page(results, drawn), GUIDE: guide, **made}
 
 
 def main() -> int:
@@ -328,7 +333,7 @@ def main() -> int:
             old.unlink()
     for name, text in made.items():
         (DOCS / name).write_text(text)
-    print(f"docs/performance.md and {len(made) - 1} charts")
+    print(f"docs/performance.md, the table of docs/{GUIDE} and {len(made) - 2} charts")
     return 0
 
 

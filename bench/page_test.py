@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench import chart, page
+from bench import chart, guide_table, page
 from bench.rows import ROWS, WAITING
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -45,7 +45,7 @@ def test_the_page_and_its_charts_are_what_the_figures_give() -> None:
     stale = [name for name, text in made.items() if (page.DOCS / name).read_text() != text]
     assert stale == [], "make performance"
     charts = {f"charts/{path.name}" for path in (page.DOCS / "charts").iterdir()}
-    assert charts == set(made) - {"performance.md"}
+    assert charts == {name for name in made if name.endswith(".svg")}
 
 
 def test_every_row_has_a_place_on_the_page() -> None:
@@ -80,3 +80,13 @@ def test_bars_are_as_long_as_their_figures_and_the_budget_is_drawn() -> None:
 def test_a_figure_of_nothing_has_no_bar_and_no_logarithm() -> None:
     idle = {"idle": result_of("idle", sundog={"idle session, memory": told(0.0)})}
     assert page.chart_of(page.SECTIONS[1], idle) is None
+
+
+def test_the_guides_table_is_in_words_and_keeps_the_page_around_it() -> None:
+    assert guide_table.seconds(3.13) == "3.13 s" and guide_table.seconds(0.089) == "89 ms"
+    assert guide_table.told({"median": 274_469.0}, "/s") == "274,000 a second"
+    assert guide_table.told({"median": 2_655_139.0}, "/s") == "2.7 million a second"
+    table = guide_table.table(STARTED, {("start", "init returns"): "s"})
+    assert "| a session starts | 200 ms | 4 s |" in table
+    around = f"before\n{guide_table.BEGIN}\nold\n{guide_table.END}\nafter\n"
+    assert guide_table.put_into(around, table) == f"before\n{table}\nafter\n"

@@ -56,6 +56,8 @@ def test_a_row_of_bytes_must_have_the_figure_itself() -> None:
     copy = Metric("put", "GB/s", more=True, must=4.0, exact=True)
     assert summary.gate(copy, figures(4.0), None, None) == "pass"
     assert summary.gate(copy, figures(3.9), None, None).startswith("FAIL: not DESIGN's figure")
+    unknown = Metric("put", "ms", floor="copy", floor_share=1.1, exact=True)
+    assert summary.gate(unknown, figures(4.0), None, None) == ""
 
 
 def test_a_row_without_any_demand_has_no_gate() -> None:
