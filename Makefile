@@ -9,6 +9,7 @@ JOBS ?= $(shell nproc)
 SEEDS ?= 200
 SECONDS ?= 60
 ROWS ?=
+ONLY ?=
 TESTS ?=
 export PYTHON
 
@@ -89,8 +90,8 @@ tensorflow: build ## weights of graphs and Keras models, with tensorflow-cpu in 
 	@scripts/tensorflow_env.sh
 	@PYTHONPATH=python .venv-tf/bin/python -m pytest -q -p no:cacheprovider tests/tensorflow
 
-bench: build ## side by side with peers, as JSON in bench/results: ROWS=put,get picks
-	@$(RUN) bench/run.py $(if $(ROWS),--rows $(ROWS))
+bench: build ## side by side with peers, as JSON in bench/results: ROWS=task,wait and ONLY=sundog,ray pick
+	@$(RUN) bench/run.py $(if $(ROWS),--rows $(ROWS)) $(if $(ONLY),--only $(ONLY))
 
 performance: $(READY) ## docs/performance.md and its charts, from the figures in bench/results
 	@$(RUN) bench/page.py
