@@ -94,4 +94,7 @@ def test_of(what: str, tests: list[Test]) -> str:
         return TRIED
     else:
         users = [t for t in tests if word in t.names]
+        cls = what.split(".")[-2] if "." in what else ""
+        if cls[:1].isupper():  # a method: of tests that know its class
+            users = [t for t in users if cls in t.names or cls.lower() in t.place] or users
     return best(users, word) or TRIED
