@@ -8,7 +8,7 @@ import sys
 from sundog import _core
 
 # Not used here, but by the first task: they are imported before the fork.
-from sundog import _actor, _errors, _function, _pickling  # noqa: F401  # isort: skip
+from sundog import _actor, _errors, _function, _pickling, _threads  # noqa: F401  # isort: skip
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

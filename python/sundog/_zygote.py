@@ -20,15 +20,6 @@ from collections.abc import Callable
 CONTROL_FD = 3
 PACKET_BYTES_MAX = 64 * 1024
 FDS_PER_FORK = 3  # control, stdout, stderr
-# Numeric libraries start one thread for each core unless told otherwise; a task has one CPU.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)
 
 
 def load_config(path: str) -> dict[str, object]:
@@ -131,14 +122,6 @@ def reseed() -> None:
         modules["torch"].manual_seed(int.from_bytes(os.urandom(8), "little") >> 1)
     if "uuid" in modules and getattr(modules["uuid"], "_last_timestamp", None) is not None:
         modules["uuid"]._last_timestamp = None  # type: ignore[attr-defined]
-
-
-def limit_threads(cpus: int) -> None:
-    """Holds numeric libraries to ``cpus`` threads: those not yet loaded, then those that are."""
-    for name in THREAD_VARIABLES:
-        os.environ.setdefault(name, str(cpus))
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(cpus)
 
 
 def show_gpus(numbers: str | None) -> None:
@@ -399,7 +382,9 @@ class Zygote:
             os.environ[name] = value
         show_gpus(os.environ.get("SUNDOG_GPUS"))
         reseed()
-        limit_threads(1)
+        from sundog import _threads  # imported before the fork, by _worker
+
+        _threads.begin()
         gc.enable()
 
 

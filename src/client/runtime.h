@@ -143,6 +143,7 @@ struct TaskCall {
   ObjectId actor;           // the handle; nil for kTask
   std::string_view method;  // kMethod
   bool retry_exceptions = false;
+  uint16_t cpus = 1;          // that it was given, at least 1
   Bytes arguments;            // wire/arguments.h
   std::vector<Fetched> refs;  // values of top-level references, in order
 };

@@ -45,6 +45,7 @@ bool RuntimeImpl::claim(std::unique_ptr<HeldTask> held, TaskCall* call,
   call->actor = execute.actor;
   call->method = execute.method;
   call->retry_exceptions = execute.retry_exceptions;
+  call->cpus = execute.cpus;
   call->arguments = execute.arguments;
   for (const model::ArgumentView& ref : execute.refs) {
     core::ClientExport* exported = core_.on_argument(ref);

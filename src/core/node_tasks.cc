@@ -5,6 +5,15 @@
 #include "core/node_core.h"
 
 namespace sundog::core {
+namespace {
+
+// How many threads of numeric libraries a task of these resources deserves.
+uint16_t whole_cpus(const model::ResourceSet& resources) {
+  int64_t cpus = resources.get(model::kCpu) / model::kResourceUnit;
+  return static_cast<uint16_t>(std::clamp<int64_t>(cpus, 1, UINT16_MAX));
+}
+
+}  // namespace
 
 using model::ErrorKind;
 using model::Format;
@@ -160,6 +169,7 @@ void NodeCore::assign(const Action& a) {
   if (t.actor != kNoIndex) e.actor = actors_[t.actor].handle;
   if (t.kind == model::CallKind::kCreateActor) actor_creating(a);
   e.retry_exceptions = tmpl.retry_exceptions;
+  e.cpus = whole_cpus(tmpl.resources);
   e.arguments = t.arguments();
   if (t.num_refs > 0) {
     auto& arguments = kept_arguments_.emplace_back();

@@ -236,6 +236,7 @@ struct Execute {
   ObjectId actor;           // the handle; nil for kTask
   std::string_view method;  // kMethod
   bool retry_exceptions = false;
+  uint16_t cpus = 1;  // what it was given, in whole ones, at least 1; kMethod: as the creation had
   std::span<const ArgumentView> refs;  // values of Submit::refs, same order
   Bytes arguments;
 };

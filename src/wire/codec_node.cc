@@ -18,7 +18,9 @@ struct Codec<Execute> {
     uint32_t slot, generation, attempt, num_results;
     ObjectId function, actor;
     uint32_t name_bytes, method_bytes, num_refs, argument_bytes;
-    uint8_t retry_exceptions, kind, pad[6];
+    uint8_t retry_exceptions, kind;
+    uint16_t cpus;
+    uint8_t pad[4];
   };
   struct Argument {
     ObjectId id;
@@ -47,6 +49,7 @@ struct Codec<Execute> {
                     static_cast<uint32_t>(m.arguments.size()),
                     m.retry_exceptions,
                     static_cast<uint8_t>(m.kind),
+                    m.cpus,
                     {}});
     w->text(m.name);
     w->text(m.method);
@@ -68,6 +71,8 @@ struct Codec<Execute> {
     r->require(f.num_results <= kResultsMax, "it asks for more results than kResultsMax");
     m.function = f.function;
     m.retry_exceptions = r->flag(f.retry_exceptions, "its retry_exceptions is neither 0 nor 1");
+    m.cpus = f.cpus;
+    r->require(f.cpus >= 1, "it has no CPU");
     m.actor = f.actor;
     m.kind = static_cast<CallKind>(f.kind);
     r->require(f.kind >= 1 && f.kind <= static_cast<uint8_t>(CallKind::kMethod),

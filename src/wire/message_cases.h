@@ -96,7 +96,7 @@ auto fields(const M& m) {
     return std::tie(m.request, m.question, m.argument);
   else if constexpr (std::is_same_v<M, Execute>)
     return std::tie(m.slot, m.generation, m.task, m.attempt, m.num_results, m.function, m.name,
-                    m.kind, m.actor, m.method, m.retry_exceptions, m.refs, m.arguments);
+                    m.kind, m.actor, m.method, m.retry_exceptions, m.cpus, m.refs, m.arguments);
   else if constexpr (std::is_same_v<M, Value>)
     return std::tie(m.id, m.pushed, m.order, m.value);
   else if constexpr (std::is_same_v<M, Ready>)
@@ -245,6 +245,7 @@ class MessageCases {
   uint32_t num_results() { return static_cast<uint32_t>(random_.below(model::kResultsMax + 1)); }
   uint32_t slot() { return static_cast<uint32_t>(random_.below(model::kClaimSlots)); }
   model::CallKind call_kind() { return static_cast<model::CallKind>(1 + random_.below(3)); }
+  uint16_t cpus() { return static_cast<uint16_t>(1 + random_.below(UINT16_MAX)); }
   uint8_t level() { return static_cast<uint8_t>(random_.below(4)); }
   TimeNs time() { return static_cast<TimeNs>(random_.next()); }
 
@@ -290,8 +291,8 @@ class MessageCases {
     return {word(), static_cast<model::Question>(1 + random_.below(8)), text()};
   }
   model::Execute make(model::Execute) {
-    return {slot(),      word(),   task(), word(), num_results(), object(),        text(),
-            call_kind(), object(), text(), coin(), arguments(),   as_bytes(text())};
+    return {slot(),      word(),   task(), word(), num_results(), object(),    text(),
+            call_kind(), object(), text(), coin(), cpus(),        arguments(), as_bytes(text())};
   }
   model::Value make(model::Value) { return {object(), coin(), random_.next(), value()}; }
   model::Ready make(model::Ready) { return {object(), random_.next()}; }

@@ -73,6 +73,7 @@ class Daemon:
         package.mkdir()
         (package / "__init__.py").write_text("")
         (package / "_worker.py").write_text(WORKER)
+        (package / "_threads.py").symlink_to(ZYGOTE.parent / "_threads.py")
         for extension in ZYGOTE.parent.glob("_core.*.so"):
             (package / extension.name).symlink_to(extension)
         self.socket_path = folder / "session.sock"

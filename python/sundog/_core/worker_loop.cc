@@ -13,6 +13,7 @@
 #include "incoming.h"
 #include "model/limits.h"
 #include "object_ref.h"
+#include "os/numeric_threads.h"
 #include "outgoing.h"
 #include "task_error.h"
 #include "wire/arguments.h"
@@ -63,6 +64,7 @@ class WorkerLoop {
  private:
   bool run_one(const client::TaskCall& call) {
     running = &call;
+    if (call.kind != model::CallKind::kMethod && call.cpus != cpus_) use_cpus(call.cpus);
     started_ = now();
     Object value = call_with_arguments(call);
     if (value.is_valid()) {
@@ -88,6 +90,15 @@ class WorkerLoop {
     if (finished.ok()) return true;
     raise_call_error(finished.error());
     return false;
+  }
+
+  // Numeric libraries may use as many threads; user code has not run yet.
+  void use_cpus(uint16_t cpus) {
+    cpus_ = cpus;
+    Object number = steal(PyLong_FromLong(cpus));
+    if (!call_package("_threads", "limit", {number.ptr()}).is_valid()) {
+      PyErr_WriteUnraisable(nullptr);
+    }
   }
 
   // ---- what is called, and its arguments
@@ -317,6 +328,7 @@ class WorkerLoop {
   Session* session_;
   client::Runtime* runtime_;
   TimeNs started_ = 0;
+  uint16_t cpus_ = 1;  // for which numeric libraries are set up
   IdMap<ObjectId, PyObject*> by_id_;
   std::vector<PyObject*> functions_;                            // owned
   PyObject* instance_ = nullptr;                                // owned: what this actor is
@@ -343,6 +355,13 @@ PyObject* die_with_parent(PyObject*, PyObject*) {
   Py_RETURN_NONE;
 }
 
+PyObject* set_numeric_threads(PyObject*, PyObject* args) {
+  os::NumericThreads n;
+  if (!PyArg_ParseTuple(args, "iiii", &n.openmp, &n.openblas, &n.mkl, &n.blis)) return nullptr;
+  os::set_numeric_threads(n);
+  Py_RETURN_NONE;
+}
+
 PyObject* current_task(PyObject*, PyObject*) {
   if (running == nullptr) Py_RETURN_NONE;
   Object task = text(running->task.hex()), name = text(running->name);
@@ -360,6 +379,9 @@ PyMethodDef functions[] = {
      "run_worker(control_fd, job, runtime_env, token)\n--\n\nRuns tasks until told to stop."},
     {"die_with_parent", die_with_parent, METH_NOARGS,
      "die_with_parent()\n--\n\nAsks the kernel to kill this process when its parent ends."},
+    {"set_numeric_threads", set_numeric_threads, METH_VARARGS,
+     "set_numeric_threads(openmp, openblas, mkl, blis)\n--\n\n"
+     "Threads of the loaded libraries of each family; 0 leaves it as it is."},
     {"current_task", current_task, METH_NOARGS,
      "current_task()\n--\n\n(task id in hex, name, attempt) of the running task, or None."},
     {"current_actor", current_actor, METH_NOARGS,
