@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.conftest import run_program, until
@@ -60,11 +61,31 @@ def test_an_actor_keeps_its_gpu_and_gives_it_back(two_gpus: None) -> None:
 
     first, second = Trainer.remote(), Trainer.remote()
     of_first, of_second = sundog.get([first.gpus.remote(), second.gpus.remote()])
-    assert sorted([of_first, of_second]) == [[0], [1]]  # their processes start side by side
+    assert [of_first, of_second] == [[0], [1]]
     waits = what_it_sees.options(num_gpus=1).remote()
     assert sundog.wait([waits], timeout=0.2)[0] == []
     sundog.kill(first)
     assert sundog.get(waits, timeout=10)[0] == of_first
+
+
+def test_actors_get_the_lowest_free_gpus_in_the_order_they_were_made() -> None:
+    sundog.init(num_cpus=8, num_gpus=6, object_store_memory=64 << 20, logging_level="warning")
+
+    @sundog.remote(num_gpus=1)
+    class Trainer:
+        def gpus(self) -> list[int | str]:
+            return sundog.get_gpu_ids()
+
+    def ids(trainers: list[Any]) -> list[list[int | str]]:
+        return sundog.get([t.gpus.remote() for t in trainers])
+
+    trainers = [Trainer.remote() for _ in range(6)]
+    assert ids(trainers) == [[0], [1], [2], [3], [4], [5]]
+    for killed in (trainers[4], trainers[1]):
+        sundog.kill(killed)
+    until(lambda: sundog.available_resources().get("GPU") == 2, "two GPUs are free")
+    assert ids([Trainer.remote(), Trainer.remote()]) == [[1], [4]]
+    del trainers
 
 
 def test_ids_are_those_of_the_drivers_variable(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 // Workers that are started for a GPU (LocalScheduler, fourth part). Which GPUs a process sees is
 // said before it starts, so such a worker is made for one task or actor: its resources and GPUs are
 // taken when it is asked for, and free again when the process is gone (its memory on the GPU is not
-// free before). No other task comes to it.
+// free before). No other task comes to it. GPUs are taken in the order of placement, lowest first,
+// and processes get their tasks in that order too, whichever is up first: of two actors the one
+// made first has the lower GPU.
+#include <iterator>
+
 #include "base/probe.h"
 #include "core/sched/local_scheduler.h"
 
@@ -15,25 +19,28 @@ bool LocalScheduler::needs_gpu(uint32_t shape_index) const {
 
 bool LocalScheduler::place_on_gpu(uint32_t shape_index, TimeNs now, Actions* actions) {
   Shape& shape = shapes_[shape_index];
-  if (!shape.leased.empty()) {
-    Worker* w = worker(shape.leased.back());
-    shape.leased.pop_back();
+  bool next_is_up =
+      !shape.leased.empty() && (shape.leases_starting.empty() ||
+                                shape.leased.begin()->first < *shape.leases_starting.begin());
+  if (next_is_up) {
+    Worker* w = worker(shape.leased.begin()->second);
+    shape.leased.erase(shape.leased.begin());
     w->shape_since = w->front_since = now;
     assign(w, ready_.front(shape_index), now, actions);
     return true;
   }
-  while (shape.leases_starting < ready_.count(shape_index) && available_.covers(shape.resources) &&
-         live_workers_ + starting_.size() < kWorkersMax) {
+  while (shape.leased.size() + shape.leases_starting.size() < ready_.count(shape_index) &&
+         available_.covers(shape.resources) && live_workers_ + starting_.size() < kWorkersMax) {
     auto gpus = gpu_ids_.take(shape.resources.get(model::kGpu));
     if (!gpus) {
       SUNDOG_PROBE("workers.gpus_in_pieces");
       break;
     }
     available_.subtract(shape.resources);
-    ++shape.leases_starting;
     Action a;
     a.kind = Action::Kind::kSpawn;
     a.token = ++last_token_;
+    shape.leases_starting.insert(a.token);
     a.pool = shape.pool_key;
     for (const GpuShare& share : *gpus) a.gpus.push_back(share.gpu);
     starting_.emplace(a.token, Starting{shape.pool, shape_index, *std::move(gpus)});
@@ -43,19 +50,19 @@ bool LocalScheduler::place_on_gpu(uint32_t shape_index, TimeNs now, Actions* act
   return false;
 }
 
-void LocalScheduler::lease_joined(Worker* w, Starting starting) {
+void LocalScheduler::lease_joined(Worker* w, uint64_t token, Starting starting) {
   Shape& shape = shapes_[starting.shape];
-  --shape.leases_starting;
+  shape.leases_starting.erase(token);
   w->shape = starting.shape;
   w->holds_resources = true;
   w->gpus = std::move(starting.gpus);
-  shape.leased.push_back(w->client);
+  shape.leased.emplace(token, w->client);
   try_shape(starting.shape);
 }
 
-void LocalScheduler::lease_failed(const Starting& starting) {
+void LocalScheduler::lease_failed(uint64_t token, const Starting& starting) {
   Shape& shape = shapes_[starting.shape];
-  --shape.leases_starting;
+  shape.leases_starting.erase(token);
   available_.add(shape.resources);
   gpu_ids_.give_back(starting.gpus);
   try_all();
@@ -72,8 +79,9 @@ void LocalScheduler::stop_ended_leases(Actions* actions) {
     auto& leased = shapes_[s].leased;
     while (leased.size() > ready_.count(s)) {
       SUNDOG_PROBE("workers.gpu_not_needed_any_more");
-      end_lease(worker(leased.back()));
-      leased.pop_back();
+      auto last = std::prev(leased.end());
+      end_lease(worker(last->second));
+      leased.erase(last);
     }
   }
   for (ClientId client : ended_leases_) {

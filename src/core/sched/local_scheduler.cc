@@ -24,7 +24,7 @@ uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
     if (shapes_[i].pool_key == key && shapes_[i].resources == t.resources &&
         shapes_[i].makes_actors == makes_actors)
       return i;
-  shapes_.push_back({key, pool_of(key), t.resources, makes_actors, {}, false, {}, 0});
+  shapes_.push_back({key, pool_of(key), t.resources, makes_actors, {}, false, {}, {}});
   ready_.add_shape();
   return static_cast<uint32_t>(shapes_.size() - 1);
 }
@@ -75,7 +75,7 @@ void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t
   if (auto it = starting_.find(token); it != starting_.end()) {
     Starting starting = std::move(it->second);
     starting_.erase(it);
-    if (starting.shape != kNoIndex) return lease_joined(&w, std::move(starting));
+    if (starting.shape != kNoIndex) return lease_joined(&w, token, std::move(starting));
     --pools_[starting.pool].starting;
   }
   w.pooled = true;
@@ -89,7 +89,8 @@ std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {
   Worker* w = worker(client);
   if (w == nullptr) return {};
   gpu_ids_.give_back(w->gpus);
-  if (!w->gpus.empty() && w->shape != kNoIndex) std::erase(shapes_[w->shape].leased, client);
+  if (!w->gpus.empty() && w->shape != kNoIndex)
+    std::erase_if(shapes_[w->shape].leased, [&](const auto& l) { return l.second == client; });
   release_resources(w);
   close(w);
   Pool& pool = pools_[w->pool];
@@ -114,7 +115,7 @@ uint32_t LocalScheduler::spawn_failed(uint64_t token, PoolKey* key) {
   Pool& pool = pools_[it->second.pool];
   *key = pool.key;
   if (it->second.shape != kNoIndex) {
-    lease_failed(it->second);
+    lease_failed(token, it->second);
   } else {
     --pool.starting;
   }

@@ -22,6 +22,7 @@
 #include <array>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -161,8 +162,8 @@ class LocalScheduler {
     bool makes_actors = false;
     std::vector<ClientId> open;  // busy workers of this shape with room behind
     bool try_now = false;
-    std::vector<ClientId> leased;  // started for a GPU, without a task yet
-    uint32_t leases_starting = 0;
+    std::map<uint64_t, ClientId> leased;  // started for a GPU, without a task yet; by spawn token
+    std::set<uint64_t> leases_starting;   // spawn tokens of those that have not joined
   };
   struct Pool {
     PoolKey key;
@@ -211,8 +212,8 @@ class LocalScheduler {
   // ---- gpu_leases.cc
   bool needs_gpu(uint32_t shape) const;
   bool place_on_gpu(uint32_t shape, TimeNs now, Actions* actions);
-  void lease_joined(Worker* w, Starting starting);
-  void lease_failed(const Starting& starting);
+  void lease_joined(Worker* w, uint64_t token, Starting starting);
+  void lease_failed(uint64_t token, const Starting& starting);
   void end_lease(Worker* w);
   void stop_ended_leases(Actions* actions);
   void stop_surplus(TimeNs now, Actions* actions);

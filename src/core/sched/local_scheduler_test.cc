@@ -182,6 +182,46 @@ TEST(LocalScheduler, a_process_is_started_for_its_gpus_and_ends_with_its_task) {
   EXPECT_EQ(spawned[0].gpus, std::vector<uint32_t>{0});
 }
 
+TEST(LocalScheduler, the_first_placed_has_the_lowest_gpu_whichever_process_is_up_first) {
+  Bench b(4);
+  uint32_t g = b.make_template("g", 10000, 10000);
+  uint32_t first = b.add_task(g), second = b.add_task(g);
+  b.decide();
+  auto spawned = b.take(Action::Kind::kSpawn);
+  ASSERT_EQ(spawned.size(), 2u);
+  ClientId of_one = b.join(spawned[1].token);
+  b.decide();
+  EXPECT_TRUE(b.take(Action::Kind::kAssign).empty()) << "the lower GPU's process is not up yet";
+  EXPECT_TRUE(b.take(Action::Kind::kStop).empty());
+  ClientId of_zero = b.join(spawned[0].token);
+  b.decide();
+  auto a = b.take(Action::Kind::kAssign);
+  ASSERT_EQ(a.size(), 2u);
+  EXPECT_EQ(a[0].task, first);
+  EXPECT_EQ(a[0].worker, of_zero);
+  EXPECT_EQ(a[1].task, second);
+  EXPECT_EQ(a[1].worker, of_one);
+}
+
+TEST(LocalScheduler, a_process_for_a_lower_gpu_that_fails_holds_nobody_up) {
+  Bench b(4);
+  uint32_t g = b.make_template("g", 10000, 10000);
+  uint32_t first = b.add_task(g);
+  b.add_task(g);
+  b.decide();
+  auto spawned = b.take(Action::Kind::kSpawn);
+  ASSERT_EQ(spawned.size(), 2u);
+  ClientId of_one = b.join(spawned[1].token);
+  PoolKey pool;
+  b.sched->spawn_failed(spawned[0].token, &pool);
+  b.decide();
+  auto a = b.take(Action::Kind::kAssign);
+  ASSERT_EQ(a.size(), 1u);
+  EXPECT_EQ(a[0].task, first);
+  EXPECT_EQ(a[0].worker, of_one);
+  EXPECT_EQ(b.take(Action::Kind::kSpawn).size(), 1u) << "another one for the GPU that is free";
+}
+
 TEST(LocalScheduler, a_process_for_a_gpu_that_nobody_needs_any_more_ends) {
   Bench b(4);
   uint32_t g = b.make_template("g", 0, 5000);
