@@ -50,6 +50,8 @@ ACTOR_LATER: dict[str, object] = {
     "scheduling_strategy": None,
     "tensor_transport": None,
 }
+# src/model/limits.h
+NAME_BYTES_MAX = 255
 NAMESPACE_BYTES_MAX = 127
 OPTIONS_ATTRIBUTE = "__sundog_method__"  # of a function that `method` marked
 # model::CallKind
@@ -91,9 +93,22 @@ def text_or_none(name: str, value: object) -> str | None:
 
 def checked_namespace(value: object) -> str | None:
     """A namespace."""
-    text = text_or_none("namespace", value)
-    if text is not None and len(text.encode()) > NAMESPACE_BYTES_MAX:
-        raise ValueError(f"namespace has at most {NAMESPACE_BYTES_MAX} bytes, got {text!r}")
+    return within("namespace", text_or_none("namespace", value), NAMESPACE_BYTES_MAX)
+
+
+def checked_name(value: object) -> str | None:
+    """The name of an actor."""
+    return within("name", text_or_none("name", value), NAME_BYTES_MAX)
+
+
+def within(option: str, text: str | None, bytes_max: int) -> str | None:
+    """The text, which the session can keep."""
+    size = 0 if text is None else len(text.encode("utf-8", "replace"))
+    if size > bytes_max:
+        shown = f"{text:.40}…"
+        raise ValueError(
+            f"{option} has at most {bytes_max} bytes, got {size}: {shown!r}; shorten it"
+        )
     return text
 
 
@@ -126,7 +141,7 @@ class ActorOptions:
         self.held = dict(self.placed)
         if given.get("num_cpus") is None:
             self.held.pop("CPU", None)
-        self.name = text_or_none("name", given.get("name"))
+        self.name = checked_name(given.get("name"))
         self.namespace = checked_namespace(given.get("namespace"))
         self.max_restarts = count_from_minus_one("max_restarts", given.get("max_restarts"))
         self.max_task_retries = count_from_minus_one(

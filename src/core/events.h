@@ -103,9 +103,13 @@ struct AnswerTimeline {
   ClientId client;
   uint32_t request = 0;
 };
+// Nothing of the job is left, nor will be: its driver has ended, and no detached actor lives.
+struct JobSettled {
+  JobId job;
+};
 
 using Effect = std::variant<ToClient, RevokeClaim, SpawnWorker, KillClient, ExtentFreed, SetTimer,
-                            RecordTask, AnswerTimeline>;
+                            RecordTask, AnswerTimeline, JobSettled>;
 using Effects = std::vector<Effect>;
 
 }  // namespace sundog::core

@@ -317,6 +317,7 @@ TEST(Actors, the_end_of_the_driver_ends_them_but_for_detached_ones) {
   n.event(ClientGone{n.driver, {model::DeathCause::Kind::kExited, 0, {}}});
   EXPECT_EQ(std::count(n.kills.begin(), n.kills.end(), stays), 0);
   EXPECT_EQ(std::count(n.kills.begin(), n.kills.end(), goes), 1);
+  EXPECT_TRUE(n.settled.empty());
   // It goes on: it submits, is restarted, and serves other jobs.
   n.define(0, 1, 0, 0, stays);
   n.runs.clear();
@@ -336,6 +337,7 @@ TEST(Actors, the_end_of_the_driver_ends_them_but_for_detached_ones) {
   EXPECT_EQ(n.core().tasks().live(), 0u);
   EXPECT_EQ(n.core().objects().live(), 0u);
   EXPECT_EQ(n.ask_as(tool, Question::kActors), "[]");
+  EXPECT_EQ(n.settled, std::vector<JobId>{detached.task.job()});
 }
 
 TEST(Actors, explain_says_behind_what_a_call_waits) {

@@ -229,6 +229,7 @@ void NodeCore::settle_ended_job(JobId id) {
   if (j.detached > 0) return;
   for (uint32_t object : j.held) objects_.drop_internal(object);
   j.held.clear();
+  effects_->push_back(JobSettled{id});
 }
 
 void NodeCore::on(const ClaimRevoked& e) {

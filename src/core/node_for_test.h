@@ -213,11 +213,13 @@ class Node {
   std::vector<std::pair<ClientId, std::string>> stops;  // and why
   std::vector<ClientId> kills;
   std::vector<std::pair<ClientId, model::NameReply>> names;
+  std::vector<JobId> settled;
   TimeNs timer_at = kNever;
 
  private:
   void keep(const Effect& effect) {
     if (auto* s = std::get_if<SpawnWorker>(&effect)) spawned.push_back(s->token);
+    if (auto* s = std::get_if<JobSettled>(&effect)) settled.push_back(s->job);
     if (auto* r = std::get_if<RevokeClaim>(&effect)) revokes.push_back(*r);
     if (auto* f = std::get_if<ExtentFreed>(&effect)) freed.push_back(f->extent);
     if (auto* k = std::get_if<KillClient>(&effect)) killed.emplace_back(k->reason);

@@ -18,6 +18,9 @@ constexpr size_t kInlineArgumentsBytesMax = 16 * 1024;
 constexpr size_t kMessageBytesMax = 64ull << 20;
 // References named by one task's arguments.
 constexpr size_t kTaskReferencesMax = 1'000'000;
+// Names of actors and their namespaces; the latter travel in a Hello, too.
+constexpr size_t kActorNameBytesMax = 255;
+constexpr size_t kNameSpaceBytesMax = 127;
 // Templates of one process: remote functions times sets of options.
 constexpr uint32_t kTemplatesMax = 1'000'000;
 constexpr uint32_t kResultsMax = 100'000;

@@ -150,6 +150,8 @@ void NodeShell::perform(const core::SetTimer& e) { tick_at_ = e.at; }
 
 void NodeShell::perform(const core::RecordTask& e) { recorder_.record(e.event); }
 
+void NodeShell::perform(const core::JobSettled& e) { name_spaces_.erase(e.job); }
+
 void NodeShell::perform(const core::AnswerTimeline& e) {
   ClientLink* client = link(e.client);
   if (client == nullptr || client->state != LinkState::kAttached) return;

@@ -124,6 +124,7 @@ class NodeShell {
   void perform(const core::SetTimer& e);
   void perform(const core::RecordTask& e);
   void perform(const core::AnswerTimeline& e);
+  void perform(const core::JobSettled& e);
   void send(ClientLink* client, const model::NodeMessage& message);
   void offer_claim(ClientLink* client, const model::Execute& message);
   void send_execute(ClientLink* client, const model::Execute& message);
@@ -191,7 +192,7 @@ class NodeShell {
   std::vector<std::unique_ptr<ClientLink>> clients_;  // by index
   std::vector<uint32_t> generations_;                 // by index
   std::map<JobId, ClientId> drivers_;
-  std::map<JobId, std::string> name_spaces_;  // also of jobs whose detached actors outlive them
+  std::map<JobId, std::string> name_spaces_;  // until the job is settled
   std::map<int, Newcomer> newcomers_;         // by socket
   std::map<uint64_t, Spawn> spawns_;          // by token
   std::set<std::string> task_names_;          // for labels; as many as templates

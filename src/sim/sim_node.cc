@@ -344,6 +344,10 @@ void SimNode::on_effect(const core::AnswerTimeline& e) {
   world_->note("timeline", &e.request, sizeof e.request);
 }
 
+void SimNode::on_effect(const core::JobSettled& e) {
+  world_->note("settled", &e.job, sizeof e.job);
+}
+
 // ---------------------------------------------------------------- the network
 
 void SimNode::on_effect(const core::ToPeer& e) {

@@ -80,6 +80,7 @@ class SimNode {
   void on_effect(const core::SetTimer& e);
   void on_effect(const core::RecordTask& e);
   void on_effect(const core::AnswerTimeline& e);
+  void on_effect(const core::JobSettled& e);
   void on_effect(const core::ToPeer& e);
   void on_effect(const core::ToController& e);
   void on_effect(const core::FetchStarted& e);

@@ -2,6 +2,7 @@
 // codec files, each of which uses its half.
 #pragma once
 
+#include "model/limits.h"
 #include "model/messages.h"
 #include "wire/codec.h"
 #include "wire/codec_visit.h"
@@ -29,6 +30,15 @@ struct Codec<model::KillActor> {
   }
 };
 
+// The two texts of a name, bounded: the directory keeps them.
+template <typename M>
+void read_name(uint32_t name_space_bytes, uint32_t name_bytes, M* m, Reader* r) {
+  r->require(name_space_bytes <= model::kNameSpaceBytesMax, "its namespace is too long");
+  r->require(name_bytes <= model::kActorNameBytesMax, "its name is too long");
+  m->name_space = r->text(name_space_bytes, "namespace");
+  m->name = r->text(name_bytes, "name");
+}
+
 // ClaimName and FindName.
 template <typename M>
 struct NameRequestCodec {
@@ -48,8 +58,7 @@ struct NameRequestCodec {
     const auto f = r->header<Fixed>();
     M m;
     m.request = f.request;
-    m.name_space = r->text(f.name_space_bytes, "namespace");
-    m.name = r->text(f.name_bytes, "name");
+    read_name(f.name_space_bytes, f.name_bytes, &m, r);
     return m;
   }
 };
@@ -87,8 +96,7 @@ struct Codec<model::BindName> {
   static model::BindName read(Reader* r, DecodeScratch*) {
     const auto f = r->header<Fixed>();
     model::BindName m;
-    m.name_space = r->text(f.name_space_bytes, "namespace");
-    m.name = r->text(f.name_bytes, "name");
+    read_name(f.name_space_bytes, f.name_bytes, &m, r);
     m.actor = f.actor;
     m.descriptor = f.descriptor;
     return m;

@@ -159,6 +159,27 @@ TEST(Codec, the_sentence_names_the_record_and_the_part) {
   EXPECT_EQ(got.error(), "Get record of 80 bytes refused: its part 'ids' reaches past the end");
 }
 
+TEST(Codec, names_of_actors_and_namespaces_have_a_greatest_length) {
+  std::vector<std::byte> buffer;
+  DecodeScratch scratch;
+  std::string space(model::kNameSpaceBytesMax, 's'), name(model::kActorNameBytesMax, 'n');
+  auto accepted = [&](const ClientMessage& message) {
+    RecordType type = encode(message, &buffer);
+    return decode_client_message(type, buffer, &scratch).ok();
+  };
+  auto in_all_records = [&] {
+    return std::vector<bool>{accepted(model::ClaimName{1, space, name}),
+                             accepted(model::FindName{1, space, name}),
+                             accepted(model::BindName{space, name, {}, {}})};
+  };
+  EXPECT_EQ(in_all_records(), std::vector<bool>(3, true));
+  name += 'n';
+  EXPECT_EQ(in_all_records(), std::vector<bool>(3, false));
+  name.pop_back();
+  space += 's';
+  EXPECT_EQ(in_all_records(), std::vector<bool>(3, false));
+}
+
 TEST(Codec, values_of_fixed_size_formats_must_have_that_size) {
   std::vector<std::byte> buffer;
   DecodeScratch scratch;
