@@ -86,4 +86,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("\nsoak: stopped by Ctrl-C before its end", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
