@@ -12,9 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, TypeVar
 
+    from sundog._local_actors import LocalActors
+
     T = TypeVar("T")
 else:
     T = None
+
+local: LocalActors | None = None  # in a session with local_mode=True
+
+
+def current() -> tuple[bytes, type, int] | None:
+    """(id of its handle, class, attempt) of the actor whose code runs here; None without one."""
+    told = _core.current_actor()
+    return told if told is not None or local is None else local.current()
 
 
 class ActorMethod(_core.Callee):
@@ -80,7 +90,7 @@ class ActorMethod(_core.Callee):
         **options: object,
     ) -> Any:
         """``remote`` with arguments and options apart."""
-        callee = ActorMethod.options(self, **options) if options else self
+        callee = self.options(**options) if options else self
         return callee.remote(*args, **(kwargs or {}))
 
     @property
@@ -107,6 +117,8 @@ class ActorMethod(_core.Callee):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travels as the handle does."""
+        if local is not None:
+            local.keep(self._ref)
         parts = (self._ref, self._description.packed, self._retries)
         return rebuild_method, (*parts, self._code.name, self._options.given)
 
@@ -197,6 +209,8 @@ class ActorHandle(Generic[T]):
 
     def __reduce__(self) -> tuple[object, ...]:
         """A reference, and the description of the class beside it."""
+        if local is not None:
+            local.keep(self._sundog_ref)
         parts = (self._sundog_ref, self._sundog_description.packed, self._sundog_retries)
         return rebuild_handle, parts
 
@@ -224,6 +238,9 @@ def no_such_method(description: _actor_class.ClassDescription, name: str) -> Att
 
 def rebuild_handle(ref: _core.ObjectRef[Any], packed: bytes, retries: int) -> ActorHandle[Any]:
     """A handle that came out of a pickle."""
+    here = local.handle_of(ref) if local is not None else None
+    if here is not None:
+        return here
     return ActorHandle(ref, _actor_class.known_as(packed), retries)
 
 
@@ -235,9 +252,8 @@ def rebuild_method(
     options: Mapping[str, object],
 ) -> ActorMethod:
     """A method that came out of a pickle."""
-    description = _actor_class.known_as(packed)
-    info = description.methods[name]
-    return ActorMethod(ref, description, info, _actor_options.MethodOptions(options), retries)
+    method: ActorMethod = getattr(rebuild_handle(ref, packed, retries), name)
+    return method.options(**options)
 
 
 class Constructor(_core.Callee):
@@ -405,6 +421,8 @@ def make_actor(
     cls: ActorClass[T], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> ActorHandle[T]:
     """Makes an actor, or finds the one that has its name already."""
+    if local is not None:
+        return local.make(cls, args, kwargs)
     options = cls._options
     if options.name is None:
         return handle_of(cls, cls._constructor.remote(*args, **kwargs))
@@ -416,7 +434,7 @@ def make_actor(
     if taken is not None:
         from sundog import _actor_names
 
-        return _actor_names.use_taken(taken, cls.__name__, options)
+        return _actor_names.use_taken(_actor_names.from_descriptor(*taken), cls.__name__, options)
     try:
         handle = handle_of(cls, cls._constructor.remote(*args, **kwargs))
         told = (handle._sundog_description.packed, handle._sundog_retries)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sundog import _actor_options, _core
+from sundog import _actor, _actor_class, _actor_options, _core
 from sundog._core import public
 from sundog.exceptions import ActorAlreadyExistsError
 
@@ -17,19 +17,16 @@ def from_descriptor(
     ref: _core.ObjectRef[Any], descriptor: _core.ObjectRef[Any]
 ) -> ActorHandle[Any]:
     """The handle of an actor that was found by name."""
-    from sundog import _actor, _actor_class
-
     packed, retries = _core.get(descriptor)
     return _actor.ActorHandle(ref, _actor_class.known_as(packed), retries)
 
 
 def use_taken(
-    found: tuple[_core.ObjectRef[Any], _core.ObjectRef[Any]],
+    handle: ActorHandle[Any],
     class_name: str,
     options: _actor_options.ActorOptions,
 ) -> ActorHandle[Any]:
     """The actor that has the name, if that is what was asked for."""
-    handle = from_descriptor(*found)
     if options.get_if_exists:
         return handle
     raise ActorAlreadyExistsError(
@@ -53,9 +50,14 @@ def get_actor(name: str, namespace: str | None = None) -> ActorHandle[Any]:
         ValueError: there is no such actor; it says which names there are.
         TypeError: the name is not a string.
     """
-    if _actor_options.text_or_none("name", name) is None:
+    if _actor_options.checked_name(name) is None:
         raise TypeError(f"get_actor() takes the name of an actor, got {name!r}")
     space = _actor_options.checked_namespace(namespace)
+    if _actor.local is not None:
+        here = _actor.local.find(space, name)
+        if here is None:
+            raise ValueError(no_such_name(name, space))
+        return _actor.local.handle(here)
     found = _core.find_name(space or "", name)
     if found is None:
         raise ValueError(no_such_name(name, space))
@@ -83,6 +85,8 @@ def no_such_name(name: str, space: str | None) -> str:
 
 def named_actors(session: _core.Session) -> list[dict[str, str]]:
     """``[{"namespace": ..., "name": ...}]``."""
+    if _actor.local is not None:
+        return _actor.local.names()
     import json
 
     from sundog import _explain
@@ -124,14 +128,14 @@ def kill(actor: ActorHandle[Any], *, no_restart: bool = True) -> None:
         TypeError: not a handle of an actor.
         ObjectLostError: the handle belongs to another session.
     """
-    from sundog import _actor
-
     given: object = actor
     if not isinstance(given, _actor.ActorHandle):
         from sundog import _errors
 
         what = f"{_errors.type_name(given)}: {_errors.short_repr(given)}"
         raise TypeError(f"kill() takes the handle of an actor, got {what}")
+    if _actor.local is not None and _actor.local.kill(actor, no_restart):
+        return
     _core.kill_actor(actor._sundog_ref, actor, no_restart)
 
 
@@ -144,16 +148,15 @@ def exit_actor() -> NoReturn:
     Raises:
         TypeError: this process is no actor.
     """
-    if _core.current_actor() is None:
+    if _actor.current() is None:
         raise TypeError("exit_actor() is for methods of actors: this process is none")
     raise _core.ActorExit
 
 
 def current_handle() -> ActorHandle[Any] | None:
     """A handle of the actor that this process is; None if it is none."""
-    from sundog import _actor, _actor_class
-
-    told = _core.current_actor()
+    told = _actor.current()
     if told is None:
         return None
-    return _actor.ActorHandle(_core.ref_from_binary(told[0]), _actor_class.describe(told[1]), 0)
+    ref, packed = _core.ref_from_binary(told[0]), _actor_class.describe(told[1]).packed
+    return _actor.rebuild_handle(ref, packed, 0)

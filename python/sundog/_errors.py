@@ -93,6 +93,8 @@ def from_task(fields: dict[str, object]) -> exceptions.TaskError:
     cause = load(fields["cause"])
     if isinstance(cause, BaseException) and error.cause is not None:
         error.cause.__cause__ = cause
+        if error.__cause__ is None:  # the exception has no traceback of its own to show
+            error.__cause__ = cause
     return error
 
 

@@ -1,60 +1,107 @@
-"""``init(local_mode=True)``: tasks run where they are called, at once, so that pdb sees them.
+"""``init(local_mode=True)``: tasks and methods of actors run where they are called, at once, so
+that pdb sees them.
 
 The rest is as ever: arguments and results are copied through the object store, what a task raises
-is raised by ``get``, and tasks may call tasks.
+is raised by ``get``, and tasks may call tasks. Actors are in ``_local_actors``.
 """
 
 from __future__ import annotations
 
 import sys
 
-from sundog import _core
+from sundog import _actor, _core
 from sundog._core import public
 from sundog._function import RemoteFunction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Protocol
+
+    from sundog._signature import Callee
+
+    # References to what was given: by position, by name.
+    Sent = tuple[list[_core.ObjectRef[Any]], dict[str, _core.ObjectRef[Any]]]
+
+    class Options(Protocol):
+        """What is asked of a call's options."""
+
+        num_returns: int
 
 
-def begin() -> None:
-    """From now on ``f.remote(...)`` runs f here."""
+def begin(namespace: str) -> None:
+    """From now on ``f.remote(...)`` runs f here, and ``Class.remote(...)`` makes an object here."""
+    from sundog._local_actors import LocalActors
+
     RemoteFunction.remote = remote  # type: ignore[method-assign,assignment]
+    _actor.local = LocalActors(namespace)
 
 
 def end() -> None:
     """Undoes ``begin``."""
     if "remote" in RemoteFunction.__dict__:
         del RemoteFunction.remote
+    _actor.local = None
 
 
 def run(function: RemoteFunction[Any], *args: Any, **kwargs: Any) -> Any:
     """One call, as ``RemoteFunction.remote``."""
+    options = function._options
+
+    def call(values: list[Any], keywords: dict[str, Any]) -> Any:
+        return function.__wrapped__(*values, **keywords)
+
+    return answered(function, options, options.title, args, kwargs, call)
+
+
+def answered(
+    callee: Callee,
+    options: Options,
+    title: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    call: Callable[[list[Any], dict[str, Any]], Any],
+) -> Any:
+    """Checks and copies the arguments, calls, and puts what came of it: what ``remote`` returns."""
     from sundog import _signature
 
-    problem = _signature.problem_of_call(function, args, kwargs)
+    problem = _signature.problem_of_call(callee, args, kwargs)
     if problem is not None:
         raise problem
-    name = function._options.title
-    wanted = function._options.num_returns
-    sent = [copied(function, where, value) for where, value in enumerate(args)]
-    named = {where: copied(function, where, value) for where, value in kwargs.items()}
+    wanted = options.num_returns
+    given = sent(callee, args, kwargs)
     try:
-        values = [_core.get(ref) for ref in sent]
-        keywords = {where: _core.get(ref) for where, ref in named.items()}
-        result = function.__wrapped__(*values, **keywords)
-        refs = results(function.__name__, wanted, result)
+        refs = results(callee.__name__, wanted, call(*received(given)))
     except Exception as error:
-        bdb = sys.modules.get("bdb")
-        if bdb is not None and isinstance(error, bdb.BdbQuit):
-            raise  # the person left the debugger: that ends the program
-        refs = [_core.put_error(error, name) for _ in range(max(wanted, 0))]
+        let_debugger_end(error)
+        refs = [_core.put_error(error, title) for _ in range(max(wanted, 0))]
     if wanted == 0:
         return None
     return refs[0] if wanted == 1 else refs
 
 
-def copied(function: RemoteFunction[Any], where: int | str, value: Any) -> _core.ObjectRef[Any]:
+def let_debugger_end(error: Exception) -> None:
+    """Raises it if it says that the person left the debugger: that ends the program."""
+    bdb = sys.modules.get("bdb")
+    if bdb is not None and isinstance(error, bdb.BdbQuit):
+        raise error
+
+
+def sent(callee: Callee, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Sent:
+    """The arguments in the store."""
+    by_position = [copied(callee, where, value) for where, value in enumerate(args)]
+    return by_position, {where: copied(callee, where, value) for where, value in kwargs.items()}
+
+
+def received(given: Sent) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments as the callee gets them."""
+    by_position, by_name = given
+    return [_core.get(ref) for ref in by_position], {
+        where: _core.get(ref) for where, ref in by_name.items()
+    }
+
+
+def copied(callee: Callee, where: int | str, value: Any) -> _core.ObjectRef[Any]:
     """The argument as the task gets it: a reference, or a copy in the store."""
     if isinstance(value, _core.ObjectRef):
         return value
@@ -63,7 +110,7 @@ def copied(function: RemoteFunction[Any], where: int | str, value: Any) -> _core
     except Exception as error:
         from sundog import _errors
 
-        raise _errors.unpicklable_argument(function, where, value, error) from None
+        raise _errors.unpicklable_argument(callee, where, value, error) from None
 
 
 def results(name: str, wanted: int, result: Any) -> list[_core.ObjectRef[Any]]:

@@ -222,26 +222,31 @@ class RuntimeContext:
 
     def get_actor_id(self) -> str | None:
         """The actor that this process is, 40 hex digits; None if it is none."""
-        actor = _core.current_actor()
+        from sundog import _actor
+
+        actor = _actor.current()
         return actor[0].hex() if actor else None
 
     @property
     def actor_id(self) -> ActorID | None:
         """The actor that this process is; None if it is none."""
+        from sundog import _actor
         from sundog._ids import ActorID
 
-        actor = _core.current_actor()
+        actor = _actor.current()
         return ActorID(actor[0]) if actor else None
 
     def get_actor_name(self) -> str | None:
         """The name of the actor that this process is; None if it has none or is none."""
         import json
 
-        from sundog import _explain
+        from sundog import _actor, _explain
 
         own = self.get_actor_id()
         if own is None:
             return None
+        if _actor.local is not None:
+            return _actor.local.current_name()
         for actor in json.loads(self._session.query(_explain.ACTORS)):
             if actor["actor"] == own:
                 return actor.get("name") or None
@@ -264,7 +269,9 @@ class RuntimeContext:
     @property
     def was_current_actor_reconstructed(self) -> bool:
         """Whether the actor that this process is was started anew after it died."""
-        actor = _core.current_actor()
+        from sundog import _actor
+
+        actor = _actor.current()
         return actor is not None and actor[2] > 0
 
     @property

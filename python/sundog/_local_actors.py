@@ -1,0 +1,238 @@
+"""Actors of ``init(local_mode=True)``: objects of this process, whose methods run where they are
+called, so that pdb sees them.
+
+An actor here lives as its object does: while a handle refers to it. One whose handle was put into
+the store, or that is detached, lives to the session's end. Any thread may call.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+from sundog import _actor, _actor_class, _core, _local, _signature
+from sundog.exceptions import ActorDiedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from sundog._actor_options import ActorOptions, MethodOptions
+
+    Name = tuple[str, str]  # namespace, name
+    Handle = _actor.ActorHandle[Any]
+else:
+    Handle = _actor.ActorHandle
+
+
+class LocalActor:
+    """The object behind handles, or why there is none any more."""
+
+    def __init__(
+        self, cls: _actor.ActorClass[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        """Copies the arguments and runs the constructor, whose exception ends the actor."""
+        self.ref = _core.put_result(None)
+        self.cls: type = cls.__wrapped__
+        self.description = _actor_class.describe_once(cls._code)
+        self.options: ActorOptions = cls._options
+        self.attempt = 0
+        self.dead = ""  # why
+        self.cause: BaseException | None = None
+        self.instance: object = None
+        self._sent = _local.sent(cls._constructor, args, kwargs)
+        self.construct()
+
+    def construct(self) -> None:
+        """Makes the object."""
+        try:
+            args, kwargs = _local.received(self._sent)
+            self.instance = entered(self, self.cls, args, kwargs)
+        except _core.ActorExit:
+            self.end("it called exit_actor() in its constructor")
+        except Exception as error:
+            _local.let_debugger_end(error)
+            self.end("its constructor raised an exception", error)
+
+    def end(self, why: str, cause: BaseException | None = None) -> None:
+        """From now on every call fails with this sentence."""
+        self.dead = why
+        self.cause = cause
+        self.instance = None
+
+    def kill(self, no_restart: bool) -> None:
+        """``sundog.kill``."""
+        restarts = self.options.max_restarts
+        if not no_restart and (restarts < 0 or self.attempt < restarts):
+            self.attempt += 1
+            self.construct()
+            return
+        self.end("it was ended by kill() in this program")
+
+    def died(self, title: str) -> ActorDiedError:
+        """What a call results in that cannot be made any more."""
+        error = ActorDiedError(f"{title}: its actor {self.description.name} died: {self.dead}")
+        error.__cause__ = self.cause
+        return error
+
+    def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        """Runs a method."""
+        if name in _actor_class.SPECIAL:
+            from sundog import _actor_calls
+
+            special = getattr(_actor_calls, name)
+            return entered(self, special, [self.instance, *args], kwargs)
+        return entered(self, getattr(self.instance, name), args, kwargs)
+
+
+# The actors whose code runs, innermost last: tasks run on the thread that calls them.
+_running: list[LocalActor] = []
+
+
+def entered(
+    actor: LocalActor, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Calls it as code of the actor."""
+    _running.append(actor)
+    try:
+        return function(*args, **kwargs)
+    finally:
+        _running.pop()
+
+
+class LocalMethod(_actor.ActorMethod):
+    """A method of an actor of this process."""
+
+    _actor: LocalActor
+
+    def options(self, **options: object) -> LocalMethod:
+        """The same method with other options."""
+        return method_of(self._actor, super().options(**options))
+
+    def remote(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the method now; the ObjectRef has what it returned or raised."""
+        if _actor.local is None or not _actor.local.knows(self._ref):
+            return super().remote(*args, **kwargs)  # raises: the handle is of another session
+        return _local.answered(self, self._options, self.title(), args, kwargs, self._run)
+
+    def title(self) -> str:
+        """What messages call it."""
+        return self._options.name or self.__qualname__
+
+    def _run(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
+        actor = self._actor
+        if actor.dead:
+            raise actor.died(self.title())
+        try:
+            return actor.call(self._code.name, args, kwargs)
+        except _core.ActorExit:
+            actor.end("it called exit_actor()")
+            return [None] * self._options.num_returns if self._options.num_returns > 1 else None
+
+
+def method_of(actor: LocalActor, method: _actor.ActorMethod) -> LocalMethod:
+    """The method as one of an actor of this process."""
+    options: MethodOptions = method._options
+    made = LocalMethod(method._ref, method._description, method._code, options, method._retries)
+    made._actor = actor
+    return made
+
+
+class LocalHandle(Handle):
+    """A handle of an actor of this process."""
+
+    __slots__ = ("_sundog_actor",)
+    _sundog_actor: LocalActor
+
+    def __getattr__(self, name: str) -> LocalMethod:
+        """A method of the actor's class."""
+        method = method_of(self._sundog_actor, super().__getattr__(name))
+        self.__dict__[name] = method
+        return method
+
+
+class LocalActors:
+    """All actors of a session in local mode, and their names."""
+
+    def __init__(self, namespace: str) -> None:
+        """``namespace`` is the session's own."""
+        self._namespace = namespace
+        self._live: weakref.WeakValueDictionary[bytes, LocalActor] = weakref.WeakValueDictionary()
+        self._kept: dict[bytes, LocalActor] = {}
+        self._names: weakref.WeakValueDictionary[Name, LocalActor] = weakref.WeakValueDictionary()
+
+    def make(
+        self, cls: _actor.ActorClass[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Handle:
+        """``Class.remote``."""
+        problem = _signature.problem_of_call(cls._constructor, args, kwargs)
+        if problem is not None:
+            raise problem
+        options = cls._options
+        taken = self.find(options.namespace, options.name) if options.name else None
+        if taken is not None:
+            from sundog import _actor_names
+
+            return _actor_names.use_taken(self.handle(taken), cls.__name__, options)
+        actor = LocalActor(cls, args, kwargs)
+        self._live[actor.ref.binary()] = actor
+        if options.name:
+            self._names[options.namespace or self._namespace, options.name] = actor
+        if options.detached:
+            self._kept[actor.ref.binary()] = actor
+        return self.handle(actor)
+
+    def handle(self, actor: LocalActor) -> LocalHandle:
+        """A new handle."""
+        made = LocalHandle(actor.ref, actor.description, actor.options.max_task_retries)
+        made._sundog_actor = actor
+        return made
+
+    def handle_of(self, ref: _core.ObjectRef[Any]) -> LocalHandle | None:
+        """A handle of the actor that the reference means; None if it is of no actor here."""
+        actor = self._live.get(ref.binary())
+        return None if actor is None else self.handle(actor)
+
+    def knows(self, ref: _core.ObjectRef[Any]) -> bool:
+        """Whether it means an actor of this session."""
+        return ref.binary() in self._live
+
+    def keep(self, ref: _core.ObjectRef[Any]) -> None:
+        """A handle leaves our sight: its actor stays."""
+        actor = self._live.get(ref.binary())
+        if actor is not None:
+            self._kept[ref.binary()] = actor
+
+    def find(self, namespace: str | None, name: str) -> LocalActor | None:
+        """The living actor of this name."""
+        actor = self._names.get((namespace or self._namespace, name))
+        return None if actor is None or actor.dead else actor
+
+    def names(self) -> list[dict[str, str]]:
+        """Names of living actors."""
+        return [
+            {"namespace": space, "name": name}
+            for (space, name), actor in self._names.items()
+            if not actor.dead
+        ]
+
+    def kill(self, handle: Handle, no_restart: bool) -> bool:
+        """``sundog.kill``; False if the actor is of another session."""
+        actor = self._live.get(handle._sundog_ref.binary())
+        if actor is not None:
+            actor.kill(no_restart)
+        return actor is not None
+
+    def current(self) -> tuple[bytes, type, int] | None:
+        """As ``_core.current_actor``."""
+        if not _running:
+            return None
+        actor = _running[-1]
+        return actor.ref.binary(), actor.cls, actor.attempt
+
+    def current_name(self) -> str | None:
+        """The name of the actor whose code runs."""
+        for (_, name), actor in self._names.items():
+            if _running and actor is _running[-1]:
+                return name
+        return None

@@ -1,0 +1,252 @@
+"""``init(local_mode=True)``: actors are objects of this process, and behave as ever."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import PATIENCE_S, run_program
+
+import sundog
+from sundog.exceptions import ActorAlreadyExistsError, ActorDiedError
+
+
+@pytest.fixture(autouse=True)
+def local() -> Iterator[None]:
+    sundog.init(num_cpus=2, local_mode=True, logging_level="warning")
+    yield
+
+
+@sundog.remote
+class Counter:
+    def __init__(self, start: int = 0, *, items: list[int] | None = None) -> None:
+        self.value = start
+        self.items = items if items is not None else []
+
+    def add(self, n: int = 1) -> int:
+        self.value += n
+        return self.value
+
+    @sundog.method(num_returns=2)
+    def both(self) -> tuple[int, int]:
+        return self.value, -self.value
+
+    def append(self, item: int) -> list[int]:
+        self.items.append(item)
+        return self.items
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def fail(self) -> None:
+        raise KeyError("no such thing")
+
+    def leave(self) -> None:
+        sundog.actor.exit_actor()
+
+    def who(self) -> object:
+        context = sundog.get_runtime_context()
+        return context.get_actor_id(), context.get_actor_name(), context.current_actor
+
+
+def test_methods_run_here_in_order() -> None:
+    counter = Counter.remote(10)
+    refs = [counter.add.remote(i) for i in range(4)]
+    assert sundog.get(refs) == [10, 11, 13, 16]
+    assert sundog.get(counter.pid.remote()) == os.getpid()
+    assert sundog.wait([counter.add.remote()])[1] == []
+    first, second = counter.both.remote()
+    assert sundog.get([first, second]) == [17, -17]
+    assert sundog.get(counter.add.options(num_returns=1).remote(n=3)) == 20
+    assert sundog.get(counter.__ray_ready__.remote()) is True
+
+
+def test_arguments_and_results_are_copies() -> None:
+    mine = [1]
+    counter = Counter.remote(items=mine)
+    seen = sundog.get(counter.append.remote(2))
+    seen.append(99)
+    assert mine == [1]
+    assert sundog.get(counter.append.remote(sundog.put(3))) == [1, 2, 3]
+
+
+def test_handles_travel_into_tasks_and_other_actors() -> None:
+    @sundog.remote
+    def add_through(handles: list[sundog.actor.ActorHandle[Counter]]) -> int:
+        return sundog.get(handles[0].add.remote(5))
+
+    @sundog.remote
+    class Owner:
+        def __init__(self, counter: sundog.actor.ActorHandle[Counter]) -> None:
+            self.counter = counter
+
+        def add(self) -> int:
+            return sundog.get(self.counter.add.remote())
+
+    counter = Counter.remote()
+    assert sundog.get(add_through.remote([counter])) == 5
+    assert sundog.get(Owner.remote(counter).add.remote()) == 6
+    method = sundog.get(sundog.put(counter.add))
+    assert sundog.get(method.remote()) == 7
+    assert sundog.get(sundog.put(counter)) == counter
+    sundog.shutdown()  # an actor whose handle was stored lives until then
+
+
+def test_the_object_goes_with_its_last_handle() -> None:
+    gone = []
+
+    class Noted:
+        def ready(self) -> bool:
+            return True
+
+        def __del__(self) -> None:
+            gone.append(1)
+
+    noted = sundog.remote(Noted).remote()
+    assert sundog.get(noted.ready.remote())
+    assert gone == []
+    del noted
+    assert gone == [1]
+
+
+def test_an_exception_is_raised_by_get() -> None:
+    counter = Counter.remote()
+    ref = counter.fail.remote()
+    with pytest.raises(KeyError, match="no such thing"):
+        sundog.get(ref)
+    assert sundog.get(counter.add.remote()) == 1
+    with pytest.raises(TypeError, match=r"add\(\) got an unexpected keyword argument 'm'"):
+        counter.add.remote(m=1)
+    with pytest.raises(AttributeError, match="did you mean 'add'"):
+        counter.addd.remote()
+    with pytest.raises(TypeError, match="unexpected keyword argument 'begin'"):
+        Counter.remote(begin=1)
+
+
+def test_a_constructor_that_raises_is_the_cause() -> None:
+    @sundog.remote
+    class Broken:
+        def __init__(self) -> None:
+            raise OSError("no such disk")
+
+        def read(self) -> int:
+            return 1
+
+    broken = Broken.remote()
+    with pytest.raises(ActorDiedError, match="its constructor raised an exception") as caught:
+        sundog.get(broken.read.remote())
+    causes, error = [], caught.value.__cause__
+    while error is not None:
+        causes.append(type(error))
+        error = error.__cause__
+    assert OSError in causes
+
+
+def test_names() -> None:
+    counter = Counter.options(name="tally").remote(1)
+    assert sundog.get_actor("tally") == counter
+    assert sundog.get(sundog.get_actor("tally").add.remote()) == 2
+    assert sundog.util.list_named_actors() == ["tally"]
+    same = Counter.options(name="tally", get_if_exists=True).remote()
+    assert sundog.get(same.add.remote()) == 3
+    with pytest.raises(ActorAlreadyExistsError, match="the name 'tally' is taken by"):
+        Counter.options(name="tally").remote()
+    with pytest.raises(ValueError, match="did you mean 'tally'"):
+        sundog.get_actor("taly")
+    elsewhere = Counter.options(name="tally", namespace="other").remote()
+    assert sundog.get_actor("tally", "other") == elsewhere
+    del counter, same, elsewhere
+    with pytest.raises(ValueError, match="no actor is named 'tally'"):
+        sundog.get_actor("tally")
+
+
+def test_kill_and_restart() -> None:
+    counter = Counter.options(max_restarts=1).remote(5)
+    assert sundog.get(counter.add.remote()) == 6
+    sundog.kill(counter, no_restart=False)
+    assert sundog.get(counter.add.remote()) == 6, "the constructor ran again"
+    sundog.kill(counter, no_restart=False)
+    with pytest.raises(
+        ActorDiedError, match=r"Counter.add: its actor Counter died: .* by kill\(\)"
+    ):
+        sundog.get(counter.add.remote())
+
+
+def test_exit_actor() -> None:
+    counter = Counter.remote()
+    assert sundog.get(counter.leave.remote()) is None
+    with pytest.raises(ActorDiedError, match=r"it called exit_actor\(\)"):
+        sundog.get(counter.add.remote())
+    with pytest.raises(TypeError, match="this process is none"):
+        sundog.actor.exit_actor()
+
+
+def test_code_of_an_actor_knows_whose_it_is() -> None:
+    counter = Counter.options(name="who").remote()
+    identity, name, handle = sundog.get(counter.who.remote())
+    assert (identity, name, handle) == (counter._actor_id.hex(), "who", counter)
+    assert sundog.get_runtime_context().get_actor_id() is None
+    sundog.shutdown()
+
+
+def test_an_actor_does_not_outlive_its_session() -> None:
+    counter = Counter.options(name="old", lifetime="detached").remote()
+    sundog.shutdown()
+    sundog.init(num_cpus=1, local_mode=True, logging_level="warning")
+    with pytest.raises(ValueError, match="no actor is named 'old'"):
+        sundog.get_actor("old")
+    with pytest.raises(sundog.exceptions.ObjectLostError):
+        sundog.kill(counter)
+    with pytest.raises(sundog.exceptions.ObjectLostError):
+        counter.add.remote(sundog.put(1))
+    sundog.shutdown()
+    sundog.init(num_cpus=1, logging_level="warning")
+    elsewhere = Counter.remote()
+    assert sundog.get(elsewhere.pid.remote()) != os.getpid()
+
+
+def test_pdb_steps_into_a_method(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sundog\n"
+        "sundog.init(num_cpus=1, local_mode=True, logging_level='warning')\n"
+        "@sundog.remote\n"
+        "class Adder:\n"
+        "    def add(self, x):\n"
+        "        breakpoint()\n"
+        "        return x + 1\n"
+        "adder = Adder.remote()\n"
+        "print('result', sundog.get(adder.add.remote(41)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        input="p x * 2\nc\n",
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert "82" in done.stdout and "result 42" in done.stdout, done.stdout + done.stderr
+
+
+def test_leaving_the_debugger_ends_the_program(tmp_path: Path) -> None:
+    done = run_program(
+        """
+        import bdb
+        import sundog
+
+        sundog.init(num_cpus=1, local_mode=True, logging_level="warning")
+
+        @sundog.remote
+        class Stopped:
+            def run(self):
+                raise bdb.BdbQuit
+
+        stopped = Stopped.remote()
+        stopped.run.remote()
+        """,
+        tmp_path,
+        check=False,
+    )
+    assert done.returncode == 1 and "BdbQuit" in done.stderr
