@@ -188,6 +188,11 @@ def memory() -> Amount:
     return Amount(ram, "physical memory, no cgroup limit")
 
 
+def memory_beside(store_bytes: float) -> Amount:
+    """Bytes for ``memory=`` of tasks and actors: what the object store leaves."""
+    return Amount(max(0, int(memory().value - store_bytes)), "what the store leaves")
+
+
 def store() -> Amount:
     """Bytes of the object store: SUNDOG_OBJECT_STORE_MEMORY, else a share of the memory.
 

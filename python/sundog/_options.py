@@ -40,6 +40,8 @@ LATER = (
 )
 RESERVED_RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 RESULTS_MAX = 100_000
+AMOUNT_MAX = 2**40
+MEMORY_BYTES_MAX = 2**48
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -68,7 +70,12 @@ def amount(name: str, value: object) -> int:
     """A resource amount in 1/10000."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} is a number, got {type(value).__name__}: {value!r}")
-    if not 0 <= value < 2**40:
+    if name in ("memory", "_memory", "object_store_memory"):
+        if not 0 <= value <= MEMORY_BYTES_MAX or value != int(value):
+            raise ValueError(
+                f"{name} is a whole number of bytes, at most {MEMORY_BYTES_MAX:,}, got {value!r}"
+            )
+    elif not 0 <= value < AMOUNT_MAX:
         raise ValueError(f"{name} is a number from 0 on, got {value!r}")
     if isinstance(value, float) and value != 0 and round(value * UNIT) == 0:
         raise ValueError(f"{name} is counted in 1/{UNIT}, got {value!r}")

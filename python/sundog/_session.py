@@ -25,6 +25,7 @@ INIT_OPTIONS = (
     "num_gpus",
     "resources",
     "object_store_memory",
+    "_memory",
     "ignore_reinit_error",
     "include_dashboard",
     "logging_level",
@@ -62,7 +63,7 @@ _cell_options: tuple[object, ...] = ()  # what the running session was asked for
 class Plan:
     """What a session is started with."""
 
-    __slots__ = ("cpus", "gpus", "preload", "resources", "store")
+    __slots__ = ("cpus", "gpus", "memory", "preload", "resources", "store")
 
     def __init__(self, options: Mapping[str, object]) -> None:
         """Takes ``init``'s checked keywords; what is None is determined from the machine."""
@@ -84,6 +85,7 @@ class Plan:
                 f"init(): object_store_memory is in bytes, at least {STORE_BYTES_MIN:,}, got "
                 f"{self.store.value:,}: for 2 GB type object_store_memory=2_000_000_000"
             )
+        self.memory = given("_memory", lambda: _machine.memory_beside(self.store.value))
         self.resources = _options.resource_amounts(
             {"num_cpus": 0, "resources": options.get("resources")}
         )
@@ -103,12 +105,13 @@ class Plan:
             "--session", name, "--session-dir", folder, "--socket", socket,
             "--num-cpus", f"{self.cpus.value:g}", "--num-gpus", f"{self.gpus.value:g}",
             "--store-bytes", str(int(self.store.value)),
+            "--memory-bytes", str(int(self.memory.value)),
             "--python", sys.executable,
             "--zygote", os.path.join(_paths.package_folder(), "_zygote.py"),
             "--zygote-config", os.path.join(folder, "zygote.config"),
         ]  # fmt: skip
         for resource, amount in self.resources.items():
-            flags += ["--resource", f"{resource}={amount / UNIT:g}"]
+            flags += ["--resource", f"{resource}={amount // UNIT}.{amount % UNIT:04d}"]
         return flags
 
 
@@ -227,8 +230,8 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     if local:
         from sundog import _local
 
-        _local.begin()
-        text += "; local mode: tasks run in this process, one after the other"
+        _local.begin(str(session.info()["namespace"]))
+        text += "; local mode: tasks and actors run in this process, one after the other"
     if explain:
         text += f" (CPUs: {plan.cpus.reason}; store: {plan.store.reason})"
     _log.info(text)
@@ -322,6 +325,7 @@ def init(
     num_gpus: float | None = None,
     resources: dict[str, float] | None = None,
     object_store_memory: int | None = None,
+    _memory: int | None = None,
     ignore_reinit_error: bool = False,
     include_dashboard: bool | None = None,
     logging_level: int | str | None = None,
@@ -344,6 +348,8 @@ def init(
         num_gpus: GPUs that tasks may use; by default SUNDOG_NUM_GPUS, else those that are visible.
         resources: custom resources and their amounts.
         object_store_memory: bytes of the object store; by default 30 % of the memory.
+        _memory: bytes that tasks and actors may ask for with ``memory=``, all together; by default
+            what the object store leaves of the machine's or container's memory.
         ignore_reinit_error: return the running session's description instead of raising.
         include_dashboard: None or False; there is no dashboard in this version.
         logging_level: what Sundog itself prints: "debug", "info", "warning", "error"; by default
@@ -352,8 +358,8 @@ def init(
         namespace: where names of actors are looked up and given; programs that join one session
             with the same namespace share them. By default this program has one of its own.
         preload: modules that workers import before they are asked for.
-        local_mode: True runs tasks in this process, where they are called, for a debugger;
-            actors have processes of their own there, too.
+        local_mode: True runs tasks and methods of actors in this process, where they are called,
+            for a debugger.
         unknown: refused, by name.
 
     Returns:
@@ -371,7 +377,7 @@ def init(
     space = namespace_of(namespace)
     _log.set_level(_log.level_of(_settings.given("logging_level", logging_level) or "info"))
     session = _core.current_session()
-    described = num_cpus, num_gpus, resources, object_store_memory, address
+    described = num_cpus, num_gpus, resources, object_store_memory, _memory, address
     if session is not None and not _forked:
         if session.is_worker:
             return Context(session)
@@ -393,6 +399,7 @@ def init(
         "num_gpus": num_gpus,
         "resources": resources,
         "object_store_memory": object_store_memory,
+        "_memory": _memory,
         "log_to_driver": log_to_driver,
         "preload": preload,
         "namespace": space,

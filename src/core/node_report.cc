@@ -97,8 +97,8 @@ std::string NodeCore::missing_resources(const TaskTemplate& t) const {
     int64_t have = scheduler_.total().get(need.id);
     if (have >= need.amount) continue;
     if (!text.empty()) text += " and ";
-    text += "it needs " + model::format_amount(need.amount) + " " + names_.name(need.id) +
-            ", this session has " + model::format_amount(have);
+    text += "it needs " + model::format_amount(need.amount, need.id) + " " + names_.name(need.id) +
+            ", this session has " + model::format_amount(have, need.id);
   }
   return text;
 }
@@ -168,9 +168,10 @@ void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>
       for (const auto& need : tmpl.resources.entries()) {
         int64_t have = scheduler_.available().get(need.id);
         if (have < need.amount)
-          text += "; it needs " + model::format_amount(need.amount) + " " + names_.name(need.id) +
-                  ", " + model::format_amount(std::max<int64_t>(have, 0)) + " of " +
-                  model::format_amount(scheduler_.total().get(need.id)) + " are free";
+          text += "; it needs " + model::format_amount(need.amount, need.id) + " " +
+                  names_.name(need.id) + ", " +
+                  model::format_amount(std::max<int64_t>(have, 0), need.id) + " of " +
+                  model::format_amount(scheduler_.total().get(need.id), need.id) + " are free";
       }
       chain->push_back(text);
       return;

@@ -26,6 +26,7 @@ using sundog::node::NodeOptions;
 constexpr const char* kVersion = "0.1.0";
 constexpr int64_t kStoreShareDivisor = 10;  // the store's default: 3 of 10 parts of the memory
 constexpr int64_t kStoreShare = 3;
+constexpr int64_t kMemoryBytesMax = int64_t{1} << 48;  // amounts are counted in 1/10000
 
 struct Flag {
   const char* name;
@@ -92,6 +93,8 @@ const std::vector<Flag>& flags() {
        [](NodeOptions* o, std::string_view v) { return set_amount(&o->num_gpus, v); }},
       {"--store-bytes", "N", "object store; default: 30 % of min(RAM, cgroup limit)",
        [](NodeOptions* o, std::string_view v) { return set_number(&o->store_bytes, v); }},
+      {"--memory-bytes", "N", "memory that tasks may ask for; default: what the store leaves of it",
+       [](NodeOptions* o, std::string_view v) { return set_number(&o->memory_bytes, v); }},
       {"--resource", "NAME=X", "a custom resource; may be given again", add_resource},
       {"--python", "EXE", "interpreter of the zygote; without it there are no Python workers",
        [](NodeOptions* o, std::string_view v) { return set_text(&o->python, v); }},
@@ -197,6 +200,13 @@ Status complete(NodeOptions* options) {
   if (options->store_bytes == 0) {
     int64_t memory = sundog::os::usable_memory().value;
     options->store_bytes = static_cast<uint64_t>(memory / kStoreShareDivisor * kStoreShare);
+  }
+  if (options->memory_bytes < 0) {
+    int64_t left = sundog::os::usable_memory().value - static_cast<int64_t>(options->store_bytes);
+    options->memory_bytes = std::max<int64_t>(left, 0);
+  }
+  if (options->memory_bytes > kMemoryBytesMax) {
+    return Failure{"--memory-bytes: at most " + std::to_string(kMemoryBytesMax)};
   }
   return sundog::ok_status();
 }

@@ -64,4 +64,14 @@ std::string format_amount(int64_t amount) {
   return text;
 }
 
+std::string format_amount(int64_t amount, ResourceId id) {
+  if (id != kMemory) return format_amount(amount);
+  constexpr int64_t kGigabyte = 1'000'000'000, kMegabyte = 1'000'000, kDigits = 1'000;
+  int64_t bytes = amount / kResourceUnit;
+  if (bytes < kMegabyte) return std::to_string(bytes) + " bytes";
+  bool giga = bytes >= kGigabyte;
+  int64_t thousandths = bytes / ((giga ? kGigabyte : kMegabyte) / kDigits);
+  return format_amount(thousandths * (kResourceUnit / kDigits)) + (giga ? " GB" : " MB");
+}
+
 }  // namespace sundog::model

@@ -54,5 +54,7 @@ class ResourceNames {
 
 // "1", "0.5", "2.25": an amount as people write it.
 std::string format_amount(int64_t amount);
+// The same; of memory "12.5 GB".
+std::string format_amount(int64_t amount, ResourceId id);
 
 }  // namespace sundog::model

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "model/resources.h"
 #include "net/control.h"
 #include "os/clock.h"
 #include "os/files.h"
@@ -65,6 +66,9 @@ Status NodeShell::start() {
   config.resources = options_.resources;
   config.resources.emplace_back("CPU", options_.num_cpus);
   if (options_.num_gpus > 0) config.resources.emplace_back("GPU", options_.num_gpus);
+  if (options_.memory_bytes > 0) {
+    config.resources.emplace_back("memory", options_.memory_bytes * model::kResourceUnit);
+  }
   config.store_bytes = options_.store_bytes;
   config.encode_error = [](const model::SystemError& e) { return wire::encode_system_error(e); };
   core_ = std::make_unique<core::NodeCore>(std::move(config));

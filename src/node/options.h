@@ -17,7 +17,8 @@ struct NodeOptions {
   int64_t num_cpus = -1;    // 1/10000; negative: what this process may use
   int64_t num_gpus = 0;
   uint64_t store_bytes = 0;
-  std::vector<std::pair<std::string, int64_t>> resources;  // without CPU and GPU
+  int64_t memory_bytes = -1;  // for `memory=` of tasks; negative: what the store leaves
+  std::vector<std::pair<std::string, int64_t>> resources;  // without CPU, GPU and memory
   std::string python;                                      // empty: no Python workers
   std::string zygote;
   std::string zygote_config;

@@ -279,6 +279,9 @@ MISTAKES = {
     "asynchronous actor": lambda: sundog.remote(Waiting),
     "name that is taken": lambda: (counter(), Counter.options(name="counter").remote(1)),
     "no actor of this name": lambda: (counter(), sundog.get_actor("countre")),
+    "name that is too long": lambda: Counter.options(name="x" * 300),
+    "more memory than there is": lambda: sundog.get(f.options(memory=2**47).remote(), timeout=0.1),
+    "memory in gigabytes": lambda: f.options(memory=1.5),
     "kill of a reference": lambda: sundog.kill(sundog.put(1)),
     "exit_actor in a program": lambda: sundog.actor.exit_actor(),
     "get of an actor": lambda: sundog.get(counter()),
@@ -310,7 +313,9 @@ SECONDS_MAX = {
 
 
 def main() -> int:
-    sundog.init(num_cpus=2, object_store_memory=256 << 20, logging_level="error")
+    sundog.init(
+        num_cpus=2, object_store_memory=256 << 20, _memory=2_000_000_000, logging_level="error"
+    )
     sundog.get([slow.remote(1), train.remote(1)])
     status = 0
     for name, mistake in MISTAKES.items():

@@ -77,7 +77,7 @@ void ControllerCore::on_place(const Member& from, const model::PlaceRequest& req
       reply.reason = "no node of the cluster is large enough:";
       for (const auto& e : wanted.resources.entries())
         reply.reason +=
-            " it needs " + model::format_amount(e.amount) + " " + names_.name(e.id) + ";";
+            " it needs " + model::format_amount(e.amount, e.id) + " " + names_.name(e.id) + ";";
       break;
   }
   send(from.node, std::move(reply));
