@@ -294,6 +294,8 @@ def end() -> None:
         sys.modules["sundog._future"].end()
     if "sundog._local" in sys.modules:
         sys.modules["sundog._local"].end()
+    if "sundog.util.metrics" in sys.modules:
+        sys.modules["sundog.util.metrics"].end()
     _output.stop()
     _log.set_level(_log.INFO)
 

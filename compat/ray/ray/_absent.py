@@ -74,7 +74,6 @@ ABSENT = {
     "ray.util.get_node_instance_id": CLUSTER,
     "ray.util.get_placement_group": LATER,
     "ray.util.iter": "was removed from Ray too",
-    "ray.util.metrics": LATER,
     "ray.util.pdb": INTERNAL,
     "ray.util.placement_group": LATER,
     "ray.util.placement_group_table": LATER,

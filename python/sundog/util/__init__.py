@@ -35,7 +35,7 @@ _PARTS = {
     "map_unordered": "sundog.util._results",
     "register_serializer": "sundog.util._serializers",
 }
-_MODULES = ("actor_pool", "joblib", "multiprocessing")
+_MODULES = ("actor_pool", "joblib", "metrics", "multiprocessing")
 
 
 def __getattr__(name: str) -> object:

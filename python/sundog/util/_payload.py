@@ -97,18 +97,23 @@ def by_value(value: object, arrays: Arrays) -> bytes:
 
 
 def encode(value: object, stored: Stored | None = None) -> tuple[bytes, Refs]:
-    """The value as bytes, and the references of its large arrays."""
+    """The value as bytes, and the references that have to live until it is decoded: those of its
+    large arrays first, then those that were in it."""
     arrays = Arrays(stored)
-    file = io.BytesIO()
-    try:
+
+    def by_reference(value: object) -> bytes:
+        file = io.BytesIO()
         Pickler(file, arrays).dump(value)
-        pickled = file.getvalue()
+        return file.getvalue()
+
+    try:
+        pickled, inside = _core.pickle_noting_refs(by_reference, value)
     except Exception:
         pickled = MAIN
     if MAIN in pickled:
         arrays = Arrays(stored)
-        pickled = by_value(value, arrays)
-    return pickled, arrays.refs
+        pickled, inside = _core.pickle_noting_refs(lambda value: by_value(value, arrays), value)
+    return pickled, arrays.refs + [_core.ref_from_binary(id) for id in inside]
 
 
 def decode(pickled: bytes, refs: Refs) -> Any:
