@@ -187,6 +187,16 @@ TASKS = (
         peers=ALL_PEERS,
     ),
     Row(
+        "map_million",
+        "a trivial function over a million items",
+        Program("map_million"),
+        (Metric("map over 1,000,000 items", "s"),),
+        rounds=3,
+        ray_rounds=0,
+        peers=("pool", "joblib"),
+        peer_rounds=1,
+    ),
+    Row(
         "submitters",
         "four submitters, 500 tasks each",
         Program("submitters"),

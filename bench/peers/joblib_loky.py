@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import joblib
@@ -60,6 +60,12 @@ class Function:
 def remote(function: Callable[..., Any]) -> Function:
     """A function whose calls run in joblib's processes."""
     return Function(function)
+
+
+def map(function: Callable[..., Any], items: Iterable[Any]) -> list[Any]:
+    """`Parallel()` of a call for each item, which it batches by itself."""
+    results: list[Any] = _parallel(joblib.delayed(function)(item) for item in items)
+    return results
 
 
 def get(what: Any) -> Any:
