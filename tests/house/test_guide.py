@@ -24,6 +24,8 @@ PAGES = [
     "debugging",
     "performance",
     "moving-from-ray",
+    "moving-from-dask",
+    "moving-from-multiprocessing",
 ]
 TORCH_PYTHON = ROOT / ".venv-torch/bin/python"  # of `make torch`
 
