@@ -10,7 +10,7 @@ import importlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,13 +69,18 @@ def measured(work: Callable[[], None]) -> Measured:
     return Measured(took, used)
 
 
+def up_to(count: int, least: int = 1) -> Iterator[int]:
+    """Numbers below `count`, fewer if that takes long: a slow peer has to end too."""
+    end = time.perf_counter() + AGAIN_SECONDS_MAX
+    for number in range(count):
+        if number >= least and time.perf_counter() > end:
+            return
+        yield number
+
+
 def measured_again(work: Callable[[], None], times: int) -> list[Measured]:
-    """Runs `work` so often, or fewer times if that takes long: a slow peer has to end too."""
-    begin = time.perf_counter()
-    runs = [measured(work)]
-    while len(runs) < times and time.perf_counter() - begin < AGAIN_SECONDS_MAX:
-        runs.append(measured(work))
-    return runs
+    """Runs `work` so often, or fewer times if that takes long."""
+    return [measured(work) for _ in up_to(times)]
 
 
 def report_rate(metric: str, operations: int, runs: list[Measured]) -> None:

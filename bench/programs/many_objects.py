@@ -5,10 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bench.programs.contestant import CANNOT, cores, init, percentile, report, sundog
+from bench.programs.contestant import CANNOT, cores, init, percentile, report, sundog, up_to
 
 ROUNDS = 5
-SECONDS_MAX = 10.0  # of one figure: a slow peer has to end too
 ARGUMENTS = 10_000
 RESULTS = 3_000
 OBJECTS = 2_000
@@ -27,9 +26,8 @@ def many_results() -> list[int]:
 def report_median(name: str, call: Callable[[], None]) -> None:
     """Reports the median of a few rounds, the first (which may start a worker) left out."""
     call()
-    samples: list[float] = []
-    end = time.perf_counter() + SECONDS_MAX
-    while not samples or (len(samples) < ROUNDS and time.perf_counter() < end):
+    samples = []
+    for _ in up_to(ROUNDS):
         start = time.perf_counter()
         call()
         samples.append(time.perf_counter() - start)
