@@ -82,7 +82,7 @@ def test_of(what: str, tests: list[Test]) -> str:
         names = calls.get(option[1], ("method", "options"))
         users = [t for t in tests if any((name, option[2]) in t.keywords for name in names)]
         of_actors = option[1] != "function"
-        users = [t for t in users if ("actor" in t.place.split("::")[0]) == of_actors] or users
+        users = [t for t in users if ("actor" in t.place) == of_actors] or users
         word = option[2]
     elif keyword:
         name = keyword[1].rpartition(".")[2]

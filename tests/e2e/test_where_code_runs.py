@@ -1,4 +1,4 @@
-"""What a program asks about where it runs: ids, names and folders, in the driver, a task, an actor."""
+"""What a program asks about where it runs: ids, names, folders, in driver, task and actor."""
 
 import os
 import pickle
