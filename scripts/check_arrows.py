@@ -43,7 +43,10 @@ PYTHON_MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
 }
 # file -> what it alone may import at the top level: it is imported only where its user did so.
 PYTHON_FILE_MAY_IMPORT: dict[str, set[str]] = {
+    "compat/ray/ray/util/joblib.py": {"joblib"},
     "python/sundog/_torch.py": {"torch"},
+    "python/sundog/testing.py": {"pytest"},
+    "python/sundog/util/joblib.py": {"joblib"},
 }
 # Trees that no other tree imports.
 LEAVES = {"tests", "bench", "demo", "scripts", "examples", "compat"}
