@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 JOIN_SECONDS_MAX = 2.0
+BAR = "\x1esundog-bar "  # a line of a progress bar, see _bars
 SEVERITIES = (_log.INFO, _log.WARNING, _log.ERROR)
 
 _printer: threading.Thread | None = None
@@ -67,12 +68,23 @@ def show(line: tuple[bool, int, bool, str, str, int], print_output: bool) -> Non
     stream = sys.stderr if is_stderr else sys.stdout
     if not print_output or stream is None:
         return
-    progress = sys.modules.get("sundog._progress")
-    if progress is not None:
-        with progress.Aside():
-            write(stream, task_name, number, text)
-    else:
+    if BAR in text:
+        from sundog import _bars
+
+        rest = _bars.take(number, text)
+        if rest is None:
+            return
+        text = rest
+    # Lines that are rewritten in place are out of the way meanwhile.
+    shown = [n for n in ("sundog._progress", "sundog._bars") if n in sys.modules]
+    asides = [sys.modules[name].Aside() for name in shown]
+    for aside in asides:
+        aside.__enter__()
+    try:
         write(stream, task_name, number, text)
+    finally:
+        for aside in reversed(asides):
+            aside.__exit__()
 
 
 def write(stream: TextIO, task_name: str, number: int, text: str) -> None:

@@ -194,6 +194,8 @@ def after_fork_in_child() -> None:
         _forked = True
         _core.after_fork_in_child()
         _output.forget()
+        if "sundog._bars" in sys.modules:
+            sys.modules["sundog._bars"].forget()
         if "sundog._future" in sys.modules:
             sys.modules["sundog._future"].forget()
 
@@ -294,6 +296,8 @@ def end() -> None:
         sys.modules["sundog._future"].end()
     if "sundog._local" in sys.modules:
         sys.modules["sundog._local"].end()
+    if "sundog._bars" in sys.modules:
+        sys.modules["sundog._bars"].end()
     if "sundog.util.metrics" in sys.modules:
         sys.modules["sundog.util.metrics"].end()
     _output.stop()

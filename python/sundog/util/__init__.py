@@ -4,6 +4,7 @@ the weights of networks, metrics. A part is imported when it is asked for."""
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sundog._actor_names import list_named_actors as list_named_actors
+    from sundog.experimental.tqdm_ray import tqdm as tqdm
     from sundog.util._executor import Executor as Executor
     from sundog.util._once import disable_log_once_globally as disable_log_once_globally
     from sundog.util._once import enable_periodic_logging as enable_periodic_logging
@@ -34,6 +35,7 @@ _PARTS = {
     "log_once": "sundog.util._once",
     "map_unordered": "sundog.util._results",
     "register_serializer": "sundog.util._serializers",
+    "tqdm": "sundog.experimental.tqdm_ray",
 }
 _MODULES = ("actor_pool", "joblib", "metrics", "multiprocessing")
 
@@ -71,4 +73,5 @@ __all__ = [
     "log_once",
     "map_unordered",
     "register_serializer",
+    "tqdm",
 ]
