@@ -28,6 +28,9 @@ MAIN = b"__main__"
 ARRAY_BYTES_MIN = 64 << 10  # an array of this size is an object of its own
 FUNCTIONS_MAX = 64  # remembered by a process
 
+SIMPLE = frozenset({int, float, str, bytes, bool, type(None)})
+SIMPLE_MAX = 16
+
 CALL, CHUNK, STAR_CHUNK = 0, 1, 2
 
 _loading = threading.local()
@@ -96,9 +99,21 @@ def by_value(value: object, arrays: Arrays) -> bytes:
     return file.getvalue()
 
 
+def is_simple(value: object, depth: int = 3) -> bool:
+    """Whether the value is a few numbers and strings, which need no pickler of ours."""
+    if type(value) in SIMPLE:
+        return True
+    if depth and type(value) in (tuple, list):
+        assert isinstance(value, (tuple, list))
+        return len(value) <= SIMPLE_MAX and all(is_simple(part, depth - 1) for part in value)
+    return type(value) is dict and not value
+
+
 def encode(value: object, stored: Stored | None = None) -> tuple[bytes, Refs]:
     """The value as bytes, and the references that have to live until it is decoded: those of its
     large arrays first, then those that were in it."""
+    if is_simple(value):
+        return pickle.dumps(value, PROTOCOL), []
     arrays = Arrays(stored)
 
     def by_reference(value: object) -> bytes:
