@@ -35,8 +35,12 @@ CallResult<std::unique_ptr<Runtime>> Runtime::connect_driver(const DriverConfig&
 CallResult<std::unique_ptr<Runtime>> Runtime::connect_worker(int control, JobId job,
                                                              model::Language language,
                                                              uint64_t runtime_env,
-                                                             uint64_t spawn_token) {
+                                                             uint64_t spawn_token,
+                                                             std::string_view program) {
   wire::Hello hello;
+  if (program.size() < sizeof hello.entry_point) {
+    program.copy(hello.entry_point, sizeof hello.entry_point - 1);
+  }
   hello.role = static_cast<uint8_t>(model::Role::kWorker);
   hello.language = static_cast<uint8_t>(language);
   hello.job = job.value;

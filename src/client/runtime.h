@@ -196,11 +196,13 @@ class Runtime {
  public:
   // Starts a daemon or joins one; returns when it welcomed us.
   static CallResult<std::unique_ptr<Runtime>> connect_driver(const DriverConfig& config);
-  // `control` is the already connected control socket.
+  // `control` is the already connected control socket. `program`: what the daemon may start to have
+  // more workers like this one; empty: nothing.
   static CallResult<std::unique_ptr<Runtime>> connect_worker(int control, JobId job,
                                                              model::Language language,
                                                              uint64_t runtime_env,
-                                                             uint64_t spawn_token);
+                                                             uint64_t spawn_token,
+                                                             std::string_view program = {});
   virtual ~Runtime() = default;
 
   virtual const SessionInfo& info() const = 0;

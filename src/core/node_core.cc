@@ -273,7 +273,10 @@ void NodeCore::on(const SpawnFailed& e) {
   std::string sentence = "no worker could be started: " + std::string(e.reason);
   for (uint32_t i = 0; i < tasks_.end(); ++i) {
     TaskRecord& t = tasks_[i];
-    if (!t.live || t.state != TaskState::kReady || t.id.job() != pool.job) continue;
+    if (!t.live || t.state != TaskState::kReady) continue;
+    const TaskTemplate& tmpl = tasks_.tmpl_of(t);
+    JobId pool_job = tmpl.language == model::Language::kCpp ? JobId{} : t.id.job();
+    if (tmpl.language != pool.language || pool_job != pool.job) continue;
     fail_task(i, model::ErrorKind::kWorkerStartFailed, sentence);
   }
 }

@@ -102,6 +102,8 @@ const std::vector<Flag>& flags() {
        [](NodeOptions* o, std::string_view v) { return set_text(&o->zygote, v); }},
       {"--zygote-config", "FILE", "the driver's paths and flags as JSON, removed at the end",
        [](NodeOptions* o, std::string_view v) { return set_text(&o->zygote_config, v); }},
+      {"--cpp-worker", "PROGRAM", "what runs C++ tasks; default: the first C++ worker that joins",
+       [](NodeOptions* o, std::string_view v) { return set_text(&o->cpp_worker, v); }},
       {"--stay", nullptr, "go on when no driver is left",
        [](NodeOptions* o, std::string_view) {
          o->stay = true;

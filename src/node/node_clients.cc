@@ -183,6 +183,8 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
     connected.runtime_env = spawn->runtime_env;
     adopt_fork(client.get(), spawn);
     spawns_.erase(newcomer.spawn_token);
+  } else if (client->language == model::Language::kCpp) {
+    learn_cpp_worker(hello.entry_point);
   }
   client->channel_memory = std::move(memory);
   connected.client = client->id;

@@ -168,7 +168,9 @@ void NodeShell::perform(const core::AnswerTimeline& e) {
 // ---------------------------------------------------------------- what can wait
 
 void NodeShell::deliver_output(OutputBatch batch) {
-  ClientLink* client = driver_of(batch.job);
+  // C++ workers serve every job; what they print is the first driver's.
+  const JobId job = batch.job.value == 0 && !drivers_.empty() ? drivers_.begin()->first : batch.job;
+  ClientLink* client = driver_of(job);
   if (client == nullptr) {
     output_->passed_on(batch.job, batch.text.size());
     return;

@@ -105,6 +105,7 @@ Status NodeShell::start() {
         &log_);
     if (Status s = zygote_->start(); !s) return s;
   }
+  if (!options_.cpp_worker.empty()) use_cpp_worker(options_.cpp_worker, true);
   if (!options_.socket_path.empty()) {
     auto listener = net::listen_for_clients(options_.socket_path);
     if (!listener) return Failure{listener.error()};

@@ -55,6 +55,9 @@ struct NodeCounters {
   uint64_t malformed = 0;
 };
 
+// "0,2" of {0, 2}.
+std::string comma_separated(const std::vector<uint32_t>& numbers);
+
 class NodeShell {
  public:
   static Result<std::unique_ptr<NodeShell>> create(NodeOptions options);
@@ -166,6 +169,11 @@ class NodeShell {
   void end_process(ClientLink* client);
   model::DeathCause::Kind cause_of(const os::ExitInfo& info, const ClientLink& client);
   std::vector<std::string> worker_environment() const;
+  // ---- node_cpp_workers.cc
+  void use_cpp_worker(const std::string& program, bool start);
+  void learn_cpp_worker(std::string_view program);
+  Status start_cpp_worker(const core::SpawnWorker& e);
+  // ---- node_workers.cc
   void on_stage_done(int stage);
   void replace_cold_workers(JobId job);
   void retire_cold_worker(JobId job);

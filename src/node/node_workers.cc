@@ -8,7 +8,6 @@
 #include "os/socket.h"
 
 namespace sundog::node {
-namespace {
 
 std::string comma_separated(const std::vector<uint32_t>& numbers) {
   std::string text;
@@ -16,15 +15,13 @@ std::string comma_separated(const std::vector<uint32_t>& numbers) {
   return text;
 }
 
-}  // namespace
-
 void NodeShell::perform(const core::SpawnWorker& e) {
-  if (e.language != model::Language::kPython || !zygote_) {
-    std::string reason = e.language == model::Language::kCpp
-                             ? "no C++ worker is attached to this session; start one, it connects "
-                               "to the session's socket"
-                             : "this session was started without Python";
-    queue_event(core::SpawnFailed{e.token, {}}, reason);
+  if (e.language == model::Language::kCpp) {
+    if (Status s = start_cpp_worker(e); !s) queue_event(core::SpawnFailed{e.token, {}}, s.error());
+    return;
+  }
+  if (!zygote_) {
+    queue_event(core::SpawnFailed{e.token, {}}, "this session was started without Python");
     return;
   }
   auto control = os::make_socketpair();

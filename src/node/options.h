@@ -22,6 +22,7 @@ struct NodeOptions {
   std::string python;                                      // empty: no Python workers
   std::string zygote;
   std::string zygote_config;
+  std::string cpp_worker;  // program of C++ workers; empty: that of the first one that joins
 };
 
 }  // namespace sundog::node

@@ -159,10 +159,11 @@ void OutputLog::on_ended(uint32_t pid, const Tail& tail) {
 void OutputLog::mark(JobId job, uint32_t request) {
   thread_.loop().post([this, job, request] {
     for (auto& [pid, worker] : workers_) {
-      if (worker.out->job() != job) continue;
+      if (worker.out->job() != job && worker.out->job() != JobId{}) continue;
       worker.out->read(kReadsPerEvent);
       worker.err->read(kReadsPerEvent);
     }
+    forward(JobId{});  // C++ workers serve all jobs
     jobs_[job].marks.push_back(request);
     forward(job);
   });

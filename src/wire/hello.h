@@ -41,7 +41,7 @@ struct Hello {
   uint64_t spawn_token = 0;
   uint32_t prestart = 0;  // drivers: workers to start at once
   uint32_t pad2 = 0;
-  char entry_point[256] = {};  // drivers: script or "-c", for people
+  char entry_point[256] = {};  // drivers: script or "-c", for people; C++ workers: their program
   char name_space[128] = {};   // drivers: where the job's actors are named; empty: by job
 };
 

@@ -32,7 +32,7 @@ uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
 uint32_t LocalScheduler::pool_of(const PoolKey& key) {
   for (uint32_t i = 0; i < pools_.size(); ++i)
     if (pools_[i].key == key) return i;
-  pools_.push_back({key, {}, 0, 0, 0, 0});
+  pools_.push_back({key, {}, 0, 0, 0, 0, key.language == model::Language::kPython});
   return static_cast<uint32_t>(pools_.size() - 1);
 }
 
@@ -128,6 +128,8 @@ void LocalScheduler::prestart(const PoolKey& key, uint32_t count, Actions* actio
   uint32_t pool = pool_of(key);
   uint32_t have = pools_[pool].workers + pools_[pool].starting;
   auto cpus = static_cast<uint32_t>(total_.get(kCpu) / model::kResourceUnit);
+  pools_[pool].can_start = true;
+  try_all();
   pools_[pool].wanted = std::max(pools_[pool].wanted, std::min(count, cpus));
   if (count > have) spawn(pool, count - have, actions);
 }

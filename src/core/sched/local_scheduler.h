@@ -106,6 +106,7 @@ class LocalScheduler {
   std::vector<uint32_t> worker_left(ClientId client);
   // Returns how often in a row starts in this pool failed.
   uint32_t spawn_failed(uint64_t token, PoolKey* pool);
+  // From now on workers of this pool can be started; the first `count` are.
   void prestart(const PoolKey& pool, uint32_t count, Actions* actions);
   Worker* worker(ClientId client);
   const Worker* worker(ClientId client) const;
@@ -172,6 +173,7 @@ class LocalScheduler {
     uint32_t workers = 0;
     uint32_t failures = 0;  // starts in a row that failed
     uint32_t wanted = 0;    // workers that are kept at hand beside those of actors
+    bool can_start = false;  // Python's always; C++'s once a program for them is known
   };
   struct Starting {
     uint32_t pool = 0;

@@ -95,6 +95,27 @@ TEST(LocalScheduler, starts_as_many_workers_as_tasks_fit) {
   EXPECT_TRUE(b.take(Action::Kind::kSpawn).empty());
 }
 
+TEST(LocalScheduler, cpp_workers_are_started_once_their_program_is_known) {
+  Bench b(4);
+  TaskTemplate t;
+  t.job = JobId{1};
+  t.name = "f";
+  t.language = model::Language::kCpp;
+  t.resources.set(model::kCpu, 10000);
+  t.shape = b.sched->intern_shape(t);
+  uint32_t f = b.tasks.intern_template(std::move(t));
+  b.add_task(f);
+  b.add_task(f);
+  b.decide();
+  EXPECT_TRUE(b.take(Action::Kind::kSpawn).empty());
+  b.sched->prestart({JobId{}, model::Language::kCpp, 0}, 0, &b.actions);
+  b.decide();
+  auto started = b.take(Action::Kind::kSpawn);
+  ASSERT_EQ(started.size(), 2u);
+  EXPECT_EQ(started[0].pool.language, model::Language::kCpp);
+  EXPECT_EQ(started[0].pool.job, JobId{});
+}
+
 TEST(LocalScheduler, a_task_of_unknown_length_has_nothing_behind_it) {
   Bench b(1);
   uint32_t f = b.make_template("f", 10000);

@@ -193,7 +193,7 @@ void LocalScheduler::put_into_slot(Worker* w, uint32_t task, TimeNs now, Actions
 void LocalScheduler::spawn_for(uint32_t shape_index, Actions* actions) {
   const Shape& shape = shapes_[shape_index];
   const Pool& pool = pools_[shape.pool];
-  if (pool.key.language != model::Language::kPython) return;  // others join by themselves
+  if (!pool.can_start) return;  // its workers join by themselves
   auto fit = static_cast<int64_t>(std::min<uint64_t>(ready_.count(shape_index), 256));
   for (const auto& need : shape.resources.entries())
     fit = std::min(fit, available_.get(need.id) / need.amount);
