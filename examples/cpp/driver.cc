@@ -1,4 +1,4 @@
-// A C++ program that runs tasks in two worker processes: driver PATH-OF-worker [PYTHON]
+// A C++ program that calls functions of another program: driver PATH-OF-worker [PYTHON]
 #include <sundog/sundog.h>
 
 #include <iostream>
@@ -7,7 +7,7 @@ int main(int argc, char** argv) try {
   if (argc < 2) throw std::runtime_error("usage: driver WORKER [PYTHON]");
   sundog::InitOptions options;
   options.num_cpus = 2;
-  options.workers = {argv[1], argv[1]};
+  options.worker = argv[1];
   if (argc > 2) options.python = argv[2];
   auto session = sundog::init(options);
   auto sum = session.task<int64_t>("add").remote(1, 2);
@@ -17,8 +17,8 @@ int main(int argc, char** argv) try {
 
   std::vector<double> numbers(1'000'000, 0.5);
   auto stored = session.put(numbers);  // in shared memory, read there by every task
-  auto scaled = session.get(session.task<sundog::TensorView>("scaled").remote(stored, 4.0));
-  std::cout << "scaled: " << scaled.size() << " times " << scaled.as<double>()[0] << "\n";
+  auto scaled = session.get(session.task<sundog::TensorView<double>>("scaled").remote(stored, 4.0));
+  std::cout << "scaled: " << scaled.size() << " times " << scaled[0] << "\n";
 
   if (argc > 2) {
     auto root = session.python_task<double>("math:sqrt").remote(2.0);

@@ -26,7 +26,18 @@ class TaskError : public Error {
   std::string type_, message_, traceback_;
 };
 
+// The worker's process ended while it ran the task: the sentence says how.
 class WorkerCrashedError : public Error {
+  using Error::Error;
+};
+class OutOfMemoryError : public WorkerCrashedError {
+  using WorkerCrashedError::WorkerCrashedError;
+};
+// The actor is dead; the sentence says what ended it.
+class ActorDiedError : public Error {
+  using Error::Error;
+};
+class TaskCancelledError : public Error {
   using Error::Error;
 };
 class NodeDiedError : public Error {
@@ -41,10 +52,14 @@ class StoreFullError : public Error {
 class UnschedulableError : public Error {
   using Error::Error;
 };
-class TimeoutError : public Error {
+class GetTimeoutError : public Error {
   using Error::Error;
 };
 class NotConnectedError : public Error {
+  using Error::Error;
+};
+// No actor has the name, or another one has it already.
+class ActorNameError : public Error {
   using Error::Error;
 };
 // A value is of another type than asked for.

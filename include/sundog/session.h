@@ -1,11 +1,14 @@
-// A session: tasks and objects from C++. Any thread may call; get, wait and put of large values
-// block. Errors are thrown as in sundog/errors.h.
+// A session: tasks, objects and actors from C++. Any thread may call; get, wait and put of large
+// values block. Errors are thrown as in sundog/errors.h.
 //
-//   sundog::InitOptions options;
-//   options.workers = {"./worker", "./worker"};
-//   auto session = sundog::init(options);
-//   auto sum = session.task<int64_t>("add").remote(1, 2);
-//   std::cout << session.get(sum);
+//   int64_t add(int64_t a, int64_t b) { return a + b; }
+//   SUNDOG_REMOTE(add);
+//
+//   int main(int argc, char** argv) {
+//     auto session = sundog::init(argc, argv);  // in a worker process: runs tasks, never returns
+//     auto sum = session.task(add).remote(1, 2);
+//     std::cout << session.get(session.task(add).remote(sum, 39));
+//   }
 #pragma once
 
 #include <chrono>
@@ -15,115 +18,189 @@
 #include <utility>
 #include <vector>
 
-#include "sundog/value.h"
+#include "sundog/ref.h"
+#include "sundog/remote.h"
 
 namespace sundog {
 
+#ifndef SUNDOG_DAEMON_PROGRAM  // the CMake package says where it lies
+#define SUNDOG_DAEMON_PROGRAM ""
+#endif
+
 struct InitOptions {
-  std::string address;               // socket of a running session; empty: start one
-  double num_cpus = 0;               // 0: what the machine has
-  uint64_t store_bytes = 0;          // 0: a share of the memory
-  std::vector<std::string> workers;  // programs that end in worker_main, one process each
-  std::string python;                // interpreter with the sundog package: for python_task
-  std::string daemon;                // sundogd; empty: beside this program, else in PATH
+  std::string address;       // socket of a running session; empty: start one
+  double num_cpus = 0;       // 0: what the machine has
+  uint64_t store_bytes = 0;  // 0: a share of the memory
+  std::string name_space;    // of names of actors; empty: one that is this program's alone
+  std::string worker;        // program that runs C++ tasks, in as many processes as they need
+  std::string python;        // interpreter with the sundog package: for tasks and actors in Python
+  std::string daemon = SUNDOG_DAEMON_PROGRAM;  // empty: sundogd beside this program, or in PATH
 };
 
 using Seconds = std::chrono::duration<double>;
 constexpr Seconds kForever = Seconds::max();
 
-// A reference to a value that a task makes or that was put. Copies count; dropping is cheap.
-template <typename T>
-class ObjectRef {
- public:
-  ObjectRef() = default;
-  explicit ObjectRef(std::shared_ptr<detail::Reference> reference)
-      : reference_(std::move(reference)) {}
-  const std::shared_ptr<detail::Reference>& reference() const { return reference_; }
-
- private:
-  std::shared_ptr<detail::Reference> reference_;
+// How a task runs.
+struct TaskOptions {
+  double num_cpus = 1;
+  double num_gpus = 0;
+  std::map<std::string, double> resources;  // custom ones
+  std::string name;                         // in messages and the timeline; empty: the function's
+  int max_retries = 3;                      // after its worker died; -1: without end
+  bool retry_exceptions = false;            // and after it threw
+  auto operator<=>(const TaskOptions&) const = default;
 };
 
 namespace detail {
 
 class SessionCore;  // src/api
 
+// What the daemon calls: templates are made for it once a session.
 struct TaskKind {
-  std::string name;
+  std::string function;
   bool python = false;
-  std::map<std::string, double> resources;
-  int max_retries = 3;
+  TaskOptions options = {};
   auto operator<=>(const TaskKind&) const = default;
 };
 
-std::shared_ptr<Reference> submit(SessionCore* core, const TaskKind& kind,
-                                  std::span<const Value> arguments);
+uint32_t template_of(SessionCore* core, const TaskKind& kind);
+// The same for a registered function with its defaults; `name` is the registration's own.
+uint32_t template_of(SessionCore* core, const char* name);
+std::shared_ptr<Reference> submit(SessionCore* core, uint32_t number,
+                                  std::span<const Value> arguments, Reference* actor = nullptr);
 std::shared_ptr<Reference> put(SessionCore* core, const Value& value);
+Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, Seconds timeout);
 std::vector<Value> get(SessionCore* core, std::span<const std::shared_ptr<Reference>> references,
                        Seconds timeout);
 std::vector<bool> wait(SessionCore* core, std::span<const std::shared_ptr<Reference>> references,
                        size_t num_ready, Seconds timeout);
 
+template <typename T>
+T result_of(const Value& value) {
+  static_assert(!View<T>, "get() cannot return a view: ask for a TensorView, string or vector");
+  if constexpr (!std::is_void_v<T>) return Convert<T>::from(value);
+}
+
+template <typename... Params, typename... Args>
+std::array<Value, sizeof...(Params)> typed_arguments(const Args&... args) {
+  static_assert(sizeof...(Args) == sizeof...(Params),
+                "the function takes another number of arguments");
+  if constexpr (sizeof...(Args) == sizeof...(Params)) {
+    static_assert((fits<std::decay_t<const Args>, std::decay_t<Params>>() && ...),
+                  "an argument does not fit the function's parameter");
+    return {argument_for<std::decay_t<Params>>(args)...};
+  } else {
+    return {};
+  }
+}
+
 }  // namespace detail
 
-// A remote function and how to run it.
+// A remote function known by its name, and how to run it.
 template <typename Result>
 class Task {
  public:
   Task(std::shared_ptr<detail::SessionCore> core, detail::TaskKind kind)
-      : core_(std::move(core)), kind_(std::move(kind)) {}
-  Task& num_cpus(double amount) { return resource("CPU", amount); }
-  Task& resource(const std::string& name, double amount) {
-    kind_.resources[name] = amount;
-    return *this;
-  }
-  // Of a task whose worker died.
-  Task& max_retries(int count) {
-    kind_.max_retries = count;
-    return *this;
+      : core_(std::move(core)),
+        kind_(std::move(kind)),
+        number_(detail::template_of(core_.get(), kind_)) {}
+  Task options(TaskOptions options) const {
+    return {core_, {kind_.function, kind_.python, options}};
   }
   // Arguments by value, or references to values that are waited for and delivered.
   template <typename... Args>
   ObjectRef<Result> remote(const Args&... args) const {
-    std::vector<detail::Value> values{Convert<std::decay_t<const Args>>::to(args)...};
-    return ObjectRef<Result>(detail::submit(core_.get(), kind_, values));
+    std::array<detail::Value, sizeof...(Args)> values{
+        Convert<std::decay_t<const Args>>::to(args)...};
+    return ObjectRef<Result>(detail::submit(core_.get(), number_, values));
   }
 
  private:
   std::shared_ptr<detail::SessionCore> core_;
   detail::TaskKind kind_;
+  uint32_t number_;
 };
+
+// A registered function: arguments are checked by the compiler.
+template <typename Result, typename... Params>
+class TypedTask {
+ public:
+  TypedTask(std::shared_ptr<detail::SessionCore> core, const char* name)
+      : core_(std::move(core)), name_(name), number_(detail::template_of(core_.get(), name)) {}
+  TypedTask options(TaskOptions options) const {
+    TypedTask other = *this;
+    other.number_ = detail::template_of(core_.get(), {name_, false, std::move(options)});
+    return other;
+  }
+  template <typename... Args>
+  ObjectRef<std::decay_t<Result>> remote(const Args&... args) const {
+    auto values = detail::typed_arguments<Params...>(args...);
+    return ObjectRef<std::decay_t<Result>>(detail::submit(core_.get(), number_, values));
+  }
+
+ private:
+  std::shared_ptr<detail::SessionCore> core_;
+  const char* name_;
+  uint32_t number_;
+};
+
+template <typename Class>
+class ActorClass;
+template <typename Class = void>
+class ActorHandle;
 
 class Session {
  public:
   explicit Session(std::shared_ptr<detail::SessionCore> core) : core_(std::move(core)) {}
 
-  // A function that a C++ worker registered with SUNDOG_REMOTE.
+  // A function that SUNDOG_REMOTE registered in this program. Throws Error if it was not.
+  template <typename Result, typename... Params>
+  TypedTask<Result, Params...> task(Result (*function)(Params...)) {
+    return {core_, detail::name_of_remote(function)};
+  }
+  template <typename Result, typename... Params>
+  TypedTask<Result, Params...> task(Result (*function)(Session&, Params...)) {
+    return {core_, detail::name_of_remote(function)};
+  }
+  // A function that a C++ worker registered under this name.
   template <typename Result>
   Task<Result> task(std::string name) {
-    return {core_, {std::move(name), false, {{"CPU", 1}}, 3}};
+    return {core_, {std::move(name), false}};
   }
   // A Python function: "package.module:function".
   template <typename Result>
   Task<Result> python_task(std::string name) {
-    return {core_, {std::move(name), true, {{"CPU", 1}}, 3}};
+    return {core_, {std::move(name), true}};
   }
+  // Actors: sundog/actor.h.
+  template <typename Class>
+  ActorClass<Class> actor();
+  ActorClass<void> actor(std::string class_name);
+  ActorClass<void> python_actor(std::string name);
+  template <typename Class = void>
+  ActorHandle<Class> get_actor(const std::string& name, const std::string& name_space = {});
+
   template <typename T>
   ObjectRef<T> put(const T& value) {
     return ObjectRef<T>(detail::put(core_.get(), Convert<T>::to(value)));
   }
   template <typename T>
   T get(const ObjectRef<T>& ref, Seconds timeout = kForever) {
-    auto values = detail::get(core_.get(), {&ref.reference(), 1}, timeout);
-    if constexpr (!std::is_void_v<T>) return Convert<T>::from(values.at(0));
+    return detail::result_of<T>(detail::get_one(core_.get(), ref.reference(), timeout));
   }
   template <typename T>
+    requires(!std::is_void_v<T>)
   std::vector<T> get(const std::vector<ObjectRef<T>>& refs, Seconds timeout = kForever) {
     std::vector<T> results;
+    results.reserve(refs.size());
     for (const detail::Value& value : detail::get(core_.get(), references_of(refs), timeout)) {
-      results.push_back(Convert<T>::from(value));
+      results.push_back(detail::result_of<T>(value));
     }
     return results;
+  }
+  // Waits for all; their values are not looked at, what they threw is thrown.
+  void get(const std::vector<ObjectRef<void>>& refs, Seconds timeout = kForever) {
+    detail::get(core_.get(), references_of(refs), timeout);
   }
   // {ready, not ready}, each in the input's order; of more than `num_ready` the earliest completed.
   template <typename T>
@@ -141,11 +218,14 @@ class Session {
   // Ends the session if init started it. Values that were got stay readable.
   void shutdown();
 
+  const std::shared_ptr<detail::SessionCore>& core() const { return core_; }
+
  private:
   template <typename T>
   static std::vector<std::shared_ptr<detail::Reference>> references_of(
       const std::vector<ObjectRef<T>>& refs) {
     std::vector<std::shared_ptr<detail::Reference>> references;
+    references.reserve(refs.size());
     for (const ObjectRef<T>& ref : refs) references.push_back(ref.reference());
     return references;
   }
@@ -155,5 +235,8 @@ class Session {
 
 // Starts a session, or joins the one at options.address. Throws NotConnectedError.
 Session init(const InitOptions& options = {});
+// The same for a program that is its own worker: tasks run in further processes of it, which do not
+// come back from this call. Put it first in main.
+Session init(int argc, char** argv, InitOptions options = {});
 
 }  // namespace sundog

@@ -1,8 +1,13 @@
-// The whole C++ API: session.h for programs that call, worker.h for programs that are called.
+// The whole C++ API: session.h and actor.h for programs that call, remote.h and worker.h for
+// programs that are called.
 #pragma once
 
-#include "sundog/errors.h"   // IWYU pragma: export
-#include "sundog/session.h"  // IWYU pragma: export
-#include "sundog/tensor.h"   // IWYU pragma: export
-#include "sundog/value.h"    // IWYU pragma: export
-#include "sundog/worker.h"   // IWYU pragma: export
+#include "sundog/actor.h"       // IWYU pragma: export
+#include "sundog/containers.h"  // IWYU pragma: export
+#include "sundog/errors.h"      // IWYU pragma: export
+#include "sundog/ref.h"         // IWYU pragma: export
+#include "sundog/remote.h"      // IWYU pragma: export
+#include "sundog/session.h"     // IWYU pragma: export
+#include "sundog/tensor.h"      // IWYU pragma: export
+#include "sundog/value.h"       // IWYU pragma: export
+#include "sundog/worker.h"      // IWYU pragma: export

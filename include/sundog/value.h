@@ -1,5 +1,17 @@
-// What can be sent, put and returned: bool, integers, floating point, strings, tensors, vectors of
-// numbers (as one-dimensional tensors), and references. Convert<T> is the place to add a type.
+// Values: what can be sent, put and returned. Convert<T> is the place to add a type; containers and
+// structs are in sundog/containers.h.
+//
+//   C++                          Python
+//   bool, integers, floats       bool, int, float
+//   std::string                  str (bytes if it is not UTF-8)
+//   std::vector<std::byte>       bytes
+//   vectors of numbers, TensorView<T>, AnyTensor   numpy arrays, read in place; lists are taken too
+//   other vectors, std::array    list
+//   std::map, std::unordered_map, structs with SUNDOG_FIELDS   dict
+//   std::pair, std::tuple        tuple
+//   std::optional                None or the value
+//   ObjectRef<T>                 ObjectRef; as an argument of a call: its value
+//   ActorHandle<C>               ActorHandle
 #pragma once
 
 #include <concepts>
@@ -13,18 +25,34 @@
 #include "sundog/tensor.h"
 
 namespace sundog {
-
-template <typename T>
-class ObjectRef;
-
 namespace detail {
 
 class Reference;  // a counted reference, src/api
+struct Value;
+
+struct Items {
+  enum class Kind : uint8_t { kList, kTuple, kSet, kDict };
+  Kind kind = Kind::kList;
+  std::vector<Value> values;  // of a dict: key, value, key, value, ...
+};
+struct Raw {  // bytes that are no text
+  std::string_view bytes;
+};
+struct Handle {  // of an actor
+  std::shared_ptr<Reference> actor;
+  std::string description;  // what Python's handles know of the class
+  int64_t max_task_retries = 0;
+  std::string class_name = {};  // for messages; may be empty
+};
+struct Unreadable {  // something of Python's that C++ cannot read
+  std::string what;
+};
 
 // A value on its way in or out; views live as long as what they were made of or `owner`.
 struct Value {
-  std::variant<std::monostate, bool, int64_t, double, std::string_view, TensorView,
-               std::shared_ptr<Reference>>
+  std::variant<std::monostate, bool, int64_t, double, std::string_view, Raw, AnyTensor,
+               std::shared_ptr<Reference>, std::shared_ptr<const Items>,
+               std::shared_ptr<const Handle>, Unreadable>
       content;
   std::shared_ptr<const void> owner;
 };
@@ -36,11 +64,24 @@ const T& content_of(const Value& value, const char* wanted) {
   if (const T* content = std::get_if<T>(&value.content)) return *content;
   throw_type_mismatch(value, wanted);
 }
+inline std::string_view text_of(const Value& value, const char* wanted) {
+  if (const Raw* raw = std::get_if<Raw>(&value.content)) return raw->bytes;
+  return content_of<std::string_view>(value, wanted);
+}
 
 }  // namespace detail
 
+// to(): a Value that views its argument; from(): what it was. A type whose from() views the bytes
+// that came has kIsView = true: it is for parameters, which live as long as the call.
 template <typename T>
 struct Convert;
+
+template <typename T>
+concept Sendable = requires(const T& v) { Convert<T>::to(v); };
+template <typename T>
+concept Receivable = requires(const detail::Value& v) { Convert<T>::from(v); };
+template <typename T>
+concept View = requires { requires Convert<T>::kIsView; };
 
 template <>
 struct Convert<bool> {
@@ -49,7 +90,14 @@ struct Convert<bool> {
 };
 template <std::integral T>
 struct Convert<T> {
-  static detail::Value to(T v) { return {static_cast<int64_t>(v), nullptr}; }
+  static detail::Value to(T v) {
+    if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(int64_t)) {
+      if (v > INT64_MAX) {
+        throw TypeError("the integer " + std::to_string(v) + " does not fit 64 bits with a sign");
+      }
+    }
+    return {static_cast<int64_t>(v), nullptr};
+  }
   static T from(const detail::Value& v) {
     int64_t wide = detail::content_of<int64_t>(v, "an integer");
     if (!std::in_range<T>(wide)) {
@@ -68,49 +116,53 @@ struct Convert<T> {
 };
 template <>
 struct Convert<std::string_view> {
+  static constexpr bool kIsView = true;
   static detail::Value to(std::string_view v) { return {v, nullptr}; }
-  // A view: for parameters of remote functions, which live as long as the call.
-  static std::string_view from(const detail::Value& v) {
-    return detail::content_of<std::string_view>(v, "a string");
-  }
+  static std::string_view from(const detail::Value& v) { return detail::text_of(v, "a string"); }
 };
 template <>
-struct Convert<const char*> : Convert<std::string_view> {};
+struct Convert<const char*> {
+  static detail::Value to(const char* v) { return {std::string_view(v), nullptr}; }
+};
 template <>
 struct Convert<std::string> {
   static detail::Value to(const std::string& v) { return {std::string_view(v), nullptr}; }
   static std::string from(const detail::Value& v) {
-    return std::string(detail::content_of<std::string_view>(v, "a string"));
+    return std::string(detail::text_of(v, "a string"));
   }
 };
 template <>
-struct Convert<TensorView> {
-  static detail::Value to(const TensorView& v) { return {v, v.owner}; }
-  static TensorView from(const detail::Value& v) {
-    return detail::content_of<TensorView>(v, "a tensor");
+struct Convert<std::vector<std::byte>> {
+  static detail::Value to(const std::vector<std::byte>& v) {
+    return {detail::Raw{{reinterpret_cast<const char*>(v.data()), v.size()}}, nullptr};
+  }
+  static std::vector<std::byte> from(const detail::Value& v) {
+    std::string_view bytes = detail::text_of(v, "bytes");
+    const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
+    return {data, data + bytes.size()};
+  }
+};
+template <>
+struct Convert<AnyTensor> {
+  static detail::Value to(const AnyTensor& v) { return {v, v.owner}; }
+  static AnyTensor from(const detail::Value& v) {
+    return detail::content_of<AnyTensor>(v, "a tensor");
+  }
+};
+template <Element T>
+struct Convert<TensorView<T>> {
+  static detail::Value to(const TensorView<T>& v) { return {v.any(), v.any().owner}; }
+  static TensorView<T> from(const detail::Value& v) {
+    return TensorView<T>(detail::content_of<AnyTensor>(v, "a tensor"));
   }
 };
 template <Element T>
 struct Convert<std::span<const T>> {
-  static detail::Value to(std::span<const T> v) { return {TensorView::of(v), nullptr}; }
-  static std::span<const T> from(const detail::Value& v) {  // a view, as above
-    return detail::content_of<TensorView>(v, "a tensor").template as<T>();
+  static constexpr bool kIsView = true;
+  static detail::Value to(std::span<const T> v) { return {AnyTensor::of(v), nullptr}; }
+  static std::span<const T> from(const detail::Value& v) {
+    return detail::content_of<AnyTensor>(v, "a tensor").template as<T>();
   }
-};
-template <Element T>
-  requires(!std::same_as<T, bool>)
-struct Convert<std::vector<T>> {
-  static detail::Value to(const std::vector<T>& v) {
-    return {TensorView::of(std::span<const T>(v)), nullptr};
-  }
-  static std::vector<T> from(const detail::Value& v) {
-    auto elements = detail::content_of<TensorView>(v, "a tensor").template as<T>();
-    return {elements.begin(), elements.end()};
-  }
-};
-template <typename T>
-struct Convert<ObjectRef<T>> {
-  static detail::Value to(const ObjectRef<T>& v) { return {v.reference(), nullptr}; }
 };
 
 }  // namespace sundog

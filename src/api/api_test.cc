@@ -1,11 +1,10 @@
-// The public C++ API: conversions, and a session with the example worker (examples/cpp/worker.cc).
+// A session of the public C++ API with the example worker (examples/cpp/worker.cc).
 #include <gtest/gtest.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
 
-#include "api/values.h"
 #include "sundog/sundog.h"
 
 namespace sundog {
@@ -13,44 +12,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-template <typename T>
-T round_trip(const T& value) {
-  detail::Value out = Convert<T>::to(value);
-  detail::Outgoing outgoing(out);
-  auto bytes = std::make_shared<client::OwnBytes>(outgoing.size());
-  outgoing.write(bytes->writable_bytes());
-  return Convert<T>::from(detail::incoming(outgoing.format(), bytes->bytes(), bytes));
-}
-
-TEST(Values, come_back_as_they_were) {
-  EXPECT_EQ(round_trip<int64_t>(-5), -5);
-  EXPECT_EQ(round_trip<uint8_t>(200), 200);
-  EXPECT_EQ(round_trip(true), true);
-  EXPECT_EQ(round_trip(0.25), 0.25);
-  EXPECT_EQ(round_trip(std::string("gr\0ße", 6)), std::string("gr\0ße", 6));
-  EXPECT_EQ(round_trip(std::string()), "");
-  std::vector<float> numbers = {1, 2.5f, -3};
-  EXPECT_EQ(round_trip(numbers), numbers);
-  EXPECT_EQ(round_trip(std::vector<int64_t>()), std::vector<int64_t>());
-}
-
-TEST(Values, tensors_keep_shape_and_type) {
-  std::vector<int32_t> elements = {1, 2, 3, 4, 5, 6};
-  TensorView back = round_trip(TensorView::of(std::span<const int32_t>(elements), {2, 3}));
-  EXPECT_EQ(back.dtype, DType::kInt32);
-  EXPECT_EQ(back.shape, (std::vector<int64_t>{2, 3}));
-  EXPECT_EQ(back.as<int32_t>()[5], 6);
-  EXPECT_THROW(back.as<float>(), TypeError);
-}
-
-TEST(Values, other_types_are_refused_by_name) {
-  detail::Value text = Convert<std::string_view>::to("seven");
-  EXPECT_THROW(Convert<int64_t>::from(text), TypeError);
-  EXPECT_THROW(Convert<int8_t>::from(Convert<int64_t>::to(1000)), TypeError);
-  TensorView wrong = TensorView::of(std::span<const double>(), {3});
-  detail::Value tensor = Convert<TensorView>::to(wrong);
-  EXPECT_THROW(detail::Outgoing{tensor}, TypeError);
-}
+struct Place {
+  double x = 0, y = 0;
+};
+SUNDOG_FIELDS(Place, x, y)
 
 class SessionTest : public ::testing::Test {
  protected:
@@ -62,7 +27,7 @@ class SessionTest : public ::testing::Test {
     InitOptions options;
     options.num_cpus = 2;
     options.store_bytes = 256 << 20;
-    options.workers = {beside / "worker", beside / "worker"};
+    options.worker = beside / "worker";
     session_.emplace(init(options));
   }
   void TearDown() override {
@@ -84,18 +49,29 @@ TEST_F(SessionTest, tasks_take_and_return_values) {
   EXPECT_EQ(session().get(session().task<std::string>("greet").remote("you")), "hello, you");
 }
 
+TEST_F(SessionTest, structs_and_maps_pass_as_they_are) {
+  using Places = std::map<std::string, Place>;
+  Places places = {{"here", {1, 2}}, {"there", {3, 4}}};
+  auto moved = session().get(session().task<Places>("moved").remote(places, Place{10, 0}));
+  EXPECT_EQ(moved.at("there").x, 13);
+  EXPECT_EQ(moved.at("there").y, 4);
+}
+
 TEST_F(SessionTest, tensors_pass_in_shared_memory) {
   std::vector<double> numbers(100'000, 0.5);
   auto stored = session().put(numbers);
-  auto scaled = session().get(session().task<TensorView>("scaled").remote(stored, 4.0));
+  auto scaled = session().get(session().task<TensorView<double>>("scaled").remote(stored, 4.0));
   ASSERT_EQ(scaled.size(), 100'000);
-  EXPECT_EQ(scaled.as<double>()[99'999], 2.0);
+  EXPECT_EQ(scaled[99'999], 2.0);
   auto by_value = session().get(session().task<std::vector<double>>("scaled").remote(numbers, 2.0));
   EXPECT_EQ(by_value, std::vector<double>(100'000, 1.0));
 }
 
+// Two CPUs, and tasks that wait for tasks: the pool of processes grows.
 TEST_F(SessionTest, tasks_submit_tasks_and_wait_for_them) {
-  EXPECT_EQ(session().get(session().task<int64_t>("sum_to").remote(100)), 5050);
+  std::vector<ObjectRef<int64_t>> sums;
+  for (int i = 0; i < 8; ++i) sums.push_back(session().task<int64_t>("sum_to").remote(20));
+  EXPECT_EQ(session().get(sums), std::vector<int64_t>(8, 210));
 }
 
 TEST_F(SessionTest, what_a_function_throws_is_thrown_here) {
@@ -114,11 +90,45 @@ TEST_F(SessionTest, what_a_function_throws_is_thrown_here) {
 TEST_F(SessionTest, wait_splits_and_get_times_out) {
   auto quick = session().task<int64_t>("add").remote(1, 1);
   EXPECT_EQ(session().get(quick), 2);
-  auto never = session().task<int64_t>("add").num_cpus(100).remote(1, 1);
+  auto never = session().task<int64_t>("add").options({.num_cpus = 100}).remote(1, 1);
   auto [ready, pending] = session().wait(std::vector{never, quick}, 2, Seconds(0.05));
   EXPECT_EQ(ready.size(), 1u);
   EXPECT_EQ(pending.size(), 1u);
-  EXPECT_THROW(session().get(never, Seconds(0.05)), Error);
+  EXPECT_THROW(session().get(never, Seconds(0.05)), GetTimeoutError);
+}
+
+TEST_F(SessionTest, actors_keep_what_they_were_told) {
+  auto counter = session().actor("Counter").remote(10);
+  counter.call<int64_t>("add").remote(5);
+  auto by = session().put(int64_t{7});
+  EXPECT_EQ(session().get(counter.call<int64_t>("add").remote(by)), 22);
+  EXPECT_THROW(session().get(counter.call<void>("fail").remote()), TaskError);
+  EXPECT_THROW(session().get(counter.call<void>("no_such_method").remote()), TaskError);
+  session().get(counter.call<void>("stop").remote());
+  EXPECT_THROW(session().get(counter.call<int64_t>("value").remote()), ActorDiedError);
+}
+
+TEST_F(SessionTest, named_actors_are_found_and_killed) {
+  auto made = session().actor("Counter").options({.name = "hits"}).remote(1);
+  auto found = session().get_actor("hits");
+  EXPECT_EQ(session().get(found.call<int64_t>("add").remote(1)), 2);
+  EXPECT_THROW(session().actor("Counter").options({.name = "hits"}).remote(1), ActorNameError);
+  auto same = session().actor("Counter").options({.name = "hits", .get_if_exists = true}).remote(9);
+  EXPECT_EQ(session().get(same.call<int64_t>("value").remote()), 2);
+  found.kill();
+  EXPECT_THROW(session().get(made.call<int64_t>("value").remote()), ActorDiedError);
+  EXPECT_THROW(session().get_actor("nobody"), ActorNameError);
+}
+
+TEST_F(SessionTest, a_constructor_that_throws_is_the_cause_of_the_death) {
+  auto counter = session().actor("Counter").remote(-1);
+  try {
+    session().get(counter.call<int64_t>("value").remote());
+    FAIL() << "nothing was thrown";
+  } catch (const ActorDiedError& error) {
+    EXPECT_NE(std::string(error.what()).find("a counter starts at 0 or more"), std::string::npos)
+        << error.what();
+  }
 }
 
 TEST_F(SessionTest, nothing_is_called_after_shutdown) {

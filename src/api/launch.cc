@@ -6,12 +6,12 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <random>
+#include <sstream>
 
 #include "base/ids.h"
 #include "os/clock.h"
 #include "os/process.h"
+#include "os/random.h"
 
 namespace sundog::detail {
 namespace {
@@ -104,6 +104,17 @@ PythonFiles describe_python(const std::string& python, const std::string& folder
   return files;
 }
 
+// The absolute path; empty if there is none.
+std::string checked_worker(const std::string& program) {
+  if (program.empty()) return program;
+  std::error_code error;
+  const fs::path path = fs::absolute(program, error);
+  if (access(path.c_str(), X_OK) != 0) {
+    throw NotConnectedError("InitOptions::worker is " + program + ", which is no program to run");
+  }
+  return path;
+}
+
 std::string amount_text(double amount) {
   char text[32];
   std::snprintf(text, sizeof text, "%g", amount);
@@ -112,10 +123,16 @@ std::string amount_text(double amount) {
 
 }  // namespace
 
+std::string own_program() { return fs::read_symlink("/proc/self/exe"); }
+
 LaunchPlan plan_session(const InitOptions& options) {
   LaunchPlan plan;
+  plan.config.name_space = options.name_space;
+  plan.config.entry_point = fs::path(own_program()).filename();
+  const std::string worker = checked_worker(options.worker);
   if (!options.address.empty()) {
     plan.socket = plan.config.address = options.address;
+    if (!worker.empty()) plan.joining_workers.push_back(worker);
     return plan;
   }
   std::string home = environment("SUNDOG_HOME");
@@ -123,7 +140,8 @@ LaunchPlan plan_session(const InitOptions& options) {
   make_private(home);
   make_private(fs::path(home) / "sessions");
   make_private(socket_folder());
-  uint32_t number = std::random_device()();
+  uint32_t number = 0;
+  os::fill_random(&number, sizeof number);
   std::string name = to_hex(&number, sizeof number);
   fs::path folder = fs::path(home) / "sessions" / name;
   make_private(folder);
@@ -135,6 +153,7 @@ LaunchPlan plan_session(const InitOptions& options) {
   };
   if (options.num_cpus > 0) add("--num-cpus", amount_text(options.num_cpus));
   if (options.store_bytes > 0) add("--store-bytes", std::to_string(options.store_bytes));
+  if (!worker.empty()) add("--cpp-worker", worker);
   std::string daemon = options.daemon;
   if (!options.python.empty()) {
     PythonFiles files = describe_python(options.python, folder, plan.socket);
@@ -144,14 +163,13 @@ LaunchPlan plan_session(const InitOptions& options) {
     if (daemon.empty()) daemon = files.daemon;
   }
   plan.config.daemon_path = daemon.empty() ? find_daemon() : daemon;
-  plan.config.entry_point = fs::read_symlink("/proc/self/exe").filename();
   return plan;
 }
 
 WorkerProcess::WorkerProcess(const std::string& program, const std::string& address) {
   os::SpawnRequest request;
   request.path = program;
-  request.arguments = {"--address", address};
+  request.arguments = {"--sundog-worker", address};
   request.new_session = true;  // Ctrl-C reaches the driver alone
   auto pid = os::spawn(request);
   if (!pid) throw NotConnectedError("cannot start the worker " + program + ": " + pid.error());

@@ -11,7 +11,10 @@ namespace sundog::detail {
 struct LaunchPlan {
   client::DriverConfig config;
   std::string socket;
+  std::vector<std::string> joining_workers;  // to be started by us: the session is another's
 };
+// The program that this process runs.
+std::string own_program();
 // Makes the session's folders. Throws NotConnectedError with what is missing.
 LaunchPlan plan_session(const InitOptions& options);
 

@@ -1,5 +1,8 @@
 #include "sundog/session.h"
 
+#include <cmath>
+#include <cstdio>
+
 #include "api/session_core.h"
 #include "model/resources.h"
 #include "os/clock.h"
@@ -14,59 +17,138 @@ TimeNs deadline_of(Seconds timeout) {
   return os::now() + static_cast<DurationNs>(timeout.count() * kSecond);
 }
 
+client::Entry* entry_of(const std::shared_ptr<Reference>& reference) {
+  if (reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
+  return reference->entry();
+}
+
 std::vector<client::Entry*> entries_of(std::span<const std::shared_ptr<Reference>> references) {
   std::vector<client::Entry*> entries;
-  for (const auto& reference : references) {
-    if (reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
-    entries.push_back(reference->entry());
-  }
+  entries.reserve(references.size());
+  for (const auto& reference : references) entries.push_back(entry_of(reference));
   return entries;
 }
 
-// A pickle that stands for module:function: its reader imports it.
-std::string pickled_function(const std::string& name) {
-  size_t colon = name.find(':');
-  if (colon == std::string::npos || colon == 0 || colon + 1 == name.size()) {
-    throw TypeError("a Python function is named \"module:function\", got \"" + name + "\"");
+int64_t checked_amount(const std::string& name, double amount) {
+  if (!(amount >= 0) || amount > 1e14) {
+    throw TypeError("an amount of " + name + " is a number of 0 or more, got " +
+                    std::to_string(amount));
   }
-  return "c" + name.substr(0, colon) + "\n" + name.substr(colon + 1) + "\n.";
+  return std::llround(amount * model::kResourceUnit);
+}
+
+Value incoming_of(SessionCore* core, client::Fetched fetched) {
+  if (fetched.data == nullptr) throw Error("a value's bytes could not be mapped");
+  Bytes bytes = fetched.data->bytes();
+  return incoming(&core->runtime(), fetched.format, bytes, std::move(fetched.data));
 }
 
 }  // namespace
 
+client::Resources resources_of(double num_cpus, double num_gpus,
+                               const std::map<std::string, double>& custom) {
+  client::Resources resources;
+  auto add = [&resources](const std::string& name, double amount) {
+    if (int64_t units = checked_amount(name, amount); units > 0) {
+      resources.emplace_back(name, units);
+    }
+  };
+  add("CPU", num_cpus);
+  add("GPU", num_gpus);
+  for (const auto& [name, amount] : custom) add(name, amount);
+  return resources;
+}
+
+// Its pickle stands for module:name: who reads it imports it.
+ObjectId python_callable(client::Runtime* runtime, const std::string& name) {
+  size_t colon = name.find(':');
+  if (colon == std::string::npos || colon == 0 || colon + 1 == name.size()) {
+    throw TypeError("what is in Python is named \"module:name\", got \"" + name + "\"");
+  }
+  std::string pickled = "c" + name.substr(0, colon) + "\n" + name.substr(colon + 1) + "\n.";
+  return value_or_throw(runtime->put_function(as_bytes(pickled), {}, nullptr));
+}
+
+uint32_t SessionCore::define(const TaskKind& kind) {
+  client::TaskOptions options;
+  const TaskOptions& given = kind.options;
+  options.name = given.name.empty() ? kind.function : given.name;
+  options.method = kind.python ? "" : kind.function;
+  options.max_retries = given.max_retries;
+  options.retry_exceptions = given.retry_exceptions;
+  options.resources = resources_of(given.num_cpus, given.num_gpus, given.resources);
+  options.language = kind.python ? model::Language::kPython : model::Language::kCpp;
+  ObjectId function;
+  if (kind.python) function = python_callable(runtime_.get(), kind.function);
+  return value_or_throw(runtime_->define_template(options, function));
+}
+
 uint32_t SessionCore::template_of(const TaskKind& kind) {
   std::lock_guard lock(mutex_);
-  auto known = templates_.find(kind);
-  if (known != templates_.end()) return known->second;
-  client::TaskOptions options;
-  options.name = kind.name;
-  options.max_retries = kind.max_retries;
-  for (const auto& [name, amount] : kind.resources) {
-    options.resources.emplace_back(name, static_cast<int64_t>(amount * model::kResourceUnit + 0.5));
+  auto [known, is_new] = templates_.try_emplace(kind, 0);
+  if (is_new) {
+    try {
+      known->second = define(kind);
+    } catch (...) {
+      templates_.erase(known);
+      throw;
+    }
   }
-  ObjectId function;
-  options.language = kind.python ? model::Language::kPython : model::Language::kCpp;
-  if (kind.python) {
-    std::string pickled = pickled_function(kind.name);
-    function = value_or_throw(runtime_->put_function(as_bytes(pickled), {}, nullptr));
+  return known->second;
+}
+
+uint32_t SessionCore::template_of(const char* registered) {
+  {
+    std::lock_guard lock(mutex_);
+    auto known = registered_.find(registered);
+    if (known != registered_.end()) return known->second;
   }
-  uint32_t number = value_or_throw(runtime_->define_template(options, function));
-  templates_.emplace(kind, number);
+  uint32_t number = template_of(TaskKind{registered, false, {}});
+  std::lock_guard lock(mutex_);
+  registered_.emplace(registered, number);
   return number;
 }
 
 void SessionCore::shutdown() {
+  if (prints_output_ && runtime_->connected()) {  // what tasks printed comes before the end
+    (void)runtime_->query(model::Question::kOutput, {}, nullptr);
+    runtime_->wait_delivered(os::now() + kSecond);
+  }
   runtime_->shutdown();
   std::lock_guard lock(mutex_);
   for (WorkerProcess& worker : workers_) worker.reap();
   workers_.clear();
 }
 
+void SessionCore::print_output() {
+  prints_output_ = true;
+  runtime_->on_output([](const model::Output& output) {
+    FILE* to = output.is_stderr ? stderr : stdout;
+    const std::string prefix =
+        "(" + std::string(output.task_name) + " pid=" + std::to_string(output.pid) + ") ";
+    std::string_view text = output.text;
+    for (size_t at = 0; at <= text.size();) {
+      const size_t end = std::min(text.find('\n', at), text.size());
+      std::fprintf(to, "%s%.*s\n", prefix.c_str(), static_cast<int>(end - at), text.data() + at);
+      at = end + 1;
+    }
+    std::fflush(to);
+  });
+  runtime_->on_notice([](const model::Notice& notice) {
+    std::fprintf(stderr, "sundog: %.*s\n", static_cast<int>(notice.text.size()),
+                 notice.text.data());
+  });
+}
+
+uint32_t template_of(SessionCore* core, const TaskKind& kind) { return core->template_of(kind); }
+uint32_t template_of(SessionCore* core, const char* name) { return core->template_of(name); }
+
 std::unique_ptr<client::Room> place(client::Runtime* runtime, Outgoing* outgoing,
                                     client::OutValue* inline_value) {
   inline_value->format = outgoing->format();
+  inline_value->contained = outgoing->contained();
   if (outgoing->is_inline()) {
-    inline_value->bytes = outgoing->small_bytes();
+    inline_value->bytes = outgoing->in_one_piece();
     return nullptr;
   }
   auto room = value_or_throw(runtime->allocate(outgoing->size(), nullptr));
@@ -82,25 +164,28 @@ std::shared_ptr<Reference> put(SessionCore* core, const Value& value) {
   client::OutValue inline_value;
   auto room = place(&core->runtime(), &outgoing, &inline_value);
   auto handle = room == nullptr ? core->runtime().put(inline_value, nullptr)
-                                : core->runtime().put_room(std::move(room), outgoing.format(), {});
+                                : core->runtime().put_room(std::move(room), outgoing.format(),
+                                                           outgoing.contained());
   return std::make_shared<Reference>(value_or_throw(std::move(handle)));
 }
 
-std::shared_ptr<Reference> submit(SessionCore* core, const TaskKind& kind,
-                                  std::span<const Value> arguments) {
-  uint32_t number = core->template_of(kind);
+std::shared_ptr<Reference> submit(SessionCore* core, uint32_t number,
+                                  std::span<const Value> arguments, Reference* actor) {
   std::vector<client::Argument> positional;
-  std::vector<std::unique_ptr<Outgoing>> small;
+  std::vector<std::unique_ptr<Outgoing>> small;  // what `positional` views
   std::vector<std::shared_ptr<Reference>> held;
+  std::vector<ObjectId> contained;
+  positional.reserve(arguments.size());
   for (const Value& value : arguments) {
     const auto* reference = std::get_if<std::shared_ptr<Reference>>(&value.content);
     if (reference != nullptr) {
-      positional.push_back({model::Format::kRef, {}, entries_of({reference, 1})[0]});
+      positional.push_back({model::Format::kRef, {}, entry_of(*reference)});
       continue;
     }
     auto outgoing = std::make_unique<Outgoing>(value);
     if (outgoing->is_inline()) {
-      positional.push_back({outgoing->format(), outgoing->small_bytes(), nullptr});
+      positional.push_back({outgoing->format(), outgoing->in_one_piece(), nullptr});
+      contained.insert(contained.end(), outgoing->contained().begin(), outgoing->contained().end());
       small.push_back(std::move(outgoing));
     } else {  // an object that lives until the task has ended
       held.push_back(put(core, value));
@@ -111,8 +196,17 @@ std::shared_ptr<Reference> submit(SessionCore* core, const TaskKind& kind,
   client::CallSpec call;
   call.template_id = number;
   call.positional = positional;
+  call.contained = contained;
+  call.actor = actor == nullptr ? nullptr : actor->entry();
   value_or_throw(core->runtime().submit(call, &results));
   return std::make_shared<Reference>(std::move(results.at(0)));
+}
+
+Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, Seconds timeout) {
+  client::Entry* entry = entry_of(reference);
+  std::vector<client::Fetched> fetched;
+  value_or_throw(core->runtime().get({&entry, 1}, deadline_of(timeout), nullptr, &fetched));
+  return incoming_of(core, std::move(fetched.at(0)));
 }
 
 std::vector<Value> get(SessionCore* core, std::span<const std::shared_ptr<Reference>> references,
@@ -121,10 +215,8 @@ std::vector<Value> get(SessionCore* core, std::span<const std::shared_ptr<Refere
   value_or_throw(
       core->runtime().get(entries_of(references), deadline_of(timeout), nullptr, &fetched));
   std::vector<Value> values;
-  for (client::Fetched& one : fetched) {
-    Bytes bytes = one.data->bytes();
-    values.push_back(incoming(one.format, bytes, std::move(one.data)));
-  }
+  values.reserve(fetched.size());
+  for (client::Fetched& one : fetched) values.push_back(incoming_of(core, std::move(one)));
   return values;
 }
 
@@ -145,9 +237,13 @@ Session init(const InitOptions& options) {
   detail::LaunchPlan plan = detail::plan_session(options);
   auto runtime = detail::value_or_throw(client::Runtime::connect_driver(plan.config));
   std::vector<detail::WorkerProcess> workers;
-  for (const std::string& program : options.workers) workers.emplace_back(program, plan.socket);
-  return Session(
-      std::make_shared<detail::SessionCore>(std::move(runtime), plan.socket, std::move(workers)));
+  for (const std::string& program : plan.joining_workers) {
+    workers.emplace_back(program, plan.socket);
+  }
+  auto core =
+      std::make_shared<detail::SessionCore>(std::move(runtime), plan.socket, std::move(workers));
+  core->print_output();
+  return Session(std::move(core));
 }
 
 }  // namespace sundog

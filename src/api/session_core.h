@@ -4,10 +4,12 @@
 
 #include <map>
 #include <mutex>
+#include <unordered_map>
 
 #include "api/launch.h"
 #include "api/values.h"
 #include "client/runtime.h"
+#include "sundog/actor.h"
 #include "sundog/session.h"
 
 namespace sundog::detail {
@@ -22,18 +24,40 @@ class SessionCore {
   client::Runtime& runtime() { return *runtime_; }
   const std::string& address() const { return address_; }
   uint32_t template_of(const TaskKind& kind);
+  uint32_t template_of(const char* registered);
+  uint32_t template_of_method(std::string_view method, std::string title, int max_task_retries);
+  // What workers print, and the daemon's notices, go to our own stdout and stderr.
+  void print_output();
   void shutdown();
 
  private:
+  // What the daemon tells methods apart by.
+  struct MethodKey {
+    std::string method, title;
+    int max_task_retries = 0;
+    auto operator<=>(const MethodKey&) const = default;
+  };
+
+  uint32_t define(const TaskKind& kind);
+
   std::unique_ptr<client::Runtime> runtime_;
   const std::string address_;
   std::mutex mutex_;
   std::map<TaskKind, uint32_t> templates_;
+  std::unordered_map<const char*, uint32_t> registered_;  // by the registration's own text
+  std::map<MethodKey, uint32_t> methods_;
   std::vector<WorkerProcess> workers_;
+  bool prints_output_ = false;
 };
 
+// Amounts of a template; zeros are left out.
+client::Resources resources_of(double num_cpus, double num_gpus,
+                               const std::map<std::string, double>& custom);
+// Makes a Python function or class known: "module:name".
+ObjectId python_callable(client::Runtime* runtime, const std::string& name);
+
 // Writes a value where it belongs: into `inline_value` if it travels in the message, else into
-// room of the store.
+// room of the store. `outgoing` outlives `inline_value`.
 std::unique_ptr<client::Room> place(client::Runtime* runtime, Outgoing* outgoing,
                                     client::OutValue* inline_value);
 

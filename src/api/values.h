@@ -2,8 +2,10 @@
 // Plain functions; any thread.
 #pragma once
 
+#include <optional>
 #include <vector>
 
+#include "api/pickle_writer.h"
 #include "client/entry.h"
 #include "client/views.h"
 #include "model/limits.h"
@@ -21,28 +23,47 @@ class Reference {
   client::RefHandle handle_;
 };
 
-// What a value needs on the wire: size bytes, written by write().
+// What a value needs on the wire: size bytes, written by write(). Views the value, which outlives
+// it. Throws TypeError for what cannot be sent.
 class Outgoing {
  public:
   explicit Outgoing(const Value& value);
   model::Format format() const { return format_; }
   uint64_t size() const { return size_; }
+  // References inside the value.
+  std::span<const ObjectId> contained() const {
+    return pickled_ ? std::span<const ObjectId>(pickled_->contained) : contained_;
+  }
   void write(std::byte* to) const;
   bool is_inline() const { return size_ <= model::kInlineValueBytesMax; }
-  // In memory of its own, for values that travel inside messages.
-  Bytes small_bytes();
+  // For values that travel inside messages; lives as long as this, at its address.
+  Bytes in_one_piece();
 
  private:
-  const Value& value_;
+  void take_scalar(model::Format format, const void* data, size_t size);
+  void take_tensor(const AnyTensor& tensor);
+  void take_reference(const std::shared_ptr<Reference>& reference);
+  void take_pickle(const Value& value);
+
   model::Format format_ = model::Format::kNone;
   uint64_t size_ = 0;
-  std::byte scalar_[8] = {};
+  alignas(8) std::byte scalar_[24] = {};
+  std::optional<Bytes> flat_;  // in the value itself
+  const AnyTensor* tensor_ = nullptr;
   std::vector<std::byte> frame_;  // of a tensor: all before its elements
+  std::unique_ptr<Pickled> pickled_;
+  wire::PicklePlan plan_;
+  std::span<const ObjectId> contained_;
   std::vector<std::byte> whole_;
 };
 
+bool is_utf8(std::string_view text);
+[[noreturn]] void throw_wrong_shape(uint64_t needed_bytes, uint64_t bytes);
+
 // A received value; throws the exception that it is, or TypeError for what C++ cannot read.
-Value incoming(model::Format format, Bytes bytes, std::shared_ptr<const void> owner);
+// References inside become those of `runtime`.
+Value incoming(client::Runtime* runtime, model::Format format, Bytes bytes,
+               std::shared_ptr<const void> owner);
 
 // Throws what the error stands for.
 [[noreturn]] void throw_call_error(const client::CallError& error);

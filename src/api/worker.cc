@@ -1,13 +1,16 @@
 #include "sundog/worker.h"
 
 #include <cxxabi.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
 
+#include "api/registry.h"
 #include "api/session_core.h"
 #include "os/clock.h"
 #include "os/socket.h"
@@ -18,11 +21,13 @@ namespace sundog {
 namespace detail {
 namespace {
 
-// Filled before main by SUNDOG_REMOTE, only read afterwards.
-std::map<std::string, Invoke, std::less<>>& registry() {
-  static std::map<std::string, Invoke, std::less<>> functions;
-  return functions;
-}
+// What the daemon starts a worker with: "DESCRIPTOR:TOKEN" of the socket made for it; or, by other
+// programs, the path of the session's socket.
+constexpr const char* kWorkerFlag = "--sundog-worker";
+constexpr const char* kAddressFlag = "--address";
+
+struct ActorExit {};  // what exit_actor() throws
+bool is_actor = false;
 
 struct AnswerContext {
   client::Runtime* runtime;
@@ -45,105 +50,194 @@ std::string type_name(const std::exception& error) {
   return text;
 }
 
-void answer_error(client::Runtime* runtime, const client::TaskCall& call, std::string_view type,
-                  std::string_view message) {
-  wire::TaskError error;
-  error.task = call.task;
-  error.pid = static_cast<uint32_t>(getpid());
-  error.exception_type = type;
-  error.message = message;
-  error.task_name = call.name;
-  std::vector<std::byte> bytes;
-  wire::encode_task_error(error, &bytes);
-  for (uint32_t i = 0; i < call.num_results; ++i) {
-    (void)runtime->add_result(call, i, {model::Format::kTaskError, bytes, {}}, nullptr);
+// The process's one task after the other, and the actor that it may become.
+class WorkerLoop {
+ public:
+  WorkerLoop(Session* session, client::Runtime* runtime) : session_(session), runtime_(runtime) {}
+  ~WorkerLoop() {
+    if (object_ != nullptr) type_.destroy(object_);
   }
-}
 
-void run(Session* session, client::Runtime* runtime, const client::TaskCall& call) {
-  auto function = registry().find(call.name);
-  if (function == registry().end()) {
-    throw Error("this worker has no function \"" + std::string(call.name) +
-                "\": register it with SUNDOG_REMOTE");
+  void run() {
+    while (auto call = runtime_->next_task(nullptr)) run_one(*call);
   }
-  std::vector<wire::ParsedArgument> scratch;
-  auto parsed = wire::parse_arguments(call.arguments, call.refs.size(), &scratch);
-  if (!parsed) throw TypeError(parsed.error());
-  if (!parsed->keyword.empty()) {
-    throw TypeError("C++ functions take no keyword arguments, got \"" +
-                    std::string(parsed->keyword[0].name) + "\"");
-  }
-  std::vector<Value> arguments;
-  for (const wire::ParsedArgument& argument : parsed->positional) {
-    if (argument.is_reference()) {
-      const client::Fetched& fetched = call.refs[argument.ref_index];
-      if (fetched.data == nullptr) throw Error("an argument's bytes could not be mapped");
-      arguments.push_back(incoming(fetched.format, fetched.data->bytes(), fetched.data));
-    } else {
-      arguments.push_back(incoming(argument.format, argument.bytes, nullptr));
-    }
-  }
-  AnswerContext context{runtime, &call};
-  function->second(*session, arguments, answer, &context);
-}
 
-void serve(Session* session, client::Runtime* runtime) {
-  while (auto call = runtime->next_task(nullptr)) {
+ private:
+  void run_one(const client::TaskCall& call) {
     TimeNs started = os::now();
-    bool failed = true;
+    bool failed = true, exiting = false;
     try {
-      run(session, runtime, *call);
+      perform(call);
       failed = false;
+    } catch (const ActorExit&) {
+      failed = false;
+      exiting = true;
+      answer_nothing(call);
     } catch (const std::exception& error) {
-      answer_error(runtime, *call, type_name(error), error.what());
+      answer_error(call, type_name(error), error.what());
     } catch (...) {
-      answer_error(runtime, *call, "unknown", "not a std::exception");
+      answer_error(call, "unknown", "not a std::exception");
     }
-    bool retry = failed && call->retry_exceptions;
-    (void)runtime->finish(*call, failed, retry, started, os::now());
+    std::fflush(stdout);
+    bool retry = failed && call.retry_exceptions;
+    (void)runtime_->finish(call, failed, retry, started, os::now(), exiting);
   }
-}
 
-const char* address_in(int argc, char** argv) {
+  void perform(const client::TaskCall& call) {
+    std::vector<Value> arguments = arguments_of(call);
+    AnswerContext context{runtime_, &call};
+    const Call made{*session_, arguments, answer, &context};
+    const std::string_view registered = call.method.empty() ? call.name : call.method;
+    if (call.kind == model::CallKind::kTask) {
+      function_named(registered)(made);
+    } else if (call.kind == model::CallKind::kCreateActor) {
+      class_name_ = registered;
+      type_ = actor_named(class_name_);
+      object_ = type_.make(made);
+      is_actor = true;
+      answer(&context, Value{});
+    } else if (call.method == "__ray_ready__" || call.method == "__sundog_ready__") {
+      answer(&context, Value{true, nullptr});
+    } else if (call.method == "__ray_terminate__") {
+      throw ActorExit();
+    } else {
+      method_named(class_name_, call.method)(object_, made);
+    }
+  }
+
+  std::vector<Value> arguments_of(const client::TaskCall& call) {
+    auto parsed = wire::parse_arguments(call.arguments, call.refs.size(), &scratch_);
+    if (!parsed) throw TypeError(parsed.error());
+    if (!parsed->keyword.empty()) {
+      throw TypeError("C++ functions take no keyword arguments, got \"" +
+                      std::string(parsed->keyword[0].name) + "\"");
+    }
+    std::vector<Value> arguments;
+    arguments.reserve(parsed->positional.size());
+    for (const wire::ParsedArgument& argument : parsed->positional) {
+      if (argument.is_reference()) {
+        const client::Fetched& fetched = call.refs[argument.ref_index];
+        if (fetched.data == nullptr) throw Error("an argument's bytes could not be mapped");
+        arguments.push_back(
+            incoming(runtime_, fetched.format, fetched.data->bytes(), fetched.data));
+      } else {
+        arguments.push_back(inline_argument(argument));
+      }
+    }
+    return arguments;
+  }
+
+  // An array may be kept longer than the call's own bytes: it gets bytes of its own.
+  Value inline_argument(const wire::ParsedArgument& argument) {
+    if (argument.format != model::Format::kTensor && argument.format != model::Format::kPickle) {
+      return incoming(runtime_, argument.format, argument.bytes, nullptr);
+    }
+    auto own = std::make_shared<client::OwnBytes>(argument.bytes);
+    const Bytes bytes = own->bytes();
+    return incoming(runtime_, argument.format, bytes, std::move(own));
+  }
+
+  void answer_nothing(const client::TaskCall& call) {
+    for (uint32_t i = 0; i < call.num_results; ++i) {
+      (void)runtime_->add_result(call, i, {model::Format::kNone, {}, {}}, nullptr);
+    }
+  }
+
+  void answer_error(const client::TaskCall& call, std::string_view type, std::string_view message) {
+    const std::string constructor = std::string(call.name) + "'s constructor";
+    wire::TaskError error;
+    error.task = call.task;
+    error.pid = static_cast<uint32_t>(getpid());
+    error.exception_type = type;
+    error.message = message;
+    error.task_name = call.kind == model::CallKind::kCreateActor ? constructor : call.name;
+    std::vector<std::byte> bytes;
+    wire::encode_task_error(error, &bytes);
+    for (uint32_t i = 0; i < call.num_results; ++i) {
+      (void)runtime_->add_result(call, i, {model::Format::kTaskError, bytes, {}}, nullptr);
+    }
+  }
+
+  Session* session_;
+  client::Runtime* runtime_;
+  std::vector<wire::ParsedArgument> scratch_;
+  std::string class_name_;
+  ActorType type_;
+  void* object_ = nullptr;  // owned; of type_
+};
+
+const char* value_of(const char* flag, int argc, char** argv) {
   for (int i = 1; i + 1 < argc; ++i) {
-    if (std::strcmp(argv[i], "--address") == 0) return argv[i + 1];
+    if (std::strcmp(argv[i], flag) == 0) return argv[i + 1];
   }
   return nullptr;
 }
 
-}  // namespace
-
-Registration::Registration(const char* name, Invoke invoke) { registry()[name] = invoke; }
-
-void throw_argument_count(size_t given, size_t wanted) {
-  throw TypeError("the function takes " + std::to_string(wanted) + " arguments, got " +
-                  std::to_string(given));
+int fail(const char* program, const std::string& why) {
+  std::fprintf(stderr, "%s: %s\n", program, why.c_str());
+  return 1;
 }
 
+int serve(const char* program, int control, uint64_t token) {
+  auto runtime = client::Runtime::connect_worker(control, JobId{}, model::Language::kCpp, 0, token,
+                                                 own_program());
+  if (!runtime) return fail(program, runtime.error().text);
+  client::Runtime* serving = runtime->get();
+  const char* address = std::getenv("SUNDOG_ADDRESS");
+  Session session(std::make_shared<SessionCore>(*std::move(runtime), address ? address : "",
+                                                std::vector<WorkerProcess>()));
+  WorkerLoop(&session, serving).run();
+  return 0;
+}
+
+// By the daemon, which is our parent: its end is ours.
+int serve_daemon(const char* program, std::string_view where) {
+  int control = -1;
+  uint64_t token = 0;
+  auto [colon, first] = std::from_chars(where.data(), where.data() + where.size(), control);
+  if (first != std::errc() || colon == where.data() + where.size() || *colon != ':' ||
+      std::from_chars(colon + 1, where.data() + where.size(), token).ec != std::errc()) {
+    return fail(program,
+                std::string(kWorkerFlag) + " is for the daemon, got " + std::string(where));
+  }
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (const char* gpus = std::getenv("SUNDOG_GPUS")) setenv("CUDA_VISIBLE_DEVICES", gpus, 1);
+  return serve(program, control, token);
+}
+
+int serve_address(const char* program, const char* address) {
+  setenv("SUNDOG_ADDRESS", address, 1);
+  auto control = os::connect_unix(address);
+  if (!control) return fail(program, control.error());
+  return serve(program, control->release(), 0);
+}
+
+}  // namespace
 }  // namespace detail
 
+void exit_actor() {
+  if (!detail::is_actor) throw Error("exit_actor() is for actors: this process is none");
+  throw detail::ActorExit();
+}
+
 int worker_main(int argc, char** argv) {
-  const char* address = detail::address_in(argc, argv);
-  if (address == nullptr) {
-    std::fprintf(stderr, "usage: %s --address SOCKET, the socket of a running session\n", argv[0]);
-    return 2;
+  if (const char* where = detail::value_of(detail::kWorkerFlag, argc, argv)) {
+    return where[0] == '/' ? detail::serve_address(argv[0], where)
+                           : detail::serve_daemon(argv[0], where);
   }
-  auto control = os::connect_unix(address);
-  if (!control) {
-    std::fprintf(stderr, "%s: %s\n", argv[0], control.error().c_str());
-    return 1;
+  if (const char* address = detail::value_of(detail::kAddressFlag, argc, argv)) {
+    return detail::serve_address(argv[0], address);
   }
-  auto runtime =
-      client::Runtime::connect_worker(control->release(), JobId{}, model::Language::kCpp, 0, 0);
-  if (!runtime) {
-    std::fprintf(stderr, "%s: %s\n", argv[0], runtime.error().text.c_str());
-    return 1;
+  std::fprintf(stderr, "usage: %s --address SOCKET, the socket of a running session\n", argv[0]);
+  return 2;
+}
+
+Session init(int argc, char** argv, InitOptions options) {
+  if (detail::value_of(detail::kWorkerFlag, argc, argv) != nullptr) {
+    std::exit(worker_main(argc, argv));
   }
-  client::Runtime* serving = runtime->get();
-  Session session(std::make_shared<detail::SessionCore>(*std::move(runtime), address,
-                                                        std::vector<detail::WorkerProcess>()));
-  detail::serve(&session, serving);
-  return 0;
+  if (options.worker.empty()) options.worker = detail::own_program();
+  return init(options);
 }
 
 }  // namespace sundog

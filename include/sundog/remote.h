@@ -1,0 +1,218 @@
+// What a program lets others call: SUNDOG_REMOTE(function) and SUNDOG_ACTOR(Class, methods...), at
+// namespace scope of a source file.
+//
+//   SUNDOG_REMOTE(add);                    // session.task(add), in Python cpp_function("add")
+//   SUNDOG_ACTOR(Counter, add, value);     // session.actor<Counter>(), cpp_actor_class("Counter")
+//
+// A function or method takes and returns what sundog/value.h can convert; what it throws is thrown
+// where its result is got. One that wants to call others itself takes a sundog::Session& first.
+#pragma once
+
+#include <tuple>
+
+#include "sundog/ref.h"
+
+namespace sundog {
+
+class Session;
+
+namespace detail {
+
+// Gives the result away while it lives.
+using Answer = void (*)(void* context, const Value& result);
+struct Call {
+  Session& session;
+  std::span<const Value> arguments;
+  Answer answer;
+  void* context;
+};
+using Invoke = void (*)(const Call& call);
+using InvokeMethod = void (*)(void* object, const Call& call);
+
+struct ActorType {
+  void* (*make)(const Call& call) = nullptr;
+  void (*destroy)(void* object) = nullptr;
+};
+
+// The registries are filled before main and only read afterwards.
+void register_function(const char* name, Invoke invoke);
+void register_actor(const char* name, ActorType type);
+void register_method(const char* class_name, const char* name, InvokeMethod invoke);
+
+[[noreturn]] void throw_argument_count(size_t given, size_t wanted);
+[[noreturn]] void throw_no_constructor(size_t given);
+[[noreturn]] void throw_not_registered(const char* what, const char* macro);
+
+// Names of what has this type, by its address.
+template <typename Pointer>
+std::vector<std::pair<Pointer, const char*>>& names_of() {
+  static std::vector<std::pair<Pointer, const char*>> names;
+  return names;
+}
+template <typename Pointer>
+const char* registered_name(Pointer pointer, const char* what, const char* macro) {
+  for (const auto& [known, name] : names_of<Pointer>()) {
+    if (known == pointer) return name;
+  }
+  throw_not_registered(what, macro);
+}
+template <typename Pointer>
+const char* name_of_remote(Pointer function) {
+  return registered_name(function, "the function", "SUNDOG_REMOTE(function)");
+}
+template <typename Class>
+const char*& name_of_actor_type() {
+  static const char* name = nullptr;
+  return name;
+}
+
+// Calls f(arguments...) and hands its result over. `Args` are its parameters.
+template <typename Result, typename... Args, typename F>
+void call_with(F&& f, const Call& call) {
+  if (call.arguments.size() != sizeof...(Args)) {
+    throw_argument_count(call.arguments.size(), sizeof...(Args));
+  }
+  auto invoke = [&]<size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
+    return f(Convert<std::decay_t<Args>>::from(call.arguments[I])...);
+  };
+  if constexpr (std::is_void_v<Result>) {
+    invoke(std::index_sequence_for<Args...>());
+    call.answer(call.context, Value{});
+  } else {
+    std::decay_t<Result> result = invoke(std::index_sequence_for<Args...>());
+    call.answer(call.context, Convert<std::decay_t<Result>>::to(result));
+  }
+}
+
+template <auto kFunction>
+struct Invoker {
+  static void invoke(const Call& call) { dispatch(kFunction, call); }
+
+ private:
+  template <typename Result, typename... Args>
+  static void dispatch(Result (*)(Session&, Args...), const Call& call) {
+    call_with<Result, Args...>(
+        [&](auto&&... args) -> Result {
+          return kFunction(call.session, std::forward<decltype(args)>(args)...);
+        },
+        call);
+  }
+  template <typename Result, typename... Args>
+  static void dispatch(Result (*)(Args...), const Call& call) {
+    call_with<Result, Args...>(kFunction, call);
+  }
+};
+
+// What a method pointer is made of; `Params` are those that a caller gives.
+template <typename Class, typename Result, typename... Params>
+struct MethodType {
+  using ClassType = Class;
+  using ResultType = Result;
+};
+template <typename C, typename R, typename... A>
+MethodType<C, R, A...> method_type(R (C::*)(Session&, A...));
+template <typename C, typename R, typename... A>
+MethodType<C, R, A...> method_type(R (C::*)(Session&, A...) const);
+template <typename C, typename R, typename... A>
+MethodType<C, R, A...> method_type(R (C::*)(A...));
+template <typename C, typename R, typename... A>
+MethodType<C, R, A...> method_type(R (C::*)(A...) const);
+template <typename Pointer>
+using MethodOf = decltype(method_type(std::declval<Pointer>()));
+
+template <typename Class, auto kMethod>
+struct MethodInvoker {
+  static void invoke(void* object, const Call& call) {
+    dispatch(static_cast<Class*>(object), call, MethodOf<decltype(kMethod)>());
+  }
+
+ private:
+  template <typename Base, typename Result, typename... Args>
+  static void dispatch(Class* object, const Call& call, MethodType<Base, Result, Args...>) {
+    call_with<Result, Args...>(
+        [&](auto&&... args) -> Result {
+          if constexpr (std::is_invocable_v<decltype(kMethod), Class*, Session&, Args...>) {
+            return (object->*kMethod)(call.session, std::forward<decltype(args)>(args)...);
+          } else {
+            return (object->*kMethod)(std::forward<decltype(args)>(args)...);
+          }
+        },
+        call);
+  }
+};
+
+// Becomes whatever type a constructor's parameter has, but the class itself.
+template <typename Class>
+struct AnyArgument {
+  const Value& value;
+  template <typename T>
+    requires(!std::is_same_v<std::remove_cvref_t<T>, Class> && Receivable<T>)
+  operator T() const {
+    return Convert<T>::from(value);
+  }
+};
+
+template <typename Class>
+struct ActorMaker {
+  static constexpr size_t kArgumentsMax = 8;
+  static void* make(const Call& call) { return make_of<0>(call); }
+  static void destroy(void* object) { delete static_cast<Class*>(object); }
+
+ private:
+  template <size_t>
+  using Argument = AnyArgument<Class>;
+
+  template <size_t N>
+  static void* make_of(const Call& call) {
+    if constexpr (N > kArgumentsMax) {
+      throw_no_constructor(call.arguments.size());
+    } else if (call.arguments.size() != N) {
+      return make_of<N + 1>(call);
+    } else {
+      return [&]<size_t... I>(std::index_sequence<I...>) -> void* {
+        if constexpr (std::is_constructible_v<Class, Session&, Argument<I>...>) {
+          return new Class(call.session, Argument<I>{call.arguments[I]}...);
+        } else if constexpr (std::is_constructible_v<Class, Argument<I>...>) {
+          return new Class(Argument<I>{call.arguments[I]}...);
+        } else {
+          throw_no_constructor(N);
+        }
+      }(std::make_index_sequence<N>());
+    }
+  }
+};
+
+template <auto kFunction>
+bool add_function(const char* name) {
+  names_of<decltype(kFunction)>().emplace_back(kFunction, name);
+  register_function(name, &Invoker<kFunction>::invoke);
+  return true;
+}
+
+template <typename Class>
+struct ActorRegistration {
+  explicit ActorRegistration(const char* name) {
+    name_of_actor_type<Class>() = name;
+    register_actor(name, {&ActorMaker<Class>::make, &ActorMaker<Class>::destroy});
+  }
+  template <auto kMethod>
+  ActorRegistration& add(const char* method) {
+    names_of<decltype(kMethod)>().emplace_back(kMethod, method);
+    register_method(name_of_actor_type<Class>(), method, &MethodInvoker<Class, kMethod>::invoke);
+    return *this;
+  }
+};
+
+}  // namespace detail
+}  // namespace sundog
+
+// Makes `function` callable from everywhere under the name written here.
+#define SUNDOG_REMOTE(function)                                                  \
+  [[maybe_unused]] static const bool SUNDOG_JOIN_(sundog_remote_, __COUNTER__) = \
+      ::sundog::detail::add_function<&function>(#function)
+// Makes actors of `Class`; its public constructors of up to 8 arguments, and the methods named.
+#define SUNDOG_ACTOR(Class, ...)                                                \
+  [[maybe_unused]] static const auto SUNDOG_JOIN_(sundog_actor_, __COUNTER__) = \
+      ::sundog::detail::ActorRegistration<Class>(#Class)                        \
+          SUNDOG_FOR_EACH_(SUNDOG_METHOD_, Class, __VA_ARGS__)
+#define SUNDOG_METHOD_(Class, method) .template add<&Class::method>(#method)
