@@ -15,7 +15,7 @@ from sundog._actor_names import get_actor, kill
 from sundog._actor_options import method
 from sundog._core import ObjectRef, get, put, wait
 from sundog._empty import empty
-from sundog._function import RemoteFunction, cpp_function, remote
+from sundog._function import RemoteFunction, cpp_actor_class, cpp_function, remote
 from sundog._ids import ActorID, JobID, NodeID, TaskID, WorkerID
 from sundog._session import init, is_initialized, shutdown
 from sundog._state import (
@@ -69,6 +69,7 @@ __all__ = [
     "__version__",
     "available_resources",
     "cluster_resources",
+    "cpp_actor_class",
     "cpp_function",
     "empty",
     "exceptions",

@@ -165,7 +165,7 @@ class ActorHandle(Generic[T]):
         Raises:
             AttributeError: the class has no such method; close names are told.
         """
-        info = self._sundog_description.methods.get(name)
+        info = self._sundog_description.method(name)
         if info is None:
             raise no_such_method(self._sundog_description, name)
         method = ActorMethod(
@@ -183,7 +183,8 @@ class ActorHandle(Generic[T]):
 
     def __dir__(self) -> list[str]:
         """The methods of the class."""
-        return [n for n in self._sundog_description.methods if n not in _actor_class.SPECIAL]
+        hidden = {*_actor_class.SPECIAL, _actor_class.ANY_METHOD}
+        return [n for n in self._sundog_description.methods if n not in hidden]
 
     def __eq__(self, other: object) -> bool:
         """Handles of one actor are equal."""
@@ -271,7 +272,9 @@ class Constructor(_core.Callee):
         self._is_method = init is not None
         self._init = init
         self._described: _actor_class.Described | None = ((), None)
-        if callable(init):
+        if code.cpp_name is not None:
+            self._described = None
+        elif callable(init):
             self._described = _actor_class.described_signature(init, bound=True)
         elif _actor_class.find(cls, "__new__") is not None:
             self._described = None
@@ -397,6 +400,10 @@ class ActorClass(Generic[T]):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travels with its class, and with the id under which the job has it."""
+        if self._code.cpp_name is not None:
+            from sundog import _cpp
+
+            return _cpp.actor_class, (self._code.cpp_name, self._options.given)
         return rebuild_class, (self.__wrapped__, self._options.given, self._code.id_here())
 
 

@@ -32,6 +32,8 @@ SPECIAL: dict[str, Described] = {
     "__ray_call__": ((("function", 0, None, None), ("args", 2, None, None)), None),
     "__ray_terminate__": ((), None),
 }
+# Stands for all methods of a class of which only the name is known: it is in C++.
+ANY_METHOD = "*"
 # Not called through handles.
 CLASS_MACHINERY = ("__class_getitem__", "__init__", "__init_subclass__", "__new__")
 DEFAULT_MAX = 60
@@ -127,6 +129,12 @@ class ClassDescription:
             self.methods.setdefault(special, MethodInfo((special, described, "", "", {})))
         self.session = 0  # its number: a description does not keep a session alive
         self.templates: dict[tuple[object, ...], int] = {}
+
+    def method(self, name: str) -> MethodInfo | None:
+        """The method of this name; None if the class has none."""
+        if name not in self.methods and ANY_METHOD in self.methods and not name.startswith("_"):
+            self.methods[name] = MethodInfo((name, None, "", "", {}))
+        return self.methods.get(name)
 
     def template(
         self, session: _core.Session, info: MethodInfo, title: str, retries: int, exceptions: bool

@@ -238,7 +238,8 @@ def rebuild_cpp(name: str, options: Mapping[str, object]) -> RemoteFunction[Any]
 def cpp_function(name: str) -> RemoteFunction[_core.ObjectRef[Any]]:
     """The C++ function that workers registered under this name (``SUNDOG_REMOTE(name)``).
 
-    Numbers, strings, bytes and numpy arrays are read by C++ in place; so is what it returns.
+    Numbers, strings, bytes, numpy arrays, and lists, tuples and dictionaries of them are read by
+    C++; so is what it returns. Arrays are not copied.
 
     Args:
         name: the registered name.
@@ -252,6 +253,27 @@ def cpp_function(name: str) -> RemoteFunction[_core.ObjectRef[Any]]:
     if not isinstance(name, str) or not name:
         raise TypeError(f"cpp_function() takes the name of a C++ function, got {name!r}")
     return rebuild_cpp(name, {})
+
+
+@public
+def cpp_actor_class(name: str) -> ActorClass[Any]:
+    """The C++ class that workers registered under this name (``SUNDOG_ACTOR(Name, methods...)``).
+
+    Args:
+        name: the registered name.
+
+    Returns:
+        An actor class. Handles of its actors take the name of any method; C++ checks methods and
+        arguments when they are called.
+
+    Raises:
+        TypeError: the name is not a string.
+    """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"cpp_actor_class() takes the name of a C++ class, got {name!r}")
+    from sundog import _cpp
+
+    return _cpp.actor_class(name, {})
 
 
 def remote_thing(

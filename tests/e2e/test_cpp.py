@@ -11,6 +11,7 @@ import pytest
 
 import sundog
 from sundog import _paths
+from sundog.exceptions import ActorDiedError, TaskError
 
 BUILD = Path(_paths.daemon()).parent
 WORKER, DRIVER = BUILD / "worker", BUILD / "driver"
@@ -37,9 +38,46 @@ def test_python_calls_cpp_by_name(cpp_worker: None) -> None:
     assert list(small) == [0, 2, 4]
 
 
+def test_dictionaries_and_structs_pass_both_ways(cpp_worker: None) -> None:
+    moved = sundog.cpp_function("moved")
+    points = {"a": {"x": 1.0, "y": 2}, "b": {"x": 0.5, "y": -1.0, "unused": [1, "two"]}}
+    got = sundog.get(moved.remote(points, {"x": 1, "y": 1}), timeout=20)
+    assert got == {"a": {"x": 2.0, "y": 3.0}, "b": {"x": 1.5, "y": 0.0}}
+    with pytest.raises(TaskError, match="no 'y'"):
+        sundog.get(moved.remote({"a": {"x": 1.0}}, {"x": 1, "y": 1}))
+    with pytest.raises(TaskError, match=r"a builtins\.range of Python, which C\+\+ cannot read"):
+        sundog.get(sundog.cpp_function("greet").remote(range(3)))
+
+
 def test_exception_of_cpp_is_a_task_error(cpp_worker: None) -> None:
-    with pytest.raises(sundog.exceptions.TaskError, match="nobody to greet"):
+    with pytest.raises(TaskError, match="nobody to greet"):
         sundog.get(sundog.cpp_function("greet").remote(""), timeout=20)
+
+
+def test_python_makes_and_calls_actors_of_cpp(cpp_worker: None) -> None:
+    counter = sundog.cpp_actor_class("Counter").options(name="hits").remote(5)
+    assert sundog.get(counter.add.remote(2), timeout=20) == 7
+    assert sundog.get(sundog.get_actor("hits").value.remote()) == 7
+    with pytest.raises(TaskError, match="as asked"):
+        sundog.get(counter.fail.remote())
+    with pytest.raises(TaskError, match='has no method "nothing"'):
+        sundog.get(counter.nothing.remote())
+    add = sundog.cpp_function("add")
+    assert sundog.get(add.remote(counter.add.remote(1), 1)) == 9
+    assert sundog.get(ask.remote(counter)) == 8
+    sundog.get(counter.stop.remote())
+    with pytest.raises(ActorDiedError):
+        sundog.get(counter.value.remote())
+
+
+@sundog.remote
+def ask(counter: "sundog._actor.ActorHandle[object]") -> object:
+    return sundog.get(counter.value.remote())
+
+
+def test_cpp_workers_are_started_when_those_there_wait(cpp_worker: None) -> None:
+    sums = [sundog.cpp_function("sum_to").remote(10) for _ in range(6)]
+    assert sundog.get(sums, timeout=60) == [55] * 6
 
 
 def test_cpp_program_calls_cpp_and_python(tmp_path: Path) -> None:
