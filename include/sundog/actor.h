@@ -16,15 +16,15 @@ namespace sundog {
 
 // How an actor is made and lives.
 struct ActorOptions {
-  std::optional<double> num_cpus;           // not given: 1 to be placed, 0 while it lives
-  double num_gpus = 0;                      // while it lives
-  std::map<std::string, double> resources;  // custom ones, while it lives
-  std::string name = {};                    // found by get_actor
-  std::string name_space = {};              // of the name; empty: the session's own
-  bool get_if_exists = false;               // the actor that has the name, if there is one
-  bool detached = false;                    // lives until it is killed
-  int max_restarts = 0;                     // of its process; -1: without end
-  int max_task_retries = 0;                 // of a call whose process died
+  std::optional<double> num_cpus = {};           // not given: 1 to be placed, 0 while it lives
+  double num_gpus = 0;                           // while it lives
+  std::map<std::string, double> resources = {};  // custom ones, while it lives
+  std::string name = {};                         // found by get_actor
+  std::string name_space = {};                   // of the name; empty: the session's own
+  bool get_if_exists = false;                    // the actor that has the name, if there is one
+  bool detached = false;                         // lives until it is killed
+  int max_restarts = 0;                          // of its process; -1: without end
+  int max_task_retries = 0;                      // of a call whose process died
 };
 
 namespace detail {

@@ -44,10 +44,10 @@ constexpr Seconds kForever = Seconds::max();
 struct TaskOptions {
   double num_cpus = 1;
   double num_gpus = 0;
-  std::map<std::string, double> resources;  // custom ones
-  std::string name;                         // in messages and the timeline; empty: the function's
-  int max_retries = 3;                      // after its worker died; -1: without end
-  bool retry_exceptions = false;            // and after it threw
+  std::map<std::string, double> resources = {};  // custom ones
+  std::string name = {};          // in messages and the timeline; empty: the function's
+  int max_retries = 3;            // after its worker died; -1: without end
+  bool retry_exceptions = false;  // and after it threw
   auto operator<=>(const TaskOptions&) const = default;
 };
 

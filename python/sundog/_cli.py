@@ -25,10 +25,24 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   stop                 ends every session of this user, or the one that --session names
   debug [PID]          attaches to a task that stopped at breakpoint()
   debug dump           the whole state of the running session, as JSON
+  new-cpp DIR          writes a C++ program that builds and runs
+  cmake-dir            where find_package(sundog) looks: cmake -Dsundog_DIR=$(sundog cmake-dir)
   --version            versions of everything that matters
 
 A command about a session asks the newest one of this user, or the one that --session names."""
-COMMANDS = ("doctor", "config", "status", "memory", "list", "timeline", "stop", "debug", "help")
+COMMANDS = (
+    "cmake-dir",
+    "config",
+    "debug",
+    "doctor",
+    "help",
+    "list",
+    "memory",
+    "new-cpp",
+    "status",
+    "stop",
+    "timeline",
+)
 MEMORY_ROWS_MAX = 50
 
 
@@ -75,6 +89,14 @@ def run(words: list[str]) -> int:
     if command == "config":
         expect_nothing(command, rest)
         return config()
+    if command == "cmake-dir":
+        from sundog import _new_cpp
+
+        expect_nothing(command, rest)
+        print(_new_cpp.cmake_folder())
+        return 0
+    if command == "new-cpp":
+        return new_cpp(rest)
     session = take_value(rest, "--session")
     if command == "debug":
         expect_nothing("debug", rest[1:])
@@ -91,6 +113,16 @@ def run(words: list[str]) -> int:
     if command == "stop":
         return stop(session)
     return status(session) if command == "status" else memory(session)
+
+
+def new_cpp(rest: Sequence[str]) -> int:
+    """``sundog new-cpp DIR``."""
+    from sundog import _new_cpp
+
+    if len(rest) != 1 or rest[0].startswith("-"):
+        raise UsageError("new-cpp wants the folder to write into: sundog new-cpp hello")
+    print(_new_cpp.write(rest[0]))
+    return 0
 
 
 def take_value(words: list[str], *names: str) -> str | None:

@@ -131,6 +131,46 @@ TEST_F(SessionTest, a_constructor_that_throws_is_the_cause_of_the_death) {
   }
 }
 
+TEST_F(SessionTest, futures_bring_values_and_what_was_thrown) {
+  auto sum = future_of(session(), session().task<int64_t>("add").remote(40, 2));
+  auto refused = future_of(session(), session().task<std::string>("greet").remote(""));
+  EXPECT_EQ(sum.get(), 42);
+  EXPECT_THROW(refused.get(), TaskError);
+}
+
+Async<int64_t> sum_of(Session session, int64_t from, int64_t to) {
+  auto sum = session.put(int64_t{0});
+  for (int64_t i = from; i < to; ++i) {
+    int64_t before = co_await sum;
+    sum = session.task<int64_t>("add").remote(before, i);
+  }
+  int64_t result = co_await sum;
+  co_return result;
+}
+
+Async<int64_t> sum_of_two(Session session) {
+  int64_t first = co_await sum_of(session, 0, 5);
+  int64_t second = co_await sum_of(session, 5, 10);
+  co_return first + second;
+}
+
+Async<> greets_nobody(Session session) { co_await session.task<std::string>("greet").remote(""); }
+
+TEST_F(SessionTest, coroutines_await_references_and_each_other) {
+  EXPECT_EQ(run(session(), sum_of_two(session())), 45);
+  std::vector<Async<int64_t>> many;
+  for (int i = 0; i < 4; ++i) many.push_back(sum_of(session(), i, i + 3));
+  EXPECT_EQ(run(session(), std::move(many)), (std::vector<int64_t>{3, 6, 9, 12}));
+  EXPECT_THROW(run(session(), greets_nobody(session())), TaskError);
+}
+
+TEST_F(SessionTest, what_is_awaited_at_the_end_is_told) {
+  auto never = session().task<int64_t>("add").options({.num_cpus = 100}).remote(1, 1);
+  auto future = future_of(session(), never);
+  session().shutdown();
+  EXPECT_THROW(future.get(), Error);
+}
+
 TEST_F(SessionTest, nothing_is_called_after_shutdown) {
   auto ref = session().put(std::string("kept"));
   session().shutdown();

@@ -115,6 +115,7 @@ void SessionCore::shutdown() {
     runtime_->wait_delivered(os::now() + kSecond);
   }
   runtime_->shutdown();
+  watcher_.join();
   std::lock_guard lock(mutex_);
   for (WorkerProcess& worker : workers_) worker.reap();
   workers_.clear();

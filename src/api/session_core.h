@@ -8,6 +8,7 @@
 
 #include "api/launch.h"
 #include "api/values.h"
+#include "api/watcher.h"
 #include "client/runtime.h"
 #include "sundog/actor.h"
 #include "sundog/session.h"
@@ -22,6 +23,7 @@ class SessionCore {
   ~SessionCore() { shutdown(); }
 
   client::Runtime& runtime() { return *runtime_; }
+  Watcher& watcher() { return watcher_; }
   const std::string& address() const { return address_; }
   uint32_t template_of(const TaskKind& kind);
   uint32_t template_of(const char* registered);
@@ -41,6 +43,7 @@ class SessionCore {
   uint32_t define(const TaskKind& kind);
 
   std::unique_ptr<client::Runtime> runtime_;
+  Watcher watcher_{runtime_.get()};
   const std::string address_;
   std::mutex mutex_;
   std::map<TaskKind, uint32_t> templates_;

@@ -117,11 +117,12 @@ TEST(Values, text_that_is_no_utf8_is_bytes) {
 // pickle.dumps([1, {"a": (None, 2.5)}, [1, 2]], 5), shared list and memo included.
 TEST(Pickles, of_python_are_read) {
   using namespace std::string_literals;
-  detail::Value value = of_pickle(
+  const std::string stream =
       "\x80\x05]\x94(K\x01}\x94\x8c\x01"
       "a\x94NG@\x04\0\0\0\0\0\0\x86\x94s]\x94(K\x01K\x02"
       "eh\x04"
-      "e."s);
+      "e."s;
+  detail::Value value = of_pickle(stream);
   const auto& items = detail::elements_of(value, "a list");
   ASSERT_EQ(items.size(), 4u);
   auto dict =

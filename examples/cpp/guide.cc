@@ -1,0 +1,135 @@
+// The program of docs/guide/cpp.md: guide PYTHON. A test compares the page's blocks with this file,
+// and what they show with what this prints.
+#include <sundog/sundog.h>
+
+#include <iostream>
+#include <stdexcept>
+
+int64_t add(int64_t a, int64_t b) { return a + b; }
+SUNDOG_REMOTE(add);
+
+struct Reading {
+  std::string sensor;
+  std::vector<double> values;
+};
+SUNDOG_FIELDS(Reading, sensor, values)
+
+double mean(const Reading& reading) {
+  if (reading.values.empty()) throw std::invalid_argument(reading.sensor + " has no values");
+  double sum = 0;
+  for (double value : reading.values) sum += value;
+  return sum / static_cast<double>(reading.values.size());
+}
+SUNDOG_REMOTE(mean);
+
+double brightest(const sundog::TensorView<double>& image) {
+  double most = 0;
+  for (int64_t row = 0; row < image.shape()[0]; ++row) {
+    for (int64_t column = 0; column < image.shape()[1]; ++column) {
+      most = std::max(most, image(row, column));
+    }
+  }
+  return most;
+}
+SUNDOG_REMOTE(brightest);
+
+class Counter {
+ public:
+  explicit Counter(int64_t start) : value_(start) {}
+  int64_t add(int64_t by) { return value_ += by; }
+
+ private:
+  int64_t value_;
+};
+SUNDOG_ACTOR(Counter, add);
+
+int64_t count_to(sundog::Session& session, const sundog::ActorHandle<Counter>& counter, int64_t n) {
+  sundog::Ref<int64_t> last;
+  for (int64_t i = 0; i < n; ++i) last = counter.in(session).call(&Counter::add).remote(1);
+  return session.get(last);
+}
+SUNDOG_REMOTE(count_to);
+
+sundog::Async<int64_t> twice(sundog::Session session, int64_t x) {
+  auto sum = session.task(add).remote(x, x);
+  int64_t value = co_await sum;
+  co_return value;
+}
+
+void tasks(sundog::Session& session) {
+  auto sum = session.task(add).remote(1, 2);
+  auto more = session.task(add).remote(sum, 39);
+  std::cout << session.get(more) << "\n";
+}
+
+void options(sundog::Session& session) {
+  auto careful = session.task(add).options({.num_cpus = 2, .name = "careful", .max_retries = 0});
+  std::cout << session.get(careful.remote(20, 22)) << "\n";
+}
+
+void values(sundog::Session& session) {
+  Reading reading{"hall", {1.5, 2.5}};
+  std::cout << session.get(session.task(mean).remote(reading)) << "\n";
+}
+
+void tensors(sundog::Session& session) {
+  std::vector<double> pixels(1000 * 1000, 0.25);
+  pixels[7] = 0.75;
+  auto image = session.put(sundog::TensorView<double>(pixels, {1000, 1000}));
+  std::cout << session.get(session.task(brightest).remote(image)) << "\n";
+}
+
+void errors(sundog::Session& session) {
+  try {
+    session.get(session.task(mean).remote(Reading{"cellar", {}}));
+  } catch (const sundog::TaskError& error) {
+    std::cout << error.type() << ": " << error.message() << "\n";
+  }
+}
+
+void actors(sundog::Session& session) {
+  auto counter = session.actor<Counter>().options({.name = "visits"}).remote(10);
+  counter.call(&Counter::add).remote(5);
+  auto found = session.get_actor<Counter>("visits");
+  std::cout << session.get(found.call(&Counter::add).remote(1)) << "\n";
+  std::cout << session.get(session.task(count_to).remote(counter, 4)) << "\n";
+}
+
+void waiting(sundog::Session& session) {
+  std::vector<sundog::Async<int64_t>> several;
+  for (int64_t i = 1; i <= 3; ++i) several.push_back(twice(session, i));
+  for (int64_t each : sundog::run(session, std::move(several))) std::cout << each << " ";
+  std::cout << "\n";
+
+  std::future<int64_t> later = sundog::future_of(session, session.task(add).remote(3, 4));
+  std::cout << later.get() << "\n";
+}
+
+void python(sundog::Session& session) {
+  auto root = session.python_task<double>("math:sqrt").remote(2.25);
+  std::cout << session.get(root) << "\n";
+
+  auto words = session.python_actor("collections:Counter").remote("banana");
+  using Counts = std::vector<std::pair<std::string, int64_t>>;
+  for (const auto& [letter, count] : session.get(words.call<Counts>("most_common").remote(2))) {
+    std::cout << letter << " " << count << "\n";
+  }
+}
+
+int main(int argc, char** argv) try {
+  sundog::InitOptions options_of_session;
+  options_of_session.num_cpus = 2;
+  if (argc > 1) options_of_session.python = argv[1];
+  auto session = sundog::init(argc, argv, options_of_session);
+  tasks(session);
+  options(session);
+  values(session);
+  tensors(session);
+  errors(session);
+  actors(session);
+  waiting(session);
+  python(session);
+} catch (const std::exception& error) {
+  std::cerr << error.what() << "\n";
+  return 1;
+}
