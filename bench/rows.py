@@ -228,6 +228,20 @@ TASKS = (
         rounds=3,
         ray_rounds=0,
     ),
+    Row(
+        "cpp_calls",
+        "calls from C++ beside calls from Python",
+        Program("cpp_calls"),
+        (
+            Metric("driver's CPU, a call from C++", "us"),
+            Metric("driver's CPU, a call from Python", "us"),
+            Metric("... C++ to Python", "x", must=0.5),
+            Metric("1,000 calls from C++, then get", "/s", more=True),
+            Metric("1,000 calls from Python, then get", "/s", more=True),
+        ),
+        rounds=1,
+        ray_rounds=0,
+    ),
 )
 
 ACTORS = (

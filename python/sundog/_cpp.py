@@ -28,7 +28,7 @@ DTYPES = {
     15: "complex128",
 }
 # The description of a class of which only the name is known; the C++ part writes the same.
-ANY_METHODS = ((_actor_class.ANY_METHOD, None, "", "", {}),)
+ANY_METHODS: tuple[_actor_class.Method, ...] = ((_actor_class.ANY_METHOD, None, "", "", {}),)
 
 
 def array(buffer: Any, dtype: int, shape: tuple[int, ...]) -> Any:

@@ -32,6 +32,7 @@ INIT_OPTIONS = (
     "log_to_driver",
     "namespace",
     "preload",
+    "cpp_worker",
     "local_mode",
 )
 # Ray's other keywords with Ray's defaults: those are accepted, for they ask for nothing; any other
@@ -63,7 +64,7 @@ _cell_options: tuple[object, ...] = ()  # what the running session was asked for
 class Plan:
     """What a session is started with."""
 
-    __slots__ = ("cpus", "gpus", "memory", "preload", "resources", "store")
+    __slots__ = ("cpp_worker", "cpus", "gpus", "memory", "preload", "resources", "store")
 
     def __init__(self, options: Mapping[str, object]) -> None:
         """Takes ``init``'s checked keywords; what is None is determined from the machine."""
@@ -90,6 +91,7 @@ class Plan:
             {"num_cpus": 0, "resources": options.get("resources")}
         )
         self.preload = list_of_names("preload", options.get("preload"))
+        self.cpp_worker = program("cpp_worker", options.get("cpp_worker"))
 
     def describe(self) -> str:
         """``4 CPUs, 0 GPUs, store 7.2 GB``."""
@@ -110,9 +112,26 @@ class Plan:
             "--zygote", os.path.join(_paths.package_folder(), "_zygote.py"),
             "--zygote-config", os.path.join(folder, "zygote.config"),
         ]  # fmt: skip
+        if self.cpp_worker:
+            flags += ["--cpp-worker", self.cpp_worker]
         for resource, amount in self.resources.items():
             flags += ["--resource", f"{resource}={amount // UNIT}.{amount % UNIT:04d}"]
         return flags
+
+
+def program(option: str, value: object) -> str:
+    """The absolute path of a program; empty if there is none.
+
+    Raises TypeError or ValueError that names the option.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"init(): {option} is the path of a program, got {value!r}")
+    path = os.path.abspath(os.fspath(value))
+    if not os.access(path, os.X_OK) or os.path.isdir(path):
+        raise ValueError(f"init(): {option} is {value}, which is no program that can be started")
+    return path
 
 
 def list_of_names(option: str, value: object) -> list[str]:
@@ -307,7 +326,7 @@ def end() -> None:
 def start_by_default() -> None:
     """The first use of a session without ``init``."""
     _log.set_level(_log.level_of(_settings.given("logging_level", None) or "info"))
-    unsaid = dict.fromkeys(("log_to_driver", "preload"))
+    unsaid = dict.fromkeys(("log_to_driver", "preload", "cpp_worker"))
     start({**unsaid, "namespace": namespace_of(None)}, explain=False)
 
 
@@ -338,6 +357,7 @@ def init(
     log_to_driver: bool | None = None,
     namespace: str | None = None,
     preload: Iterable[str] | None = None,
+    cpp_worker: str | os.PathLike[str] | None = None,
     local_mode: bool = False,
     **unknown: object,
 ) -> Context:
@@ -364,6 +384,8 @@ def init(
         namespace: where names of actors are looked up and given; programs that join one session
             with the same namespace share them. By default this program has one of its own.
         preload: modules that workers import before they are asked for.
+        cpp_worker: the program of C++ workers, for ``cpp_function`` and ``cpp_actor_class``; it is
+            started as often as their tasks and actors need it.
         local_mode: True runs tasks and methods of actors in this process, where they are called,
             for a debugger.
         unknown: refused, by name.
@@ -388,7 +410,7 @@ def init(
         if session.is_worker:
             return Context(session)
         if session.connected:
-            asked = (*described, preload, namespace, local_mode)
+            asked = (*described, preload, cpp_worker, namespace, local_mode)
             if ignore_reinit_error or is_same_cell(asked):
                 _log.info(f"session {session.name} is already running")
                 return Context(session)
@@ -408,11 +430,12 @@ def init(
         "_memory": _memory,
         "log_to_driver": log_to_driver,
         "preload": preload,
+        "cpp_worker": cpp_worker,
         "namespace": space,
         "local_mode": local_mode,
     }
     global _cell_options
-    _cell_options = (*described, preload, namespace, local_mode)
+    _cell_options = (*described, preload, cpp_worker, namespace, local_mode)
     return Context(start(options, explain=True))
 
 

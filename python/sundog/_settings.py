@@ -57,6 +57,8 @@ TABLE = (
             "whether the program prints what its tasks print"),
     Setting("preload", "SUNDOG_PRELOAD", "", "names", "none",
             "modules that workers have imported before they are asked for, with commas between"),
+    Setting("cpp_worker", "SUNDOG_CPP_WORKER", "--cpp-worker", "text", "none",
+            "program of the C++ workers, started as tasks and actors of C++ need them"),
     Setting("local_mode", "", "", "", "off",
             "tasks run in the program's own process, for a debugger"),
     Setting("address", "", "", "", "a session of its own",

@@ -151,6 +151,28 @@ TEST(Pickles, numpy_arrays_are_views_of_their_buffer) {
   EXPECT_EQ(array("F")(0, 1), 2);
 }
 
+// As sundog._torch writes them: the second tensor is the first one's transpose.
+TEST(Pickles, torch_tensors_are_views_of_their_storage) {
+  using namespace std::string_literals;
+  const std::vector<float> elements = {0, 1, 2, 3, 4, 5};
+  const Bytes bytes = std::as_bytes(std::span(elements));
+  auto tensor = [](std::string function, std::string first, std::string shape,
+                   std::string strides) {
+    return "csundog._torch\n" + function + "\n(" + first + "Nctorch\nfloat32\nK\0"s + shape +
+           strides + "\x89\x89tR";
+  };
+  const std::string stream =
+      "\x80\x05(" + tensor("rebuild_tensor", "\x97", "K\x02K\x03\x86", "K\x03K\x01\x86") + "\x94" +
+      tensor("rebuild_view", "h\0"s, "K\x03K\x02\x86", "K\x01K\x03\x86") + "l.";
+  const detail::Value both = of_pickle(stream, {{bytes, true}});
+  const auto views = Convert<std::vector<TensorView<float>>>::from(both);
+  ASSERT_EQ(views.size(), 2u);
+  EXPECT_EQ(views[0].data(), elements.data());
+  EXPECT_EQ(views[0](1, 2), 5);
+  EXPECT_EQ(views[1](2, 1), 5);
+  EXPECT_EQ(views[1](0, 1), 3);
+}
+
 TEST(Pickles, what_cpp_cannot_read_is_named) {
   using namespace std::string_literals;
   detail::Value value = of_pickle(

@@ -75,6 +75,20 @@ def ask(counter: "sundog._actor.ActorHandle[object]") -> object:
     return sundog.get(counter.value.remote())
 
 
+def test_session_starts_the_workers_it_was_told_of() -> None:
+    with sundog.init(num_cpus=2, cpp_worker=WORKER, logging_level="warning"):
+        total = sundog.cpp_function("sum_to").remote(20)
+        counter = sundog.cpp_actor_class("Counter").remote(0)
+        assert sundog.get([total, counter.add.remote(1)], timeout=20) == [210, 1]
+
+
+def test_program_of_workers_is_checked() -> None:
+    with pytest.raises(ValueError, match="is /no/such/program, which is no program"):
+        sundog.init(cpp_worker="/no/such/program")
+    with pytest.raises(TypeError, match="cpp_worker is the path of a program, got 3"):
+        sundog.init(cpp_worker=3)
+
+
 def test_cpp_workers_are_started_when_those_there_wait(cpp_worker: None) -> None:
     sums = [sundog.cpp_function("sum_to").remote(10) for _ in range(6)]
     assert sundog.get(sums, timeout=60) == [55] * 6

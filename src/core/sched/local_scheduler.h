@@ -171,8 +171,8 @@ class LocalScheduler {
     std::vector<ClientId> idle;  // the last one was busy most recently
     uint32_t starting = 0;
     uint32_t workers = 0;
-    uint32_t failures = 0;  // starts in a row that failed
-    uint32_t wanted = 0;    // workers that are kept at hand beside those of actors
+    uint32_t failures = 0;   // starts in a row that failed
+    uint32_t wanted = 0;     // workers that are kept at hand beside those of actors
     bool can_start = false;  // Python's always; C++'s once a program for them is known
   };
   struct Starting {
