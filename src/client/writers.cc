@@ -51,7 +51,7 @@ Result<os::Mapping> WritableRanges::open(const model::Extent& extent) {
       (covers ? found : stale.emplace_back()) = std::move(it->mapping);
       it = kept_.erase(it);
     }
-    if (found && found.protect(os::Access::kReadWrite)) return found;
+    if (found && found.protect(os::Access::kReadWrite, extent.size)) return found;
   }
   auto memory = ask_descriptor(extent.arena);
   if (!memory) return Failure{memory.error()};
@@ -60,8 +60,8 @@ Result<os::Mapping> WritableRanges::open(const model::Extent& extent) {
 }
 
 void WritableRanges::seal(const model::Extent& extent, os::Mapping mapping) {
-  if (!mapping.protect(os::Access::kRead)) return;  // unmapped: nobody writes either
-  std::vector<os::Mapping> dropped;                 // unmapped after the lock
+  if (!mapping.protect(os::Access::kRead, extent.size)) return;  // unmapped: nobody writes
+  std::vector<os::Mapping> dropped;                              // unmapped after the lock
   std::lock_guard lock(mutex_);
   model::Extent covered = extent;
   covered.size = mapping.size();

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <string>
@@ -130,8 +131,8 @@ Mapping::~Mapping() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
-Status Mapping::protect(Access access) {
-  if (mprotect(data_, size_, protection(access)) != 0) {
+Status Mapping::protect(Access access, uint64_t bytes) {
+  if (mprotect(data_, std::min(bytes, size_), protection(access)) != 0) {
     return Failure{system_error("change the protection of a mapping")};
   }
   return ok_status();

@@ -51,7 +51,8 @@ class Mapping {
   Bytes bytes() const { return {data_, size_}; }
   explicit operator bool() const { return data_ != nullptr; }
 
-  Status protect(Access access);
+  // Of the first `bytes`, up to a whole page: the cost is that of the pages, not of the mapping.
+  Status protect(Access access, uint64_t bytes);
   // Replaces the mapping where it lies by a private, writable one of the same bytes of `memory`:
   // a thread that writes meanwhile writes to the one or to the other, and never faults.
   Status become_private(int memory, uint64_t offset);

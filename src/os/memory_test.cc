@@ -37,6 +37,17 @@ TEST(Memory, private_writes_reach_nobody_else) {
   EXPECT_EQ(read, std::byte{42});
 }
 
+TEST(Memory, protection_of_the_first_bytes_leaves_the_others) {
+  Fd memory = *create_sealed_memory("test", 1 << 20);
+  Mapping all = *Mapping::map(memory.get(), 0, 3 * 4096, Access::kReadWrite, Sharing::kShared);
+  ASSERT_TRUE(all.protect(Access::kRead, 4096 + 1));  // two pages
+  all.data()[2 * 4096] = std::byte{7};
+  EXPECT_EQ(all.data()[2 * 4096], std::byte{7});
+  EXPECT_DEATH(all.data()[4096] = std::byte{7}, "");
+  ASSERT_TRUE(all.protect(Access::kReadWrite, 1 << 20));  // no further than the mapping
+  all.data()[4096] = std::byte{7};
+}
+
 TEST(Memory, allocated_pages_are_given_back_by_a_hole) {
   Fd memory = *create_sealed_memory("test", 1 << 20);
   ASSERT_TRUE(allocate_pages(memory.get(), 0, 64 << 10));
