@@ -75,7 +75,7 @@ SECTIONS = (
     Section(
         "calls",
         "Calls",
-        ("task", "tasks_1000", "tasks_20000", "submitters", "actor_calls"),
+        ("task", "tasks_1000", "tasks_20000", "submitters", "actor_calls", "cpp_calls"),
         "/s",
         "Tasks and actor calls that do nothing: what is left is what a call costs. joblib batches"
         " small calls by itself; the others send each one.",
