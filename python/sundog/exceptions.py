@@ -39,7 +39,7 @@ def shown_class(cls: type[T]) -> type[T]:
 
 
 def public_class(cls: type[SundogError]) -> type[SundogError]:
-    """The class of this module that ``cls`` shows; any other class is itself."""
+    """The class of this package that ``cls`` shows; any other class is itself."""
     base = cls.__mro__[1]
     return base if _shown.get(base) is cls else cls
 
@@ -47,7 +47,7 @@ def public_class(cls: type[SundogError]) -> type[SundogError]:
 class SundogError(Exception):
     """The base of everything that Sundog raises by itself.
 
-    An error made of a class of this module shows itself by its bare name, as the interpreter's own
+    An error made of a class of this package shows itself by its bare name, as the interpreter's own
     errors do (``GetTimeoutError: …``, not ``sundog.exceptions.GetTimeoutError: …``): it is an
     instance of a subclass whose module is given as ``builtins``. The classes here keep their
     module, so that they pickle by reference.
@@ -55,7 +55,7 @@ class SundogError(Exception):
 
     def __new__(cls: type[T], *args: object, **kwargs: object) -> T:
         """An instance of the class that shows the bare name."""
-        shown = shown_class(cls) if cls.__module__ == __name__ else cls
+        shown = shown_class(cls) if cls.__module__.startswith("sundog.") else cls
         return super().__new__(shown, *args, **kwargs)
 
     def __reduce__(self) -> tuple[object, ...]:

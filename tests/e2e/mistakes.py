@@ -11,6 +11,8 @@ import types
 import numpy as np
 
 import sundog
+from sundog.util import metrics
+from sundog.util.multiprocessing import Pool
 
 
 @sundog.remote
@@ -194,6 +196,36 @@ def get_without_a_daemon():
     sundog.get(ref)
 
 
+def pool_with_a_context():
+    Pool(1, context="spawn")
+
+
+def no_database():
+    raise RuntimeError("no database")
+
+
+def pool_whose_initializer_raises():
+    with Pool(1, initializer=no_database) as pool:
+        pool.apply(divide, (1, 2))
+
+
+def send_a_lock_to_a_pool():
+    with Pool(1) as pool:
+        pool.apply(len, (threading.Lock(),))
+
+
+def count_with_an_unknown_tag():
+    metrics.Counter("requests", tag_keys=("path",)).inc(tags={"paht": "/"})
+
+
+def init_with_a_wrong_variable():
+    os.environ["SUNDOG_NUM_GPUS"] = "many"
+    try:
+        init_anew()
+    finally:
+        del os.environ["SUNDOG_NUM_GPUS"]
+
+
 def ask_without_a_session():
     sundog.shutdown()
     sundog.available_resources()
@@ -296,6 +328,16 @@ MISTAKES = {
     "store in gigabytes": lambda: init_anew(object_store_memory=2),
     "modules as text": lambda: init_anew(preload="numpy"),
     "address of another machine": lambda: init_anew(address="10.0.0.1:6379"),
+    "map over nothing": lambda: sundog.map(divide),
+    "map of no function": lambda: sundog.map(3, [1]),
+    "map with several results": lambda: sundog.map(divide, [1], num_returns=2),
+    "pool with a context": pool_with_a_context,
+    "initializer of a pool": pool_whose_initializer_raises,
+    "call of a pool that cannot be sent": send_a_lock_to_a_pool,
+    "metric with an unknown tag": count_with_an_unknown_tag,
+    "metric that shrinks": lambda: metrics.Counter("shrinks").inc(-1),
+    "histogram without boundaries": lambda: metrics.Histogram("seconds"),
+    "setting that is no number": init_with_a_wrong_variable,
     "no session to join": lambda: init_anew(address="auto"),
     "question without a session": ask_without_a_session,
     "call in a forked child": call_in_a_fork,

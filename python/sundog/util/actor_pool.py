@@ -104,9 +104,11 @@ class ActorPool:
         ref = self._by_number[self._next_result]
         if timeout is not None and not _core.wait([ref], timeout=timeout)[0]:
             if not ignore_if_timedout:
-                raise NotInTimeError("the next result was not ready in time; it can be asked for")
+                raise ResultTimeoutError(
+                    "the next result was not ready in time; it can be asked for"
+                )
             self._forget(ref)
-            raise NotInTimeError("the next result was not ready in time; it was dropped")
+            raise ResultTimeoutError("the next result was not ready in time; it was dropped")
         self._forget(ref)
         return _core.get(ref)
 
@@ -129,9 +131,9 @@ class ActorPool:
         ready, _ = _core.wait(list(self._by_number.values()), num_returns=1, timeout=timeout)
         if not ready:
             if not ignore_if_timedout:
-                raise NotInTimeError("no result was ready in time; they can be asked for again")
+                raise ResultTimeoutError("no result was ready in time; they can be asked for again")
             self._forget(self._by_number[self._next_result])
-            raise NotInTimeError("no result was ready in time; the oldest was dropped")
+            raise ResultTimeoutError("no result was ready in time; the oldest was dropped")
         self._forget(ready[0])
         return _core.get(ready[0])
 
@@ -167,8 +169,5 @@ class ActorPool:
         self._return(actor)
 
 
-class NotInTimeError(SundogError, TimeoutError):
-    """Shown as the TimeoutError that it is."""
-
-
-NotInTimeError.__module__, NotInTimeError.__qualname__ = "builtins", "TimeoutError"
+class ResultTimeoutError(SundogError, TimeoutError):
+    """A result was not ready in time."""

@@ -114,6 +114,7 @@ class Metric:
 
     kind = ""
 
+    @public
     def __init__(
         self,
         name: str,
@@ -230,6 +231,7 @@ class Histogram(Metric):
 
     kind = "histogram"
 
+    @public
     def __init__(
         self,
         name: str,
