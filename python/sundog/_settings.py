@@ -48,6 +48,8 @@ TABLE = (
     Setting("object_store_memory", "SUNDOG_OBJECT_STORE_MEMORY", "--store-bytes", "number",
             "30 % of the memory, or of the control group's limit",
             "bytes of the object store"),
+    Setting("_memory", "", "--memory-bytes", "", "what the object store leaves of the memory",
+            "bytes that tasks and actors may ask for with memory=, all together"),
     Setting("resources", "", "--resource", "", "none", "custom resources and their amounts"),
     Setting("namespace", "SUNDOG_NAMESPACE", "", "text", "one of the program's own",
             "where names of actors are given and looked up"),
