@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sundog._local_actors import LocalActors
 
     T = TypeVar("T")
+    # What an actor's calls have unless they say otherwise: max_task_retries, max_pending_calls.
+    CallDefaults = tuple[int, int]
 else:
     T = None
 
@@ -41,30 +43,40 @@ class ActorMethod(_core.Callee):
         description: _actor_class.ClassDescription,
         info: _actor_class.MethodInfo,
         options: _actor_options.MethodOptions,
-        retries: int,
+        defaults: CallDefaults,
     ) -> None:
-        """Use an attribute of a handle; ``retries`` is the actor's max_task_retries."""
+        """Use an attribute of a handle."""
         self._ref = ref
         self._description = description
         self._code = info
         self._options = options
-        self._retries = retries
+        self._defaults = defaults
         self.__name__ = info.name
         self.__qualname__ = f"{description.name}.{info.name}"
         self.__doc__ = info.doc
         self._set_arity(*info.arity)
         self._set_actor(ref)
+        if defaults[1] > 0:
+            from sundog import _pending_calls
+
+            self._pending = _pending_calls.pending_calls_of(ref, defaults[1])
+            self.remote = self._limited  # type: ignore[method-assign]
+
+    @public
+    def _limited(self, *args: Any, **kwargs: Any) -> Any:
+        """``remote`` of an actor with max_pending_calls."""
+        self._pending.admit(self.__qualname__)
+        return _core.Callee.remote(self, *args, **kwargs)
 
     def _prepare(self) -> None:
         """Makes the method known to the current session; called by ``remote``."""
         session = _core.current_session()
         assert session is not None
         options = self._options
-        retries = self._retries if options.max_task_retries is None else options.max_task_retries
+        own = options.max_task_retries
+        retries = self._defaults[0] if own is None else own
         title = options.name or self.__qualname__
-        number = self._description.template(
-            session, self._code, title, retries, options.retry_exceptions
-        )
+        number = self._description.template(session, self._code, title, retries, options)
         self._set_prepared(number, options.num_returns)
 
     @public
@@ -72,15 +84,15 @@ class ActorMethod(_core.Callee):
         """The same method with other options, for the calls made through what is returned.
 
         Args:
-            options: num_returns, max_task_retries, retry_exceptions, name; see ``sundog.method``.
-                What is not given stays as it is.
+            options: num_returns, max_task_retries, retry_exceptions, name, concurrency_group; see
+                ``sundog.method``. What is not given stays as it is.
 
         Raises:
             ValueError: an option that does not exist, or is not in this version.
             TypeError: an option of a wrong type.
         """
         checked = _actor_options.MethodOptions({**self._options.given, **options})
-        return ActorMethod(self._ref, self._description, self._code, checked, self._retries)
+        return ActorMethod(self._ref, self._description, self._code, checked, self._defaults)
 
     @public
     def _remote(
@@ -119,7 +131,7 @@ class ActorMethod(_core.Callee):
         """Travels as the handle does."""
         if local is not None:
             local.keep(self._ref)
-        parts = (self._ref, self._description.packed, self._retries)
+        parts = (self._ref, self._description.packed, self._defaults)
         return rebuild_method, (*parts, self._code.name, self._options.given)
 
 
@@ -139,24 +151,24 @@ class ActorHandle(Generic[T]):
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_sundog_defaults",
         "_sundog_description",
         "_sundog_ref",
-        "_sundog_retries",
     )
     _sundog_ref: _core.ObjectRef[Any]
     _sundog_description: _actor_class.ClassDescription
-    _sundog_retries: int
+    _sundog_defaults: CallDefaults
 
     def __init__(
         self,
         ref: _core.ObjectRef[Any],
         description: _actor_class.ClassDescription,
-        retries: int,
+        defaults: CallDefaults,
     ) -> None:
         """Use ``Class.remote(...)`` or ``sundog.get_actor``."""
         self._sundog_ref = ref
         self._sundog_description = description
-        self._sundog_retries = retries
+        self._sundog_defaults = defaults
 
     @public
     def __getattr__(self, name: str) -> ActorMethod:
@@ -169,7 +181,7 @@ class ActorHandle(Generic[T]):
         if info is None:
             raise no_such_method(self._sundog_description, name)
         method = ActorMethod(
-            self._sundog_ref, self._sundog_description, info, info.options, self._sundog_retries
+            self._sundog_ref, self._sundog_description, info, info.options, self._sundog_defaults
         )
         self.__dict__[name] = method
         return method
@@ -212,7 +224,7 @@ class ActorHandle(Generic[T]):
         """A reference, and the description of the class beside it."""
         if local is not None:
             local.keep(self._sundog_ref)
-        parts = (self._sundog_ref, self._sundog_description.packed, self._sundog_retries)
+        parts = (self._sundog_ref, self._sundog_description.packed, self._sundog_defaults)
         return rebuild_handle, parts
 
 
@@ -237,23 +249,25 @@ def no_such_method(description: _actor_class.ClassDescription, name: str) -> Att
     )
 
 
-def rebuild_handle(ref: _core.ObjectRef[Any], packed: bytes, retries: int) -> ActorHandle[Any]:
+def rebuild_handle(
+    ref: _core.ObjectRef[Any], packed: bytes, defaults: CallDefaults
+) -> ActorHandle[Any]:
     """A handle that came out of a pickle."""
     here = local.handle_of(ref) if local is not None else None
     if here is not None:
         return here
-    return ActorHandle(ref, _actor_class.known_as(packed), retries)
+    return ActorHandle(ref, _actor_class.known_as(packed), defaults)
 
 
 def rebuild_method(
     ref: _core.ObjectRef[Any],
     packed: bytes,
-    retries: int,
+    defaults: CallDefaults,
     name: str,
     options: Mapping[str, object],
 ) -> ActorMethod:
     """A method that came out of a pickle."""
-    method: ActorMethod = getattr(rebuild_handle(ref, packed, retries), name)
+    method: ActorMethod = getattr(rebuild_handle(ref, packed, defaults), name)
     return method.options(**options)
 
 
@@ -311,7 +325,14 @@ class ActorClass(Generic[T]):
         made_of = code.function
         assert isinstance(made_of, type)
         self._code = code
-        self._options = _actor_options.ActorOptions(options, made_of.__name__)
+        self._options = _actor_options.ActorOptions(
+            options, made_of.__name__, _actor_class.is_async(made_of)
+        )
+        if code.cpp_name is not None and self._options.runs_calls_at_once():
+            raise ValueError(
+                f"{made_of.__name__} is a C++ class, whose actors run one call after the other: "
+                "max_concurrency and concurrency_groups are for Python classes"
+            )
         self._constructor = Constructor(code, self._options)
         self.__wrapped__: type[T] = made_of
         self.__name__: str = made_of.__name__
@@ -418,9 +439,9 @@ def actor_class(cls: type[T], options: Mapping[str, object]) -> ActorClass[T]:
     """Makes an actor class of what ``sundog.remote`` was given.
 
     Raises:
-        ValueError: one of its methods is asynchronous.
+        ValueError: one of its methods is an asynchronous generator.
     """
-    _actor_class.refuse_async(cls)
+    _actor_class.refuse_async_generators(cls)
     return ActorClass(cls, options)
 
 
@@ -444,7 +465,7 @@ def make_actor(
         return _actor_names.use_taken(_actor_names.from_descriptor(*taken), cls.__name__, options)
     try:
         handle = handle_of(cls, cls._constructor.remote(*args, **kwargs))
-        told = (handle._sundog_description.packed, handle._sundog_retries)
+        told = (handle._sundog_description.packed, handle._sundog_defaults)
         _core.bind_name(space, name, handle._sundog_ref, _core.put(told))
     except BaseException:
         _core.bind_name(space, name, None, None)
@@ -455,4 +476,5 @@ def make_actor(
 def handle_of(cls: ActorClass[T], ref: _core.ObjectRef[Any]) -> ActorHandle[T]:
     """The handle of an actor that was just made."""
     description = _actor_class.describe_once(cls._code)
-    return ActorHandle(ref, description, cls._options.max_task_retries)
+    options = cls._options
+    return ActorHandle(ref, description, (options.max_task_retries, options.max_pending_calls))

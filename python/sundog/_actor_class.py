@@ -137,17 +137,24 @@ class ClassDescription:
         return self.methods.get(name)
 
     def template(
-        self, session: _core.Session, info: MethodInfo, title: str, retries: int, exceptions: bool
+        self,
+        session: _core.Session,
+        info: MethodInfo,
+        title: str,
+        retries: int,
+        options: _actor_options.MethodOptions,
     ) -> int:
         """The number under which this session knows a method with these options."""
         if self.session != session.number:
             self.session = session.number
             self.templates = {}
-        key = (info.name, title, retries, exceptions)
+        exceptions, group = options.retry_exceptions, options.concurrency_group or ""
+        key = (info.name, title, retries, exceptions, group)
         if key not in self.templates:
             self.templates[key] = session.define(
-                None, title, info.place, {}, retries, exceptions, _actor_options.METHOD, info.name
-            )
+                None, title, info.place, {}, retries, exceptions, _actor_options.METHOD, info.name,
+                {}, 0, False, 1, {}, False, group,
+            )  # fmt: skip
         return self.templates[key]
 
 
@@ -163,11 +170,7 @@ def known_as(packed: bytes) -> ClassDescription:
 
 
 def describe(cls: type) -> ClassDescription:
-    """Describes a class.
-
-    Raises:
-        ValueError: one of its methods is asynchronous.
-    """
+    """Describes a class."""
     import pickle
 
     methods, properties = [], []
@@ -262,14 +265,32 @@ def shown_default(value: object) -> str:
     return text if len(text) <= DEFAULT_MAX else "..."
 
 
-def refuse_async(cls: type) -> None:
-    """Raises ValueError for a class with asynchronous methods."""
+CO_COROUTINE, CO_ASYNC_GENERATOR = 0x80, 0x200
+
+
+def code_flags(attribute: object) -> int:
+    """Of the function behind a method; 0 if there is none."""
+    code = getattr(unwrapped(getattr(attribute, "__func__", attribute)), "__code__", None)
+    flags: int = 0 if code is None else code.co_flags
+    return flags
+
+
+def is_async(cls: type) -> bool:
+    """Whether one of its methods is ``async def``: its calls run on an event loop then."""
+    return any(
+        code_flags(attribute) & (CO_COROUTINE | CO_ASYNC_GENERATOR)
+        for base in cls.__mro__
+        if base is not object
+        for attribute in base.__dict__.values()
+        if hasattr(attribute, "__get__")
+    )
+
+
+def refuse_async_generators(cls: type) -> None:
+    """Raises ValueError for a class with asynchronous generators."""
     for name in dir(cls):
-        attribute = find(cls, name)
-        function = unwrapped(getattr(attribute, "__func__", attribute))
-        code = getattr(function, "__code__", None)
-        if code is not None and code.co_flags & (0x80 | 0x200):  # coroutine, async generator
+        if code_flags(find(cls, name)) & CO_ASYNC_GENERATOR:
             raise ValueError(
-                f"{cls.__name__}.{name} is an async method: asynchronous actors are not in this "
-                "version, plain methods are"
+                f"{cls.__name__}.{name} is an async generator: those are not in this version, "
+                "async methods are"
             )

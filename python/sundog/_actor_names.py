@@ -17,8 +17,8 @@ def from_descriptor(
     ref: _core.ObjectRef[Any], descriptor: _core.ObjectRef[Any]
 ) -> ActorHandle[Any]:
     """The handle of an actor that was found by name."""
-    packed, retries = _core.get(descriptor)
-    return _actor.ActorHandle(ref, _actor_class.known_as(packed), retries)
+    packed, defaults = _core.get(descriptor)
+    return _actor.ActorHandle(ref, _actor_class.known_as(packed), defaults)
 
 
 def use_taken(
@@ -159,4 +159,4 @@ def current_handle() -> ActorHandle[Any] | None:
     if told is None:
         return None
     ref, packed = _core.ref_from_binary(told[0]), _actor_class.describe(told[1]).packed
-    return _actor.rebuild_handle(ref, packed, 0)
+    return _actor.rebuild_handle(ref, packed, (0, -1))

@@ -25,23 +25,29 @@ ACTOR_OPTIONS = (
     "get_if_exists",
     "max_restarts",
     "max_task_retries",
+    "max_concurrency",
+    "concurrency_groups",
+    "allow_out_of_order_execution",
+    "execute_out_of_order",
+    "max_pending_calls",
 )
-METHOD_OPTIONS = ("num_returns", "name", "max_task_retries", "retry_exceptions")
+METHOD_OPTIONS = (
+    "num_returns",
+    "name",
+    "max_task_retries",
+    "retry_exceptions",
+    "concurrency_group",
+)
 # Ray's other options with the values that ask for nothing; any other value is refused.
 ACTOR_LATER: dict[str, object] = {
     "_actor_generator_backpressure_num_objects": None,
     "_generator_backpressure_num_objects": None,
     "_labels": None,
     "accelerator_type": None,
-    "allow_out_of_order_execution": False,
-    "concurrency_group": None,
-    "concurrency_groups": None,
     "enable_task_events": True,
     "enable_tensor_transport": None,
     "fallback_strategy": None,
     "label_selector": None,
-    "max_concurrency": 1,
-    "max_pending_calls": -1,
     "object_store_memory": None,
     "placement_group": "default",
     "placement_group_bundle_index": -1,
@@ -53,6 +59,9 @@ ACTOR_LATER: dict[str, object] = {
 # src/model/limits.h
 NAME_BYTES_MAX = 255
 NAMESPACE_BYTES_MAX = 127
+CONCURRENCY_MAX = 10_000  # model::kConcurrencyMax
+GROUPS_MAX = 64
+ASYNC_CONCURRENCY = 1_000  # of asynchronous actors, unless they say otherwise
 OPTIONS_ATTRIBUTE = "__sundog_method__"  # of a function that `method` marked
 # model::CallKind
 CREATE_ACTOR, METHOD = 2, 3
@@ -112,6 +121,52 @@ def within(option: str, text: str | None, bytes_max: int) -> str | None:
     return text
 
 
+def calls_at_once(name: str, value: object, default: int) -> int:
+    """max_concurrency and the limits of concurrency groups."""
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an integer, got {type(value).__name__}: {value!r}")
+    if not 1 <= value <= CONCURRENCY_MAX:
+        raise ValueError(
+            f"{name} is from 1 to {CONCURRENCY_MAX:,} calls at once, got {value}; more calls than "
+            "that may wait"
+        )
+    return value
+
+
+def checked_groups(value: object) -> dict[str, int]:
+    """concurrency_groups."""
+    if value is None:
+        return {}
+    if isinstance(value, (list, tuple)):  # as Ray's C++ and Java programs write them
+        raise TypeError(
+            "concurrency_groups is a dictionary of names and limits, {'io': 2}, got "
+            f"{type(value).__name__}"
+        )
+    if not isinstance(value, dict):
+        raise TypeError(
+            f"concurrency_groups is a dictionary like {{'io': 2}}, got {type(value).__name__}: "
+            f"{value!r}"
+        )
+    if len(value) > GROUPS_MAX:
+        raise ValueError(f"concurrency_groups has at most {GROUPS_MAX} groups, got {len(value)}")
+    for name in value:
+        if text_or_none("the name of a concurrency group", name) is None:
+            raise TypeError(f"the name of a concurrency group is a string, got {name!r}")
+    return {
+        name: calls_at_once(f"concurrency_groups['{name}']", limit, 1)
+        for name, limit in value.items()
+    }
+
+
+def flag(name: str, value: object) -> bool:
+    """An option that is True or False; None is False."""
+    if value is not None and not isinstance(value, bool):
+        raise TypeError(f"{name} is True or False, got {value!r}")
+    return bool(value)
+
+
 class ActorOptions:
     """Checked options of one actor class; equal ones share one template."""
 
@@ -119,17 +174,21 @@ class ActorOptions:
         "detached",
         "get_if_exists",
         "given",
+        "groups",
         "held",
+        "max_concurrency",
+        "max_pending_calls",
         "max_restarts",
         "max_task_retries",
         "name",
         "namespace",
+        "out_of_order",
         "placed",
         "title",
     )
 
-    def __init__(self, given: Mapping[str, object], class_name: str) -> None:
-        """Checks what was given.
+    def __init__(self, given: Mapping[str, object], class_name: str, is_async: bool) -> None:
+        """Checks what was given to a class, asynchronous or not.
 
         Raises ValueError or TypeError that names the option.
         """
@@ -147,34 +206,56 @@ class ActorOptions:
         self.max_task_retries = count_from_minus_one(
             "max_task_retries", given.get("max_task_retries")
         )
+        self.max_concurrency = calls_at_once(
+            "max_concurrency", given.get("max_concurrency"), ASYNC_CONCURRENCY if is_async else 1
+        )
+        self.groups = checked_groups(given.get("concurrency_groups"))
+        self.out_of_order = flag(
+            "allow_out_of_order_execution", given.get("allow_out_of_order_execution")
+        ) or flag("execute_out_of_order", given.get("execute_out_of_order"))
+        self.max_pending_calls = count_from_minus_one(
+            "max_pending_calls", given.get("max_pending_calls"), -1
+        )
+        if self.max_pending_calls == 0:
+            raise ValueError("max_pending_calls is -1 (any number) or from 1 on, got 0")
         lifetime = given.get("lifetime")
         if lifetime not in (None, "detached", "non_detached"):
             raise ValueError(f"lifetime is 'detached' or 'non_detached', got {lifetime!r}")
         self.detached = lifetime == "detached"
-        exists = given.get("get_if_exists")
-        if exists is not None and not isinstance(exists, bool):
-            raise TypeError(f"get_if_exists is True or False, got {exists!r}")
-        self.get_if_exists = bool(exists)
+        self.get_if_exists = flag("get_if_exists", given.get("get_if_exists"))
         if self.get_if_exists and self.name is None:
             raise ValueError("get_if_exists=True needs a name: options(name='...')")
+
+    def runs_calls_at_once(self) -> bool:
+        """Whether more than one call may run."""
+        return self.max_concurrency > 1 or bool(self.groups)
 
     def key(self) -> tuple[object, ...]:
         """What the daemon distinguishes."""
         amounts = (tuple(sorted(self.placed.items())), tuple(sorted(self.held.items())))
-        return amounts, self.max_restarts, self.detached
+        calls = (self.max_concurrency, tuple(self.groups.items()), self.out_of_order)
+        return amounts, self.max_restarts, self.detached, calls
 
     def define(self, session: _core.Session, class_id: bytes | None, name: str, source: str) -> int:
         """Announces a class with these options."""
         return session.define(
             class_id, name, source, self.placed, 0, False,
             CREATE_ACTOR, "", self.held, self.max_restarts, self.detached,
+            self.max_concurrency, self.groups, self.out_of_order,
         )  # fmt: skip
 
 
 class MethodOptions:
     """Checked options of a method, as ``sundog.method`` or ``.options`` were given them."""
 
-    __slots__ = ("given", "max_task_retries", "name", "num_returns", "retry_exceptions")
+    __slots__ = (
+        "concurrency_group",
+        "given",
+        "max_task_retries",
+        "name",
+        "num_returns",
+        "retry_exceptions",
+    )
 
     def __init__(self, given: Mapping[str, object]) -> None:
         """Checks what was given.
@@ -185,6 +266,7 @@ class MethodOptions:
         self.given = dict(given)
         self.num_returns = _options.count_of_results(given.get("num_returns"))
         self.name = text_or_none("name", given.get("name"))
+        self.concurrency_group = text_or_none("concurrency_group", given.get("concurrency_group"))
         retries = given.get("max_task_retries")
         self.max_task_retries = (
             None if retries is None else count_from_minus_one("max_task_retries", retries)
@@ -201,7 +283,8 @@ def method(*args: object, **options: object) -> Callable[[F], F]:
         options: num_returns, how many ObjectRefs a call returns (default 1); max_task_retries, how
             often a call is tried again after the actor's process died (default: the actor's);
             retry_exceptions, True to try again after an exception as well; name, what a call is
-            called in messages.
+            called in messages; concurrency_group, the one of the class's ``concurrency_groups`` in
+            whose limit its calls are counted.
 
     Returns:
         A decorator, which returns the method itself.

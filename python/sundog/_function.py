@@ -362,6 +362,6 @@ def check_early(options: Mapping[str, object]) -> None:
 
     of_actors = {*_actor_options.ACTOR_OPTIONS, *_actor_options.ACTOR_LATER}
     if any(name in of_actors and not _options.is_known(name) for name in options):
-        _actor_options.ActorOptions(options, "")
+        _actor_options.ActorOptions(options, "", False)
     else:
         _options.FunctionOptions(options, "")

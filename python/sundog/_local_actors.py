@@ -8,13 +8,15 @@ the store, or that is detached, lives to the session's end. Any thread may call.
 from __future__ import annotations
 
 import weakref
+from types import CoroutineType
 
 from sundog import _actor, _actor_class, _core, _local, _signature
 from sundog.exceptions import ActorDiedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Any
 
     from sundog._actor_options import ActorOptions, MethodOptions
@@ -40,6 +42,7 @@ class LocalActor:
         self.dead = ""  # why
         self.cause: BaseException | None = None
         self.instance: object = None
+        self.loop: AbstractEventLoop | None = None
         self._sent = _local.sent(cls._constructor, args, kwargs)
         self.construct()
 
@@ -84,6 +87,22 @@ class LocalActor:
             return entered(self, special, [self.instance, *args], kwargs)
         return entered(self, getattr(self.instance, name), args, kwargs)
 
+    def finish(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """What an asynchronous method returns: it runs to its end, alone, on the actor's loop."""
+        import asyncio
+
+        if self.loop is None:
+            self.loop = asyncio.SelectorEventLoop()
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self.loop.run_until_complete(coroutine)
+        # This thread's own loop runs, as in a notebook: another thread has to.
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(self.loop.run_until_complete, coroutine).result()
+
 
 # The actors whose code runs, innermost last: tasks run on the thread that calls them.
 _running: list[LocalActor] = []
@@ -95,7 +114,8 @@ def entered(
     """Calls it as code of the actor."""
     _running.append(actor)
     try:
-        return function(*args, **kwargs)
+        value = function(*args, **kwargs)
+        return actor.finish(value) if isinstance(value, CoroutineType) else value
     finally:
         _running.pop()
 
@@ -133,7 +153,7 @@ class LocalMethod(_actor.ActorMethod):
 def method_of(actor: LocalActor, method: _actor.ActorMethod) -> LocalMethod:
     """The method as one of an actor of this process."""
     options: MethodOptions = method._options
-    made = LocalMethod(method._ref, method._description, method._code, options, method._retries)
+    made = LocalMethod(method._ref, method._description, method._code, options, method._defaults)
     made._actor = actor
     return made
 
@@ -184,7 +204,7 @@ class LocalActors:
 
     def handle(self, actor: LocalActor) -> LocalHandle:
         """A new handle."""
-        made = LocalHandle(actor.ref, actor.description, actor.options.max_task_retries)
+        made = LocalHandle(actor.ref, actor.description, (actor.options.max_task_retries, -1))
         made._sundog_actor = actor
         return made
 

@@ -160,6 +160,7 @@ def write_zygote_config(folder: str, socket: str, preload: Iterable[str]) -> Non
         "dont_write_bytecode": sys.dont_write_bytecode,
         "import_lines": pth_import_lines(path),
         "numpy": "numpy" in sys.modules,
+        "asyncio": "asyncio" in sys.modules,
         "preload": list(preload),
         "socket": socket,
     }

@@ -71,6 +71,8 @@ TABLE = (
             "where sessions keep their logs, of Python and C++ programs"),
     Setting("", "XDG_RUNTIME_DIR", "", "path", "TMPDIR, else /tmp",
             "where the sockets of this user's sessions are"),
+    Setting("", "SUNDOG_BLOCKED_LOOP_SECONDS", "", "path", "2",
+            "how long a method may block an asynchronous actor's loop untold; 0: for ever"),
     Setting("", "SUNDOG_RAY_WAIT_MS", "", "path", "off",
             "1: ray.wait counts its timeout in milliseconds, as in 2018"),
 )  # fmt: skip

@@ -26,8 +26,9 @@ def load_config(path: str) -> dict[str, object]:
     """Reads the driver's description of itself; every key is optional.
 
     ``sys_path`` (list), ``prefixes`` (names of ``sys`` to their values), ``argv`` (list), ``cwd``,
-    ``dont_write_bytecode``, ``import_lines`` (what ``.pth`` files run), ``numpy`` (the driver has
-    it), ``preload`` (module names), ``modules`` (stage 1, in place of ours), ``socket`` (path).
+    ``dont_write_bytecode``, ``import_lines`` (what ``.pth`` files run), ``numpy`` and ``asyncio``
+    (the driver has them), ``preload`` (module names), ``modules`` (stage 1, in place of ours),
+    ``socket`` (path).
     """
     import marshal  # built in: json would cost the first worker six milliseconds
 
@@ -238,6 +239,8 @@ class Zygote:
         steps: list[Callable[[], object]] = []
         if self.config.get("numpy"):
             steps.append(import_numpy)
+        if self.config.get("asyncio"):
+            steps.append(functools.partial(import_quietly, "sundog._async_actor"))
         for name in strings(self.config, "preload"):
             steps.append(functools.partial(import_quietly, name))
         return steps

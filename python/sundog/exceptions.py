@@ -148,5 +148,9 @@ class ActorUnavailableError(ActorError):
     """The actor cannot be reached for a moment."""
 
 
+class PendingCallsLimitExceeded(SundogError):
+    """As many calls of the actor are under way as its max_pending_calls allows."""
+
+
 class ActorAlreadyExistsError(SundogError, ValueError):
     """An actor of this name exists."""

@@ -51,7 +51,7 @@ class Link final : public core::ClientOutbox {
   void stay_awake() {
     header_->sleep.store(static_cast<uint32_t>(shm::Sleep::kAwake), std::memory_order_seq_cst);
   }
-  std::atomic<uint32_t>* claim_word(uint32_t slot) { return &header_->claims[slot]; }
+  std::atomic<uint32_t>* claim_word(uint32_t slot) { return header_->claim(slot); }
 
   bool broken() const { return broken_ || inbound_.broken() || outbound_.broken(); }
   const std::string& why_broken() const { return why_broken_; }

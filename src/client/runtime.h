@@ -24,8 +24,9 @@
 #include "model/messages.h"
 
 namespace sundog::core {
-struct ClientEntry;  // src/core/client_core.h
-}
+struct ClientContext;  // src/core/client_core.h
+struct ClientEntry;
+}  // namespace sundog::core
 
 namespace sundog::client {
 
@@ -119,6 +120,11 @@ struct TaskOptions {
   Resources lifetime;        // kCreateActor: what it keeps while it lives
   int32_t max_restarts = 0;  // kCreateActor; -1: without end
   bool detached = false;     // kCreateActor: lives until it is killed
+  // kCreateActor: see model::DefineTemplate; groups with their limits in calls.
+  uint32_t max_concurrency = 1;
+  Resources groups;
+  bool out_of_order = false;
+  std::string group;  // kMethod
 };
 
 // One call to be submitted. Views live until submit() returned.
@@ -143,7 +149,9 @@ struct TaskCall {
   ObjectId actor;           // the handle; nil for kTask
   std::string_view method;  // kMethod
   bool retry_exceptions = false;
-  uint16_t cpus = 1;          // that it was given, at least 1
+  uint16_t cpus = 1;   // that it was given, at least 1
+  uint16_t group = 0;  // see model::Execute
+  uint32_t concurrency = 1;
   Bytes arguments;            // wire/arguments.h
   std::vector<Fetched> refs;  // values of top-level references, in order
 };
@@ -262,8 +270,19 @@ class Runtime {
   virtual RefHandle ref_from_id(const ObjectId& id) = 0;
 
   // ---- worker side
-  // The next claimed task; nullopt when the worker is to end. Blocks.
+  // The next claimed task; nullopt when the worker is to end. Blocks. What is claimed and not
+  // finished counts against the limit of its group.
   virtual std::optional<TaskCall> next_task(Yielder* yielder) = 0;
+  // Without waiting: nullopt if there is none, or (*over) the worker is to end.
+  virtual std::optional<TaskCall> poll_task(bool* over) = 0;
+  // A descriptor that is readable when poll_task may have something after it had nothing.
+  virtual int task_event() = 0;
+  // next_task and poll_task give nothing more: the process is about to end.
+  virtual void stop_tasks() = 0;
+  // For a process that runs several calls at once: asked, by the thread that submits or puts, for
+  // the context of its call; null: what the process does outside of calls. From now on claimed
+  // tasks have no context of their own here.
+  virtual void set_context_source(core::ClientContext* (*source)()) = 0;
   virtual CallResult<Unit> add_result(const TaskCall& call, uint32_t index, const OutValue& value,
                                       std::unique_ptr<Room> room) = 0;
   // `exiting`: the actor asked for its own end, this was its last call.

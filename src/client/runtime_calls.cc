@@ -104,6 +104,12 @@ CallResult<uint32_t> RuntimeImpl::define_template(const TaskOptions& options, Ob
   definition.lifetime = lifetime;
   definition.max_restarts = options.max_restarts;
   definition.detached = options.detached;
+  std::vector<model::NamedAmount> groups;
+  for (const auto& [name, limit] : options.groups) groups.push_back({name, limit});
+  definition.max_concurrency = options.max_concurrency;
+  definition.groups = groups;
+  definition.out_of_order = options.out_of_order;
+  definition.group = options.group;
   core_.define_template(definition);
   return definition.template_id;
 }
@@ -180,6 +186,7 @@ CallResult<Unit> RuntimeImpl::submit(const CallSpec& spec, std::vector<RefHandle
     positional = small_positional;
     keyword = small_keyword;
   }
+  core::ClientContext* context = own_context();
   Operation operation(this);
   for (const Argument& argument : positional) {
     if (argument.ref == nullptr) continue;
@@ -197,6 +204,7 @@ CallResult<Unit> RuntimeImpl::submit(const CallSpec& spec, std::vector<RefHandle
   call.contained = spec.contained;
   call.arguments = arguments_;
   submitted_.clear();
+  core_.use(context);
   core_.submit(call, &submitted_);
   for (Entry* entry : submitted_) results->emplace_back(entry);
   return Unit{};
@@ -207,7 +215,9 @@ CallResult<Unit> RuntimeImpl::submit(const CallSpec& spec, std::vector<RefHandle
 CallResult<RefHandle> RuntimeImpl::put(const OutValue& value, Yielder* yielder) {
   if (auto error = unusable()) return Failure{*error};
   if (value.bytes.size() <= model::kInlineValueBytesMax) {
+    core::ClientContext* context = own_context();
     Operation operation(this);
+    core_.use(context);
     ObjectId id = core_.next_put_id();
     return RefHandle(core_.put(id, {value.format, {}, value.bytes}, value.contained, false));
   }
@@ -247,7 +257,9 @@ CallResult<RefHandle> RuntimeImpl::put_room(std::unique_ptr<Room> room, model::F
                                             std::span<const ObjectId> contained) {
   if (auto error = unusable()) return Failure{*error};
   model::Extent extent = seal_room(room.get());
+  core::ClientContext* context = own_context();
   Operation operation(this);
+  core_.use(context);
   return RefHandle(core_.put(core_.next_put_id(), {format, extent, {}}, contained, false));
 }
 
@@ -256,7 +268,9 @@ CallResult<ObjectId> RuntimeImpl::put_function(Bytes pickled, std::span<const Ob
   if (auto error = unusable()) return Failure{*error};
   ObjectId id;
   {
+    core::ClientContext* context = own_context();
     Operation operation(this);
+    core_.use(context);
     JobId job = core_.current_task().job();
     id = {TaskId::for_function(job, hash128(pickled.data(), pickled.size())), ObjectId::kPutBit};
     if (core_.find(id) != nullptr) return id;

@@ -57,6 +57,9 @@ struct HeldTask {
   wire::DecodeScratch scratch;
   std::vector<Result> results;
   size_t result_bytes = 0;
+  uint16_t group = 0;
+  uint32_t concurrency = 1;
+  uint64_t arrival = 0;
 };
 
 // Write-protects the room's bytes and names them; the room is over.
@@ -96,6 +99,10 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   RefHandle ref_from_id(const ObjectId& id) override;
 
   std::optional<TaskCall> next_task(Yielder* yielder) override;
+  std::optional<TaskCall> poll_task(bool* over) override;
+  int task_event() override;
+  void stop_tasks() override;
+  void set_context_source(core::ClientContext* (*source)()) override { context_source_ = source; }
   CallResult<Unit> add_result(const TaskCall& call, uint32_t index, const OutValue& value,
                               std::unique_ptr<Room> room) override;
   CallResult<Unit> finish(const TaskCall& call, bool failed, bool retry, TimeNs started,
@@ -170,6 +177,9 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   void rest();
 
   // ---- runtime_calls.cc
+  core::ClientContext* own_context() const {
+    return context_source_ != nullptr ? context_source_() : nullptr;
+  }
   CallError wait_error(WaitEnd end, std::string_view what) const;
   CallResult<Unit> fetch(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
                          std::vector<core::TakenValue>* taken);
@@ -186,6 +196,9 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   // Claims the oldest task offered. False if it was taken back meanwhile.
   bool claim(std::unique_ptr<HeldTask> held, TaskCall* call,
              std::vector<core::ClientExport*>* exports);
+  // Claims the first of those that may run by the limits of their groups.
+  bool claim_next(TaskCall* call, std::vector<core::ClientExport*>* exports);
+  void view_arguments(const std::vector<core::ClientExport*>& exports, TaskCall* call);
   HeldTask* running_task(const TaskCall& call);
   void send_results(const TaskCall& call, HeldTask* held);
   std::unique_ptr<HeldTask> recycled_task();
@@ -244,7 +257,16 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   // were reserved for us meanwhile.
   std::map<uint32_t, FullName> unwanted_claims_;
   std::vector<FullName> unwanted_names_;
-  std::deque<std::unique_ptr<HeldTask>> offered_;
+  // Tasks that were offered, of each concurrency group; everything but an actor's calls is in the
+  // first.
+  struct Lane {
+    std::deque<std::unique_ptr<HeldTask>> offered;
+    uint32_t running = 0, limit = 1;
+  };
+  std::deque<Lane> lanes_ = std::deque<Lane>(1);
+  uint64_t arrivals_ = 0;
+  os::Fd task_event_;                                      // see task_event()
+  bool task_event_due_ = false;                            // poll_task had nothing
   std::map<uint32_t, std::unique_ptr<HeldTask>> running_;  // by slot
   std::vector<std::unique_ptr<HeldTask>> spare_tasks_;
   bool stop_after_task_ = false;
@@ -263,6 +285,8 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   os::Fd fork_write_end_;
   std::vector<core::ClientExport*> dead_exports_;
   std::vector<RefHandle> functions_;  // put by us, held while the session lives
+
+  core::ClientContext* (*context_source_)() = nullptr;
 
   // ---- the runtime thread's own
   os::Poller poller_;

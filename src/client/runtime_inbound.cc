@@ -89,12 +89,16 @@ void RuntimeImpl::handle(const model::NodeMessage& message) {
              message);
 }
 
-void RuntimeImpl::hold_task(const model::Execute&) {
+void RuntimeImpl::hold_task(const model::Execute& message) {
   auto held = recycled_task();
   const shm::Record& record = link_.last_record();
   held->type = static_cast<wire::RecordType>(record.type);
   held->payload.assign(record.payload.begin(), record.payload.end());
-  offered_.push_back(std::move(held));
+  held->group = message.kind == model::CallKind::kMethod ? message.group : 0;
+  held->concurrency = message.kind == model::CallKind::kMethod ? message.concurrency : 1;
+  held->arrival = ++arrivals_;
+  if (held->group >= lanes_.size()) lanes_.resize(held->group + 1u);
+  lanes_[held->group].offered.push_back(std::move(held));
   wake_task_waiters();
 }
 
@@ -136,6 +140,10 @@ void RuntimeImpl::wake(Waiter* waiter) {
 }
 
 void RuntimeImpl::wake_task_waiters() {
+  if (task_event_due_) {
+    task_event_due_ = false;
+    os::signal_eventfd(task_event_.get());
+  }
   for (Waiter* waiter : waiters_) {
     if (waiter->kind == Waiter::Kind::kTask && !waiter->done) {
       finish(waiter);
@@ -161,6 +169,7 @@ void RuntimeImpl::add_watched(uint64_t token) {
 }
 
 void RuntimeImpl::wake_everyone() {
+  if (task_event_) os::signal_eventfd(task_event_.get());
   for (Waiter* waiter : waiters_) wake(waiter);
 }
 
@@ -270,7 +279,8 @@ void RuntimeImpl::flush_drops() {
 }
 
 void RuntimeImpl::rest() {
-  while (!is_over() && !link_.prepare_sleep(shm::Sleep::kRuntime)) drain();
+  auto where = [this] { return task_event_due_ ? shm::Sleep::kTasks : shm::Sleep::kRuntime; };
+  while (!is_over() && !link_.prepare_sleep(where())) drain();
 }
 
 }  // namespace sundog::client

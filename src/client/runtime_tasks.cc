@@ -1,4 +1,6 @@
 // The worker's side: tasks offered, claimed, run and answered. See runtime_impl.h.
+#include <algorithm>
+
 #include "client/runtime_impl.h"
 #include "shm/claims.h"
 
@@ -46,6 +48,8 @@ bool RuntimeImpl::claim(std::unique_ptr<HeldTask> held, TaskCall* call,
   call->method = execute.method;
   call->retry_exceptions = execute.retry_exceptions;
   call->cpus = execute.cpus;
+  call->group = execute.group;
+  call->concurrency = execute.concurrency;
   call->arguments = execute.arguments;
   for (const model::ArgumentView& ref : execute.refs) {
     core::ClientExport* exported = core_.on_argument(ref);
@@ -54,9 +58,37 @@ bool RuntimeImpl::claim(std::unique_ptr<HeldTask> held, TaskCall* call,
     if (exported == nullptr) bytes = std::make_shared<OwnBytes>(ref.value.bytes);
     call->refs.push_back({ref.value.format, std::move(bytes)});
   }
-  core_.begin_task(execute.task, execute.attempt);
+  if (context_source_ == nullptr) core_.begin_task(execute.task, execute.attempt);
   running_[execute.slot] = std::move(held);
   return true;
+}
+
+bool RuntimeImpl::claim_next(TaskCall* call, std::vector<core::ClientExport*>* exports) {
+  while (true) {
+    Lane* first = nullptr;
+    for (Lane& lane : lanes_) {
+      if (lane.offered.empty()) continue;
+      lane.limit = std::max<uint32_t>(lane.offered.front()->concurrency, 1);
+      if (lane.running >= lane.limit) continue;
+      if (first == nullptr || lane.offered.front()->arrival < first->offered.front()->arrival) {
+        first = &lane;
+      }
+    }
+    if (first == nullptr) return false;
+    auto held = std::move(first->offered.front());
+    first->offered.pop_front();
+    if (!claim(std::move(held), call, exports)) continue;
+    ++first->running;
+    return true;
+  }
+}
+
+void RuntimeImpl::view_arguments(const std::vector<core::ClientExport*>& exports, TaskCall* call) {
+  for (size_t i = 0; i < exports.size(); ++i) {
+    if (exports[i] == nullptr) continue;
+    // A value that cannot be read stays without data: the caller fails the task.
+    if (auto view = views_.view(exports[i], false)) call->refs[i].data = *std::move(view);
+  }
 }
 
 std::optional<TaskCall> RuntimeImpl::next_task(Yielder* yielder) {
@@ -66,25 +98,54 @@ std::optional<TaskCall> RuntimeImpl::next_task(Yielder* yielder) {
     Operation operation(this);
     while (true) {
       if (state_.load() != State::kLive || stop_after_task_) return std::nullopt;
-      if (offered_.empty()) drain();
-      if (!offered_.empty()) {
-        auto held = std::move(offered_.front());
-        offered_.pop_front();
-        if (claim(std::move(held), &call, &exports)) break;
-        continue;
-      }
-      if (stop_after_task_) return std::nullopt;
+      if (claim_next(&call, &exports)) break;
+      drain();
+      if (claim_next(&call, &exports)) break;
+      if (state_.load() != State::kLive || stop_after_task_) return std::nullopt;
       Waiter waiter;
       waiter.kind = Waiter::Kind::kTask;
       wait_for(&waiter, operation.lock(), kNever, yielder);
     }
   }
-  for (size_t i = 0; i < exports.size(); ++i) {
-    if (exports[i] == nullptr) continue;
-    // A value that cannot be read stays without data: the caller fails the task.
-    if (auto view = views_.view(exports[i], false)) call.refs[i].data = *std::move(view);
-  }
+  view_arguments(exports, &call);
   return call;
+}
+
+std::optional<TaskCall> RuntimeImpl::poll_task(bool* over) {
+  TaskCall call;
+  std::vector<core::ClientExport*> exports;
+  {
+    Operation operation(this);
+    *over = state_.load() != State::kLive || stop_after_task_;
+    if (*over) return std::nullopt;
+    if (!claim_next(&call, &exports)) {
+      drain();
+      if (!claim_next(&call, &exports)) {
+        *over = state_.load() != State::kLive || stop_after_task_;
+        task_event_due_ = static_cast<bool>(task_event_);
+        if (waiters_.empty()) rest();
+        return std::nullopt;
+      }
+    }
+  }
+  view_arguments(exports, &call);
+  return call;
+}
+
+int RuntimeImpl::task_event() {
+  Operation operation(this);
+  if (!task_event_) {
+    auto made = os::make_eventfd();
+    if (made) task_event_ = *std::move(made);
+  }
+  task_event_due_ = true;
+  return task_event_.get();
+}
+
+void RuntimeImpl::stop_tasks() {
+  Operation operation(this);
+  stop_after_task_ = true;
+  wake_task_waiters();
 }
 
 HeldTask* RuntimeImpl::running_task(const TaskCall& call) {
@@ -162,7 +223,10 @@ CallResult<Unit> RuntimeImpl::finish(const TaskCall& call, bool failed, bool ret
   // What was offered meanwhile is not begun: it was never tried.
   if (exiting) stop_after_task_ = true;
   core_.send(done);
-  if (core_.current_task() == call.task) core_.end_task();
+  if (context_source_ == nullptr && core_.current_task() == call.task) core_.end_task();
+  Lane& lane = lanes_[held->group];
+  --lane.running;
+  if (exiting || !lane.offered.empty()) wake_task_waiters();
   recycle(std::move(held));
   return Unit{};
 }

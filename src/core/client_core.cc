@@ -26,7 +26,7 @@ ClientCore::~ClientCore() { close(); }
 
 void ClientCore::begin_task(const TaskId& task, uint32_t attempt) {
   if (context_.task == root_.task) root_ = context_;
-  context_ = Context{};
+  context_ = ClientContext{};
   context_.task = task;
   context_.attempt = attempt;
 }
@@ -45,9 +45,10 @@ void ClientCore::emit(const model::ClientMessage& message) {
 }
 
 TaskId ClientCore::submit(model::Submit call, std::vector<ClientEntry*>* results) {
-  call.task = TaskId::make(context_.task.job(), context_.task, context_.attempt, context_.calls++);
-  call.parent = context_.task;
-  call.parent_attempt = context_.attempt;
+  call.task =
+      TaskId::make(current_->task.job(), current_->task, current_->attempt, current_->calls++);
+  call.parent = current_->task;
+  call.parent_attempt = current_->attempt;
   for (uint32_t i = 0; i < call.num_results; ++i) {
     results->push_back(add_entry(ObjectId{call.task, i}));
   }
@@ -57,13 +58,14 @@ TaskId ClientCore::submit(model::Submit call, std::vector<ClientEntry*>* results
 
 ObjectId ClientCore::next_put_id() {
   // Puts of one attempt share a task id of their own; another after 2^31 of them.
-  uint32_t index = context_.puts % ObjectId::kPutBit;
+  uint32_t index = current_->puts % ObjectId::kPutBit;
   if (index == 0) {
-    uint64_t space = kPutCallBase + context_.puts / ObjectId::kPutBit;
-    context_.put_space = TaskId::make(context_.task.job(), context_.task, context_.attempt, space);
+    uint64_t space = kPutCallBase + current_->puts / ObjectId::kPutBit;
+    current_->put_space =
+        TaskId::make(current_->task.job(), current_->task, current_->attempt, space);
   }
-  ++context_.puts;
-  return ObjectId{context_.put_space, index | ObjectId::kPutBit};
+  ++current_->puts;
+  return ObjectId{current_->put_space, index | ObjectId::kPutBit};
 }
 
 ClientEntry* ClientCore::put(const ObjectId& id, const model::ValueView& value,

@@ -78,6 +78,16 @@ struct TakenValue {
   bool here() const { return format != model::Format::kInvalid; }
 };
 
+// What is submitted and put belongs to: a task, or what a process does outside of tasks. A process
+// that runs several calls at once has one for each.
+struct ClientContext {
+  TaskId task;
+  uint32_t attempt = 0;
+  uint64_t calls = 0;
+  TaskId put_space;
+  uint32_t puts = 0;
+};
+
 class ClientCore {
  public:
   // Makes what the shell keeps for inline bytes.
@@ -94,7 +104,9 @@ class ClientCore {
   // ---- identity: what is submitted and put from now on belongs to this task
   void begin_task(const TaskId& task, uint32_t attempt);
   void end_task();  // back to the process's own root
-  const TaskId& current_task() const { return context_.task; }
+  const TaskId& current_task() const { return current_->task; }
+  // Until the next call of it: the caller's own context, or (null) that of begin_task.
+  void use(ClientContext* context) { current_ = context != nullptr ? context : &context_; }
   JobId job() const { return job_; }
 
   // ---- sending
@@ -156,14 +168,6 @@ class ClientCore {
   std::string validate() const;
 
  private:
-  struct Context {
-    TaskId task;
-    uint32_t attempt = 0;
-    uint64_t calls = 0;
-    TaskId put_space;
-    uint32_t puts = 0;
-  };
-
   void emit(const model::ClientMessage& message);
   ClientEntry* add_entry(const ObjectId& id);
   ClientExport* pin(const ObjectId& id, const model::ValueView& value);
@@ -176,7 +180,8 @@ class ClientCore {
   ClientOutbox* const outbox_;
   const KeepInline keep_inline_;
   DropList* drops_;
-  Context root_, context_;
+  ClientContext root_, context_;
+  ClientContext* current_ = &context_;
   uint32_t last_template_ = 0;
   uint32_t last_request_ = 0;
   uint64_t credit_ = 0;

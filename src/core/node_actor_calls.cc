@@ -28,6 +28,7 @@ void NodeCore::begin_call(uint32_t call, const ObjectId& handle) {
   objects_.add_internal(object);
   if (is_over(t)) return fail_task(call, ErrorKind::kTaskCancelled, "its driver has ended");
   if (actors_[t.actor].state == ActorState::kDead) return fail_call(call);
+  if (!choose_group(call)) return;
   if (t.unready == 0) {
     t.became_ready = now_;
     if (argument_failed(call)) return;
@@ -38,15 +39,39 @@ void NodeCore::begin_call(uint32_t call, const ObjectId& handle) {
   actors_.add_call(call);
 }
 
-// As many as its worker has room for, of each actor that has something to start.
+// False, and the call fails, if its actor has no such concurrency group.
+bool NodeCore::choose_group(uint32_t call) {
+  TaskRecord& t = tasks_[call];
+  const std::string& wanted = tasks_.tmpl_of(t).group;
+  if (wanted.empty()) return true;
+  const uint32_t group = actors_.find_group(t.actor, wanted);
+  if (group != kNoIndex) {
+    t.group = static_cast<uint16_t>(group);
+    return true;
+  }
+  const ActorRecord& a = actors_[t.actor];
+  std::string known;
+  for (size_t g = 1; g < a.groups.size(); ++g)
+    known += (g > 1 ? ", '" : "'") + a.groups[g].name + "'";
+  fail_task(
+      call, ErrorKind::kTaskUnschedulable,
+      "its actor " + actor_label(a) + " has no concurrency group '" + wanted +
+          (known.empty() ? "': concurrency_groups of its class names none" : "'; it has " + known));
+  return false;
+}
+
+// As many as its worker may have, of each actor that has something to start.
 void NodeCore::offer_calls() {
   for (uint32_t actor : actors_.take_to_serve()) {
     const ActorRecord& a = actors_[actor];
     if (!a.live || a.state != ActorState::kAlive || a.unanswered > 0) continue;
-    while (scheduler_.has_room(a.worker)) {
-      uint32_t call = actors_.take_next(actor);
-      if (call == kNoIndex) break;
-      scheduler_.offer(a.worker, call, now_, &actions_);
+    for (uint32_t group = 0; group < a.groups.size(); ++group) {
+      while (a.groups[group].has_window() && scheduler_.has_room(a.worker)) {
+        uint32_t call = actors_.take_next(actor, group);
+        if (call == kNoIndex) break;
+        actors_.offered(call);
+        scheduler_.offer(a.worker, call, now_, &actions_);
+      }
     }
   }
 }

@@ -46,10 +46,11 @@ void NodeCore::explain_call(uint32_t index, TimeNs now, std::vector<std::string>
     return;
   }
   auto at = std::find(w->queue.begin(), w->queue.end(), index);
-  if (at == w->queue.begin() && at != w->queue.end()) return explain_running(index, *w, now, chain);
+  if (at != w->queue.end() && at - w->queue.begin() < a.groups[t.group].limit)
+    return explain_running(index, *w, now, chain);
   auto ahead = static_cast<uint64_t>(at - w->queue.begin());
   if (at == w->queue.end()) {
-    const CallList& list = a.startable;
+    const CallList& list = a.groups[t.group].startable;
     for (uint32_t other = list.head; other != kNoIndex && other != index;
          other = tasks_[other].next)
       ++ahead;
@@ -65,6 +66,20 @@ void NodeCore::explain_call(uint32_t index, TimeNs now, std::vector<std::string>
             seconds(now - w->front_since);
   chain->push_back(text);
   if (!w->queue.empty() && w->blocked > 0) explain_running(w->queue[0], *w, now, chain);
+}
+
+// Submitted by this client and not ended; 0 for what is no actor here.
+uint32_t NodeCore::pending_calls(std::string_view handle, ClientId caller) const {
+  ObjectId id;
+  if (!ObjectId::from_hex(handle, &id)) return 0;
+  const uint32_t object = objects_.find(id);
+  if (object == kNoIndex || objects_[object].actor == kNoIndex) return 0;
+  const ActorRecord& a = actors_[objects_[object].actor];
+  uint32_t count = actors_.waiting_calls_of(a, caller);
+  const Worker* w = scheduler_.worker(a.worker);
+  if (w == nullptr || !w->actor) return count;
+  for (uint32_t call : w->queue) count += tasks_[call].submitter == caller;
+  return count;
 }
 
 std::string NodeCore::actors_json() const {
@@ -88,7 +103,8 @@ std::string NodeCore::actors_json() const {
     for (const auto& e : (made ? tmpl.lifetime : tmpl.resources).entries())
       j.field(names_.name(e.id), static_cast<double>(e.amount) / model::kResourceUnit);
     j.end_object();
-    j.field("waiting_calls", actors_.waiting_calls(a))
+    j.field("max_concurrency", a.groups[0].limit)
+        .field("waiting_calls", actors_.waiting_calls(a))
         .field("offered_calls", made ? w->queue.size() : 0);
     j.field("runs", made && !w->queue.empty() ? tasks_.tmpl_of(tasks_[w->queue[0]]).title : "");
     j.field("seconds", static_cast<double>(now_ - a.submitted) / 1e9);

@@ -27,6 +27,9 @@ void NodeCore::begin_actor(uint32_t creation) {
   a.tmpl = t.tmpl;
   a.creation = creation;
   a.max_restarts = tmpl.max_restarts;
+  a.groups[0].limit = tmpl.max_concurrency;
+  for (const auto& [name, limit] : tmpl.groups) a.groups.push_back({name, limit, 0, {}});
+  a.out_of_order = tmpl.out_of_order;
   a.detached = tmpl.detached;
   a.outlives_job = t.outlives_job;
   a.submitted = now_;

@@ -337,6 +337,15 @@ std::string NodeCore::validate() const {
   if (std::string wrong = scheduler_.validate(); !wrong.empty()) return wrong;
   if (std::string wrong = actors_.validate(); !wrong.empty()) return wrong;
   if (std::string wrong = directory_.validate(); !wrong.empty()) return wrong;
+  for (uint32_t i = 0; i < actors_.end(); ++i) {
+    const Worker* w = actors_[i].live ? scheduler_.worker(actors_[i].worker) : nullptr;
+    std::vector<uint32_t> offered(actors_[i].groups.size());
+    for (uint32_t task : w != nullptr && w->actor ? w->queue : std::vector<uint32_t>{})
+      ++offered[tasks_[task].group];
+    for (size_t g = 0; g < offered.size(); ++g)
+      if (actors_[i].groups[g].offered != offered[g])
+        return "actor " + actors_[i].handle.hex() + ": miscounts what is with its process";
+  }
   for (uint32_t i = 0; i < tasks_.end(); ++i) {
     const TaskRecord& t = tasks_[i];
     if (!t.live) continue;

@@ -198,6 +198,7 @@ class NodeCore {
   void on_message(Client& c, const model::BindName& m);
   void on_message(Client& c, const model::FindName& m);
   void begin_call(uint32_t call, const ObjectId& handle);
+  bool choose_group(uint32_t call);
   void offer_calls();
   void call_orphan_told(uint32_t call, bool claimed, const model::DeathCause& cause, uint32_t pid);
   void fail_call(uint32_t call);
@@ -233,6 +234,7 @@ class NodeCore {
   void explain_running(uint32_t task, const Worker& worker, TimeNs now,
                        std::vector<std::string>* chain) const;
   std::string actor_label(const ActorRecord& actor) const;  // "Counter (actor 3f2a…, pid 7)"
+  uint32_t pending_calls(std::string_view handle, ClientId caller) const;
   std::string actors_json() const;
   std::string names_json(std::string_view name_space) const;
 

@@ -84,6 +84,8 @@ class Node {
     model::CallKind kind = model::CallKind::kTask;
     ObjectId actor;
     std::string method;
+    uint16_t group = 0;
+    uint32_t concurrency = 1;
   };
   void finish(const Run& r, std::string_view result = "ok", DurationNs took = kSecond,
               bool exiting = false, bool failed = false) {
@@ -115,6 +117,9 @@ class Node {
     bool detached = false;
     int64_t cpu = 1, lifetime_cpu = 0, gpu = 0;
     std::vector<ObjectId> refs = {};
+    uint32_t max_concurrency = 1;
+    std::vector<model::NamedAmount> groups = {};
+    bool out_of_order = false;
   };
   ObjectId make_actor() { return make_actor(ActorOptions{}); }
   ObjectId make_actor(const ActorOptions& options, ClientId from = driver) {
@@ -130,17 +135,21 @@ class Node {
     t.lifetime = keeps;
     t.max_restarts = options.max_restarts;
     t.detached = options.detached;
+    t.max_concurrency = options.max_concurrency;
+    t.groups = options.groups;
+    t.out_of_order = options.out_of_order;
     say(from, t);
     return {submit(kActorTemplate, options.refs, from), 0};
   }
   TaskId call(const ObjectId& actor, int32_t retries = 0, std::span<const ObjectId> refs = {},
-              ClientId from = driver) {
+              ClientId from = driver, std::string_view group = {}) {
     model::DefineTemplate t;
     t.template_id = kMethodTemplate;
     t.kind = model::CallKind::kMethod;
     t.name = "Counter.add";
     t.method = "add";
     t.max_retries = retries;
+    t.group = group;
     say(from, t);
     model::Submit s;
     s.task = TaskId::make(kJob, TaskId::root_of(kJob), 0, ++calls_);
@@ -230,7 +239,7 @@ class Node {
     if (auto* e = std::get_if<model::Execute>(&to->message)) {
       std::string first = e->refs.empty() ? "" : to_string(e->refs[0].value.bytes);
       runs.push_back({to->client, e->slot, e->generation, e->attempt, e->task, first, e->kind,
-                      e->actor, std::string(e->method)});
+                      e->actor, std::string(e->method), e->group, e->concurrency});
     }
     if (auto* s = std::get_if<model::Stop>(&to->message))
       stops.emplace_back(to->client, std::string(s->reason));

@@ -107,9 +107,10 @@ std::string NodeCore::missing_resources(const TaskTemplate& t) const {
 void NodeCore::explain_running(uint32_t index, const Worker& w, TimeNs now,
                                std::vector<std::string>* chain) const {
   const TaskRecord& t = tasks_[index];
-  std::string text = t.kind == model::CallKind::kMethod
-                         ? tasks_.tmpl_of(t).title + "() runs since " + seconds(now - w.front_since)
-                         : "it runs since " + seconds(now - w.front_since);
+  const bool is_call = t.kind == model::CallKind::kMethod;
+  const bool at_once = is_call && actors_[t.actor].groups[t.group].limit > 1;
+  std::string text = (is_call ? tasks_.tmpl_of(t).title + "()" : "it") + " runs since " +
+                     seconds(now - (at_once ? t.offered : w.front_since));
   text += " in worker pid " + std::to_string(w.pid);
   if (w.blocked > 0) text += ", which itself waits";
   if (admission_.waits(w.client)) text += ", which waits for room in the object store";
@@ -343,6 +344,9 @@ void NodeCore::on_message(Client& c, const model::Query& m) {
       break;
     case model::Question::kActors:
       text = actors_json();
+      break;
+    case model::Question::kPendingCalls:
+      text = std::to_string(pending_calls(m.argument, c.id));
       break;
     case model::Question::kExplain: {
       ObjectId id;

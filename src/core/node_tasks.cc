@@ -33,6 +33,11 @@ void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
   t.method = m.method;
   t.max_restarts = m.max_restarts;
   t.detached = m.detached;
+  t.max_concurrency = m.max_concurrency;
+  for (const auto& g : m.groups)
+    t.groups.emplace_back(std::string(g.name), static_cast<uint32_t>(g.amount));
+  t.out_of_order = m.out_of_order;
+  t.group = m.group;
   for (const auto& r : m.lifetime) {
     if (r.amount <= 0) continue;
     model::ResourceId id = names_.intern(r.name);
@@ -166,7 +171,13 @@ void NodeCore::assign(const Action& a) {
   e.name = tmpl.name;
   e.kind = t.kind;
   e.method = tmpl.method;
-  if (t.actor != kNoIndex) e.actor = actors_[t.actor].handle;
+  if (t.actor != kNoIndex) {
+    const ActorRecord& actor = actors_[t.actor];
+    e.actor = actor.handle;
+    const bool creates = t.kind == model::CallKind::kCreateActor;
+    e.group = creates ? static_cast<uint16_t>(actor.groups.size() - 1) : t.group;
+    e.concurrency = static_cast<uint16_t>(actor.groups[creates ? 0 : t.group].limit);
+  }
   if (t.kind == model::CallKind::kCreateActor) actor_creating(a);
   e.retry_exceptions = tmpl.retry_exceptions;
   e.cpus = whole_cpus(tmpl.resources);
@@ -207,7 +218,7 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
     tasks_.learn_duration(tmpl_index, m.finished - m.started);
   scheduler_.task_done(c.id, index, now_);
   const uint32_t its_actor = t.actor;
-  if (its_actor != kNoIndex) actors_.serve_again(its_actor);
+  if (its_actor != kNoIndex) actors_.answered(index);
   bool again = m.failed && m.retry && tmpl.retry_exceptions && !is_over(t) && !m.exiting &&
                (tmpl.max_retries < 0 || t.failures < static_cast<uint32_t>(tmpl.max_retries));
   if (again) {

@@ -24,8 +24,12 @@ constexpr size_t kNameSpaceBytesMax = 127;
 // Templates of one process: remote functions times sets of options.
 constexpr uint32_t kTemplatesMax = 1'000'000;
 constexpr uint32_t kResultsMax = 100'000;
-// Claim words of one worker: tasks offered to it and not yet done.
-constexpr uint32_t kClaimSlots = 64;
+// Claim words of one worker: tasks offered to it and not yet done. Only those that are used cost
+// memory.
+constexpr uint32_t kClaimSlots = 16'384;
+// Calls of one actor that may run at once, and the named groups they are counted in.
+constexpr uint32_t kConcurrencyMax = 10'000;
+constexpr uint32_t kConcurrencyGroupsMax = 64;
 // Objects are placed at multiples of a page; those of this size and more at multiples of a huge
 // page.
 constexpr uint64_t kPageBytes = 4096;

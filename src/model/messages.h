@@ -67,6 +67,12 @@ struct DefineTemplate {
   std::span<const NamedAmount> lifetime;
   int32_t max_restarts = 0;
   bool detached = false;
+  // kCreateActor: how many of its calls may run at once, those of named groups counted apart
+  // (amount: calls, not 1/10000), and whether a call may overtake one whose arguments are missing.
+  uint32_t max_concurrency = 1;
+  std::span<const NamedAmount> groups;
+  bool out_of_order = false;
+  std::string_view group;  // kMethod: where its calls are counted; empty: among all others
 };
 
 // Language-neutral arguments: `arguments` is laid out by src/wire/arguments.h; `refs` are the
@@ -204,6 +210,7 @@ enum class Question : uint8_t {
   kOutput = 6,  // answered (with nothing) once all that workers of the job wrote until now was sent
   kNames = 7,   // named actors; argument: a namespace, empty: of all
   kActors = 8,  // all actors: state, process, resources, restarts, why they died
+  kPendingCalls = 9,  // how many calls of an actor the asker waits for; argument: its handle
 };
 struct Query {
   uint32_t request = 0;
@@ -239,6 +246,10 @@ struct Execute {
   uint16_t cpus = 1;  // what it was given, in whole ones, at least 1; kMethod: as the creation had
   std::span<const ArgumentView> refs;  // values of Submit::refs, same order
   Bytes arguments;
+  // Calls of one group run at once up to `concurrency`; offered are more. Group 0 has no name.
+  // kCreateActor: `concurrency` of group 0, and the number of named groups.
+  uint16_t group = 0;
+  uint16_t concurrency = 1;
 };
 
 // A value asked for, or pushed because it is small and the client submitted its task. An error is

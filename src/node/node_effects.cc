@@ -78,14 +78,18 @@ void NodeShell::send(ClientLink* client, const model::NodeMessage& message) {
 
 void NodeShell::offer_claim(ClientLink* client, const model::Execute& message) {
   SUNDOG_CHECK(message.slot < model::kClaimSlots);
-  shm::offer(&client->channel.header()->claims[message.slot], message.generation);
+  shm::offer(client->channel.header()->claim(message.slot), message.generation);
 }
 
 void NodeShell::send_execute(ClientLink* client, const model::Execute& message) {
   offer_claim(client, message);
+  // Of several calls at once nobody knows which one prints: their actor does.
+  std::string_view name = message.name;
+  if (message.kind == model::CallKind::kMethod && message.concurrency > 1)
+    name = name.substr(0, name.rfind('.'));
   const std::string* known = client->label ? client->label->name.load() : nullptr;
-  if (client->label && (known == nullptr || *known != message.name)) {
-    client->label->name.store(&*task_names_.emplace(message.name).first);
+  if (client->label && (known == nullptr || *known != name)) {
+    client->label->name.store(&*task_names_.emplace(name).first);
   }
   send(client, message);
 }
@@ -124,7 +128,7 @@ void NodeShell::perform(const core::RevokeClaim& e) {
   // The channel of a dead worker stays until its end was told; what it had not claimed is ours.
   bool won = true;
   if (client != nullptr && client->channel) {
-    won = shm::revoke(&client->channel.header()->claims[e.slot], e.generation);
+    won = shm::revoke(client->channel.header()->claim(e.slot), e.generation);
   }
   queue_event(core::ClaimRevoked{e.worker, e.slot, e.generation, won});
 }

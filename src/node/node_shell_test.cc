@@ -125,7 +125,7 @@ TEST_F(NodeShellTest, a_task_goes_to_a_worker_and_its_result_comes_back) {
   model::Execute execute = worker.expect<model::Execute>();
   EXPECT_EQ(execute.task, submit.task);
   EXPECT_EQ(execute.name, "square");
-  std::atomic<uint32_t>* claim = &worker.header()->claims[execute.slot];
+  std::atomic<uint32_t>* claim = worker.header()->claim(execute.slot);
   ASSERT_TRUE(shm::claim(claim, execute.generation));
   int64_t number = 49;
   model::ResultView result{0, number_value(&number), {}};
@@ -166,7 +166,7 @@ TEST_F(NodeShellTest, a_task_larger_than_the_ring_arrives_and_wakes_its_worker) 
     model::Execute execute = worker.expect<model::Execute>();
     EXPECT_EQ(execute.task, submit.task);
     EXPECT_EQ(as_text(execute.arguments), arguments);
-    ASSERT_TRUE(shm::claim(&worker.header()->claims[execute.slot], execute.generation));
+    ASSERT_TRUE(shm::claim(worker.header()->claim(execute.slot), execute.generation));
     worker.say(done_with_none(execute));
   }
 }
@@ -238,7 +238,7 @@ class ActorShellTest : public NodeShellTest {
     if (!worker.attach(worker.hello(model::Role::kWorker))) _exit(1);
     for (;;) {
       model::Execute execute = worker.expect<model::Execute>();
-      if (!shm::claim(&worker.header()->claims[execute.slot], execute.generation)) continue;
+      if (!shm::claim(worker.header()->claim(execute.slot), execute.generation)) continue;
       if (execute.method == "hang") pause();
       worker.say(done_with_none(execute));
     }

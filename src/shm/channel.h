@@ -29,7 +29,12 @@ constexpr uint32_t kChannelMagic = 0x53444348;
 constexpr size_t kCacheLine = 64;
 
 // Where the sleeper of a client sleeps; written by the client, reset by the daemon when it wakes.
-enum class Sleep : uint32_t { kAwake = 0, kWaiter = 1 /* futex */, kRuntime = 2 /* eventfd */ };
+enum class Sleep : uint32_t {
+  kAwake = 0,
+  kWaiter = 1,   // futex
+  kRuntime = 2,  // eventfd; not for a task, which a busy worker finds by itself
+  kTasks = 3,    // eventfd, for tasks too: an event loop waits for them
+};
 
 // Claim word: generation << 2 | state. See src/shm/claims.h.
 struct RingHeader {
@@ -45,7 +50,12 @@ struct ChannelHeader {
   alignas(kCacheLine) std::atomic<uint32_t> sleep{0};  // Sleep
   RingHeader to_node;
   RingHeader to_client;
-  alignas(kCacheLine) std::atomic<uint32_t> claims[model::kClaimSlots];
+  // Claim words, zero as the memory came: not written when a channel is made, so that only those
+  // that are used have pages.
+  alignas(kCacheLine) std::byte claim_words[model::kClaimSlots * sizeof(uint32_t)];
+  std::atomic<uint32_t>* claim(uint32_t slot) {
+    return reinterpret_cast<std::atomic<uint32_t>*>(claim_words) + slot;
+  }
 };
 
 struct Record {

@@ -11,7 +11,8 @@ Wake take_sleeper(std::atomic<uint32_t>* sleep, Urgency urgency) {
   uint32_t seen = sleep->load(std::memory_order_relaxed);
   const bool waiter = seen == static_cast<uint32_t>(Sleep::kWaiter);
   const bool runtime =
-      seen == static_cast<uint32_t>(Sleep::kRuntime) && urgency == Urgency::kAnyone;
+      seen == static_cast<uint32_t>(Sleep::kTasks) ||
+      (seen == static_cast<uint32_t>(Sleep::kRuntime) && urgency == Urgency::kAnyone);
   if (!waiter && !runtime) return Wake::kNobody;
   // A word that changed meanwhile was changed by the client, which then looks into its ring itself.
   if (!sleep->compare_exchange_strong(seen, static_cast<uint32_t>(Sleep::kAwake),

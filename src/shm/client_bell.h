@@ -1,7 +1,8 @@
 // How a daemon wakes a client, and how a client goes to sleep (docs/design/0002-sleep-protocol.md).
 //
-//   client   sleep := kWaiter (a waiting thread, on the futex of that word) or kRuntime (nobody
-//            waits: the runtime thread, in epoll with the client's eventfd);
+//   client   sleep := kWaiter (a waiting thread, on the futex of that word), kRuntime (nobody
+//            waits: the runtime thread, in epoll with the client's eventfd) or kTasks (the same,
+//            and an event loop is to hear of tasks);
 //            fence; if the ring has more: sleep := kAwake, drain it; else sleep
 //   daemon   publish ring; fence; if sleep says so: sleep := kAwake by compare-and-swap, wake
 //

@@ -45,7 +45,7 @@ Result<Channel> Channel::create(const ChannelSizes& sizes, os::Fd* memory) {
       os::Mapping::map(fd->get(), 0, total, os::Access::kReadWrite, os::Sharing::kShared);
   if (!mapping) return Failure{mapping.error()};
   mapping->keep_from_children();
-  auto* header = new (mapping->data()) ChannelHeader();
+  auto* header = new (mapping->data()) ChannelHeader;  // no parentheses: claim_words stay untouched
   header->to_node_offset = layout.to_node_offset;
   header->to_node_bytes = layout.to_node_bytes;
   header->to_client_offset = layout.to_client_offset;

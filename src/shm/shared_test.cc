@@ -120,6 +120,8 @@ TEST(ClientBell, wakes_whom_the_urgency_names) {
   EXPECT_EQ(take_sleeper(&sleep, Urgency::kWaiter), Wake::kNobody) << "a busy worker";
   EXPECT_EQ(take_sleeper(&sleep, Urgency::kAnyone), Wake::kEventFd);
   EXPECT_EQ(take_sleeper(&sleep, Urgency::kAnyone), Wake::kNobody) << "woken once";
+  sleep = static_cast<uint32_t>(Sleep::kTasks);
+  EXPECT_EQ(take_sleeper(&sleep, Urgency::kWaiter), Wake::kEventFd) << "an event loop";
   sleep = static_cast<uint32_t>(Sleep::kWaiter);
   EXPECT_EQ(take_sleeper(&sleep, Urgency::kWaiter), Wake::kFutex);
   EXPECT_EQ(sleep, static_cast<uint32_t>(Sleep::kAwake));

@@ -53,6 +53,7 @@ struct ActorFacts {
   int32_t max_restarts = 0;
   int64_t lifetime_cpu = 0, lifetime_gpu = 0;  // 1/10000
   bool detached = false;
+  bool has_io = false;  // a concurrency group
   bool killed = false;  // for good, by somebody
   bool exited = false;
   uint32_t deaths = 0;                        // of processes whose constructor had begun

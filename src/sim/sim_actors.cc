@@ -25,11 +25,13 @@ struct SimActorTemplate {
   int64_t cpu, gpu, lifetime_cpu, lifetime_gpu;  // 1/10000
   int32_t max_restarts;
   bool detached;
+  uint32_t concurrency = 1, io = 0;  // calls at once, those of the group "io" apart
 };
 constexpr SimActorTemplate kActors[] = {
-    {"fragile", kOne, 0, 0, 0, 0, false},      {"tough", kOne, 0, 0, 0, 2, false},
-    {"eternal", kOne / 2, 0, 0, 0, -1, false}, {"detached", kOne, 0, 0, 0, 1, true},
-    {"keeps_cpu", kOne, 0, kOne, 0, 1, false}, {"keeps_gpu", kOne, kOne, 0, kOne, 1, false},
+    {"fragile", kOne, 0, 0, 0, 0, false},       {"tough", kOne, 0, 0, 0, 2, false},
+    {"eternal", kOne / 2, 0, 0, 0, -1, false},  {"detached", kOne, 0, 0, 0, 1, true},
+    {"keeps_cpu", kOne, 0, kOne, 0, 1, false},  {"keeps_gpu", kOne, kOne, 0, kOne, 1, false},
+    {"several", kOne, 0, 0, 0, 1, false, 3, 2},
 };
 constexpr uint32_t kDetached = 3, kKeepsCpu = 4, kKeepsGpu = 5;
 
@@ -38,9 +40,12 @@ struct SimMethod {
   int32_t max_retries;
   bool retry_exceptions;
 };
-constexpr SimMethod kMethods[] = {
-    {"once", 0, false}, {"again", 2, false}, {"stubborn", 2, true}, {"exit", 0, false}};
-constexpr uint32_t kExit = 3;
+constexpr SimMethod kMethods[] = {{"once", 0, false},
+                                  {"again", 2, false},
+                                  {"stubborn", 2, true},
+                                  {"exit", 0, false},
+                                  {"io", 1, false}};
+constexpr uint32_t kExit = 3, kIo = 4;
 
 }  // namespace
 
@@ -58,6 +63,9 @@ void SimProcess::define_actor_templates() {
     define.lifetime = keeps;
     define.max_restarts = t.max_restarts;
     define.detached = t.detached;
+    define.max_concurrency = t.concurrency;
+    model::NamedAmount io{"io", t.io};
+    if (t.io > 0) define.groups = {&io, 1};
     send(define);
   }
   number = kFirstMethod;
@@ -69,6 +77,7 @@ void SimProcess::define_actor_templates() {
     define.kind = CallKind::kMethod;
     define.max_retries = m.max_retries;
     define.retry_exceptions = m.retry_exceptions;
+    if (define.method == "io") define.group = "io";
     send(define);
   }
 }
@@ -111,6 +120,7 @@ ObjectId SimProcess::make_actor(bool may_be_detached, std::vector<ObjectId>* own
   actor.lifetime_cpu = t.lifetime_cpu;
   actor.lifetime_gpu = t.lifetime_gpu;
   actor.detached = t.detached;
+  actor.has_io = t.io > 0;
   ObjectId handle{send_submit(submit, std::move(facts), kDepthOfLeaves, own), 0};
   world.oracle.actor_made(handle, std::move(actor));
   return handle;
@@ -125,6 +135,7 @@ void SimProcess::call_actors(std::vector<ObjectId>* own) {
     if (world.oracle.num_tasks() >= world.config.tasks_max) return;
     auto number = static_cast<uint32_t>(random_.below(std::size(kMethods)));
     if (number == kExit && !random_.one_in(8)) number = 0;
+    if (number == kIo && !world.oracle.actor(handle)->has_io) number = 1;
     auto refs = random_.one_in(3) ? pick(*own, 2) : std::vector<ObjectId>{};
     auto contained = random_.one_in(3) ? pick(*own, 2) : std::vector<ObjectId>{};
     model::Submit submit;
@@ -137,7 +148,8 @@ void SimProcess::call_actors(std::vector<ObjectId>* own) {
     facts.seed = random_.next();
     facts.max_retries = kMethods[number].max_retries;
     facts.actor = handle;
-    facts.caller = uint64_t{node_->index()} << 32 | who_.pid;
+    // Within a group they start in order.
+    facts.caller = uint64_t{number == kIo} << 63 | uint64_t{node_->index()} << 32 | who_.pid;
     facts.sequence = calls_ + 1;
     TaskId call = send_submit(submit, std::move(facts), kDepthOfLeaves, own);
     if (world.oracle.actor(handle)->node == node_->index()) continue;

@@ -232,7 +232,7 @@ void SimNode::on_effect(const core::ToClient& e) {
   if (a == nullptr || a->gone)
     return world_->oracle.fail(name() + ": the core writes to a client that is gone");
   if (auto* execute = std::get_if<model::Execute>(&e.message)) {
-    uint32_t& word = a->process->claims()[execute->slot];
+    uint32_t& word = a->process->claim_word(execute->slot);
     if ((word & 3) == static_cast<uint32_t>(shm::ClaimState::kOffered))
       world_->oracle.fail(name() + ": a claim slot is offered twice");
     word = shm::claim_word(execute->generation, shm::ClaimState::kOffered);
@@ -263,7 +263,7 @@ void SimNode::on_effect(const core::RevokeClaim& e) {
   TimeNs swap_at = now() + world_->delay(0, 20 * kMicrosecond);
   TimeNs tell_after = world_->delay(0, 20 * kMicrosecond);
   at(swap_at, [this, e, tell_after] {
-    uint32_t& word = find(e.worker)->process->claims()[e.slot];
+    uint32_t& word = find(e.worker)->process->claim_word(e.slot);
     bool won = word == shm::claim_word(e.generation, shm::ClaimState::kOffered);
     if (won) word = shm::claim_word(e.generation, shm::ClaimState::kRevoked);
     if (won) {

@@ -30,6 +30,9 @@ void SimProcess::kill(const core::ClientGone&) {
     SUNDOG_PROBE("sim.killed_while_running");
     node_->world().oracle.crashed(running_->task, running_->attempt);
     running_.reset();
+    if (!begun_.empty()) SUNDOG_PROBE("sim.killed_with_several_calls");
+    for (const OwnedExecute& e : begun_) node_->world().oracle.crashed(e.task, e.attempt);
+    begun_.clear();
   } else if (!queue_.empty()) {
     SUNDOG_PROBE("sim.killed_with_a_queue");
   }
@@ -78,6 +81,8 @@ void SimProcess::receive(wire::RecordType type, const std::vector<std::byte>& pa
     e.kind = execute->kind;
     e.actor = execute->actor;
     e.method = execute->method;
+    e.group = execute->group;
+    e.concurrency = execute->kind == model::CallKind::kMethod ? execute->concurrency : 1;
     const std::byte* at = execute->arguments.data();
     uint32_t count = 0;
     std::memcpy(&e.seed, at, 8);

@@ -5,7 +5,6 @@
 // Owned by SimNode; single-threaded under virtual time.
 #pragma once
 
-#include <array>
 #include <deque>
 #include <map>
 #include <optional>
@@ -48,6 +47,8 @@ struct OwnedExecute {
   model::CallKind kind = model::CallKind::kTask;
   ObjectId actor;
   std::string method;
+  uint16_t group = 0;
+  uint32_t concurrency = 1;
   std::vector<OwnedArgument> refs;
   std::vector<ObjectId> contained;  // as the arguments' bytes name them
   uint64_t seed = 0;
@@ -79,7 +80,10 @@ class SimProcess {
   int64_t running_gpu() const { return running_gpu_ + kept_gpu_; }
   const std::map<ObjectId, LocalView>& views() const { return views_; }
   const std::map<uint64_t, model::Extent>& grants() const { return grants_; }
-  std::array<uint32_t, model::kClaimSlots>& claims() { return claims_; }
+  uint32_t& claim_word(uint32_t slot) {
+    if (slot >= claims_.size()) claims_.resize(slot + 1);
+    return claims_[slot];
+  }
   std::string describe() const;        // who
   std::string describe_state() const;  // and what it does
 
@@ -97,6 +101,8 @@ class SimProcess {
   // Writes the results of the running task and says Done. `own`: refs that may go into results.
   Co<bool> produce_results(std::vector<ObjectId> own);
   bool claim(const OwnedExecute& e);
+  // Begins other calls that may run at once with those that do.
+  void claim_more();
   void end_task(const model::Done& done, bool raised);
   // One random action of a driver or a task at nesting `depth`; new handles go to *own.
   Co<bool> random_step(uint32_t depth, std::vector<ObjectId>* own);
@@ -173,13 +179,14 @@ class SimProcess {
   bool functions_put_ = false;
   std::deque<OwnedExecute> queue_;
   std::optional<OwnedExecute> running_;
+  std::vector<OwnedExecute> begun_;  // claimed and not run yet: to the core they run
   bool blocked_ = false, has_blocked_ = false, contested_ = false;
   int64_t running_cpu_ = 0, running_gpu_ = 0;
   ObjectId actor_;  // whose constructor began here
   bool constructed_ = false, exiting_ = false, ignores_stop_ = false;
   int64_t kept_cpu_ = 0, kept_gpu_ = 0;
   std::map<uint32_t, model::NameReply> name_replies_;
-  std::array<uint32_t, model::kClaimSlots> claims_{};
+  std::vector<uint32_t> claims_;
   std::vector<std::byte> encode_buffer_;
   wire::DecodeScratch scratch_;
 };

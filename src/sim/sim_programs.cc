@@ -286,15 +286,38 @@ Co<bool> SimProcess::worker_program() {
     OwnedExecute e = std::move(queue_.front());
     queue_.pop_front();
     if (!claim(e)) continue;
-    auto running = run_task(e);
-    co_await running;
+    begun_.push_back(*running_);
+    while (!begun_.empty() && !exiting_) {
+      claim_more();
+      size_t at = random_.below(begun_.size());
+      running_ = begun_[at];
+      begun_.erase(begun_.begin() + static_cast<long>(at));
+      auto running = run_task(*running_);
+      co_await running;
+    }
+    for (const OwnedExecute& other : begun_)  // its actor asked to end while they ran
+      node_->world().oracle.crashed(other.task, other.attempt);
+    begun_.clear();
   }
   finish(0);
   co_return true;
 }
 
+void SimProcess::claim_more() {
+  while (!queue_.empty() && queue_.front().kind == model::CallKind::kMethod) {
+    OwnedExecute e = queue_.front();
+    uint32_t of_group = 0;
+    for (const OwnedExecute& other : begun_) of_group += other.group == e.group;
+    if (of_group >= e.concurrency || random_.one_in(8)) return;
+    queue_.pop_front();
+    if (!claim(e)) continue;
+    begun_.push_back(*running_);
+    if (begun_.size() > 1) SUNDOG_PROBE("sim.several_calls_at_once");
+  }
+}
+
 bool SimProcess::claim(const OwnedExecute& e) {
-  uint32_t& word = claims_[e.slot];
+  uint32_t& word = claim_word(e.slot);
   if (word != shm::claim_word(e.generation, shm::ClaimState::kOffered)) {
     SUNDOG_PROBE("sim.claim_lost_by_the_worker");
     return false;

@@ -79,6 +79,7 @@ TEST(Simulation, rare_branches_of_actors_are_reached) {
                "actors.last_handle_gone", "actors.restarted",
                "actors.worker_died_before_the_constructor", "names.claim_waits", "names.find_waits",
                "names.reservation_passes_on", "sim.actor_found_by_name", "sim.actor_lent_its_cpu",
+               "sim.several_calls_at_once", "sim.killed_with_several_calls",
                "sim.call_of_an_actor_elsewhere", "sim.detached_actor_outlived_its_driver",
                "sim.stop_ignored"});
 }

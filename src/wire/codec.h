@@ -57,7 +57,7 @@ enum class RecordType : uint16_t {
 struct DecodeScratch {
   std::vector<model::ResultView> results;
   std::vector<model::ArgumentView> arguments;
-  std::vector<model::NamedAmount> resources, lifetime;
+  std::vector<model::NamedAmount> resources, lifetime, groups;
 };
 
 // Makes `out` the payload of `message` and returns its type. Reuse `out`: its memory is kept and

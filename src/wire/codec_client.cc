@@ -18,33 +18,44 @@ struct Codec<DefineTemplate> {
     uint8_t language, retry_exceptions, kind, detached;
     ObjectId function;
     int32_t max_retries, priority, max_restarts;
-    uint32_t name_bytes, source_bytes, method_bytes, num_resources, num_lifetime, pad;
+    uint32_t name_bytes, source_bytes, method_bytes, num_resources, num_lifetime, max_concurrency;
     uint64_t runtime_env;
+    uint32_t group_bytes, num_groups;
+    uint8_t out_of_order, pad[7];
   };
   struct Resource {
     int64_t amount;
     uint32_t name_bytes, pad;
   };
-  static_assert(sizeof(Fixed) == 72 && sizeof(Resource) == 16);
+  static_assert(sizeof(Fixed) == 88 && sizeof(Resource) == 16);
 
   static uint64_t size(const DefineTemplate& m) {
-    uint64_t total =
-        sizeof(Fixed) + padded(m.name.size()) + padded(m.source.size()) + padded(m.method.size());
+    uint64_t total = sizeof(Fixed) + padded(m.name.size()) + padded(m.source.size()) +
+                     padded(m.method.size()) + padded(m.group.size());
     for (const NamedAmount& r : m.resources) total += sizeof(Resource) + padded(r.name.size());
     for (const NamedAmount& r : m.lifetime) total += sizeof(Resource) + padded(r.name.size());
+    for (const NamedAmount& r : m.groups) total += sizeof(Resource) + padded(r.name.size());
     return total;
   }
   static void write(const DefineTemplate& m, Writer* w) {
     auto length = [](const auto& part) { return static_cast<uint32_t>(part.size()); };
-    w->header(Fixed{m.template_id, static_cast<uint8_t>(m.language), m.retry_exceptions,
-                    static_cast<uint8_t>(m.kind), m.detached, m.function, m.max_retries, m.priority,
-                    m.max_restarts, length(m.name), length(m.source), length(m.method),
-                    length(m.resources), length(m.lifetime), 0, m.runtime_env});
+    w->header(Fixed{m.template_id,       static_cast<uint8_t>(m.language),
+                    m.retry_exceptions,  static_cast<uint8_t>(m.kind),
+                    m.detached,          m.function,
+                    m.max_retries,       m.priority,
+                    m.max_restarts,      length(m.name),
+                    length(m.source),    length(m.method),
+                    length(m.resources), length(m.lifetime),
+                    m.max_concurrency,   m.runtime_env,
+                    length(m.group),     length(m.groups),
+                    m.out_of_order,      {}});
     w->text(m.name);
     w->text(m.source);
     w->text(m.method);
+    w->text(m.group);
     write_amounts(m.resources, w);
     write_amounts(m.lifetime, w);
+    write_amounts(m.groups, w);
   }
   static DefineTemplate read(Reader* r, DecodeScratch* scratch) {
     const auto f = r->header<Fixed>();
@@ -68,12 +79,23 @@ struct Codec<DefineTemplate> {
     r->require(f.max_restarts >= -1, "its number of restarts is under -1");
     m.max_restarts = f.max_restarts;
     m.detached = r->flag(f.detached, "its detached is neither 0 nor 1");
+    m.group = r->text(f.group_bytes, "concurrency group");
     m.resources = read_amounts(f.num_resources, r, &scratch->resources);
     m.lifetime = read_amounts(f.num_lifetime, r, &scratch->lifetime);
+    m.groups = read_amounts(f.num_groups, r, &scratch->groups);
+    r->require(m.groups.size() <= kConcurrencyGroupsMax, "it has too many concurrency groups");
+    for (const NamedAmount& g : m.groups) check_concurrency(g.amount, r);
+    m.max_concurrency = f.max_concurrency;
+    check_concurrency(f.max_concurrency, r);
+    m.out_of_order = r->flag(f.out_of_order, "its out_of_order is neither 0 nor 1");
     return m;
   }
 
  private:
+  static void check_concurrency(int64_t calls, Reader* r) {
+    r->require(calls >= 1 && calls <= kConcurrencyMax,
+               "its limit of calls is not from 1 to kConcurrencyMax");
+  }
   static void write_amounts(std::span<const NamedAmount> amounts, Writer* w) {
     for (const NamedAmount& a : amounts) {
       w->header(Resource{a.amount, static_cast<uint32_t>(a.name.size()), 0});
@@ -406,7 +428,7 @@ struct Codec<Query> {
   }
   static Query read(Reader* r, DecodeScratch*) {
     const auto f = r->header<Fixed>();
-    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kActors),
+    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kPendingCalls),
                "its question is unknown");
     return {f.request, static_cast<Question>(f.question), r->text(f.argument_bytes, "argument")};
   }

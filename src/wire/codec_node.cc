@@ -19,8 +19,7 @@ struct Codec<Execute> {
     ObjectId function, actor;
     uint32_t name_bytes, method_bytes, num_refs, argument_bytes;
     uint8_t retry_exceptions, kind;
-    uint16_t cpus;
-    uint8_t pad[4];
+    uint16_t cpus, group, concurrency;
   };
   struct Argument {
     ObjectId id;
@@ -36,21 +35,11 @@ struct Codec<Execute> {
     return total;
   }
   static void write(const Execute& m, Writer* w) {
-    w->header(Fixed{m.task,
-                    m.slot,
-                    m.generation,
-                    m.attempt,
-                    m.num_results,
-                    m.function,
-                    m.actor,
-                    static_cast<uint32_t>(m.name.size()),
-                    static_cast<uint32_t>(m.method.size()),
-                    static_cast<uint32_t>(m.refs.size()),
-                    static_cast<uint32_t>(m.arguments.size()),
-                    m.retry_exceptions,
-                    static_cast<uint8_t>(m.kind),
-                    m.cpus,
-                    {}});
+    w->header(Fixed{m.task, m.slot, m.generation, m.attempt, m.num_results, m.function, m.actor,
+                    static_cast<uint32_t>(m.name.size()), static_cast<uint32_t>(m.method.size()),
+                    static_cast<uint32_t>(m.refs.size()), static_cast<uint32_t>(m.arguments.size()),
+                    m.retry_exceptions, static_cast<uint8_t>(m.kind), m.cpus, m.group,
+                    m.concurrency});
     w->text(m.name);
     w->text(m.method);
     w->bytes(m.arguments);
@@ -89,6 +78,10 @@ struct Codec<Execute> {
       }
     }
     m.refs = refs;
+    m.group = f.group;
+    m.concurrency = f.concurrency;
+    r->require(f.group <= kConcurrencyGroupsMax && f.concurrency <= kConcurrencyMax,
+               "its concurrency is beyond what an actor may have");
     return m;
   }
 };

@@ -65,7 +65,8 @@ auto fields(const M& m) {
   if constexpr (std::is_same_v<M, DefineTemplate>)
     return std::tie(m.template_id, m.language, m.function, m.name, m.source, m.resources,
                     m.max_retries, m.retry_exceptions, m.priority, m.runtime_env, m.kind, m.method,
-                    m.lifetime, m.max_restarts, m.detached);
+                    m.lifetime, m.max_restarts, m.detached, m.max_concurrency, m.groups,
+                    m.out_of_order, m.group);
   else if constexpr (std::is_same_v<M, Submit>)
     return std::tie(m.task, m.parent, m.actor, m.parent_attempt, m.template_id, m.num_results,
                     m.refs, m.contained, m.arguments);
@@ -96,7 +97,8 @@ auto fields(const M& m) {
     return std::tie(m.request, m.question, m.argument);
   else if constexpr (std::is_same_v<M, Execute>)
     return std::tie(m.slot, m.generation, m.task, m.attempt, m.num_results, m.function, m.name,
-                    m.kind, m.actor, m.method, m.retry_exceptions, m.cpus, m.refs, m.arguments);
+                    m.kind, m.actor, m.method, m.retry_exceptions, m.cpus, m.refs, m.arguments,
+                    m.group, m.concurrency);
   else if constexpr (std::is_same_v<M, Value>)
     return std::tie(m.id, m.pushed, m.order, m.value);
   else if constexpr (std::is_same_v<M, Ready>)
@@ -246,6 +248,14 @@ class MessageCases {
   uint32_t slot() { return static_cast<uint32_t>(random_.below(model::kClaimSlots)); }
   model::CallKind call_kind() { return static_cast<model::CallKind>(1 + random_.below(3)); }
   uint16_t cpus() { return static_cast<uint16_t>(1 + random_.below(UINT16_MAX)); }
+  std::span<const model::NamedAmount> groups() {
+    auto& made = amounts_.emplace_back(random_.below(4));
+    for (auto& a : made) a = {text(12), calls_at_once()};
+    return made;
+  }
+  uint32_t calls_at_once() {
+    return 1 + static_cast<uint32_t>(random_.below(model::kConcurrencyMax));
+  }
   uint8_t level() { return static_cast<uint8_t>(random_.below(4)); }
   TimeNs time() { return static_cast<TimeNs>(random_.next()); }
 
@@ -264,7 +274,11 @@ class MessageCases {
             text(),
             amounts(),
             static_cast<int32_t>(random_.below(9)) - 1,
-            coin()};
+            coin(),
+            calls_at_once(),
+            groups(),
+            coin(),
+            text()};
   }
   model::Submit make(model::Submit) {
     return {task(),        task(),    object(),  word(),          word(),
@@ -288,11 +302,25 @@ class MessageCases {
   }
   model::CancelTask make(model::CancelTask) { return {task(), level(), coin()}; }
   model::Query make(model::Query) {
-    return {word(), static_cast<model::Question>(1 + random_.below(8)), text()};
+    return {word(), static_cast<model::Question>(1 + random_.below(9)), text()};
   }
   model::Execute make(model::Execute) {
-    return {slot(),      word(),   task(), word(), num_results(), object(),    text(),
-            call_kind(), object(), text(), coin(), cpus(),        arguments(), as_bytes(text())};
+    return {slot(),
+            word(),
+            task(),
+            word(),
+            num_results(),
+            object(),
+            text(),
+            call_kind(),
+            object(),
+            text(),
+            coin(),
+            cpus(),
+            arguments(),
+            as_bytes(text()),
+            static_cast<uint16_t>(random_.below(model::kConcurrencyGroupsMax + 1)),
+            static_cast<uint16_t>(calls_at_once())};
   }
   model::Value make(model::Value) { return {object(), coin(), random_.next(), value()}; }
   model::Ready make(model::Ready) { return {object(), random_.next()}; }

@@ -134,12 +134,35 @@ class Broken:
 
 class Waiting:
     async def fetch(self):
+        yield 1
+
+
+@sundog.remote(concurrency_groups={"io": 2, "compute": 1}, max_pending_calls=1)
+class Grouped:
+    async def stay(self):
+        import asyncio
+
+        await asyncio.Event().wait()
+
+    def read(self):
         return 1
 
 
 def counter():
     """One actor for all mistakes; it is made when it is first asked for."""
     return Counter.options(name="counter", get_if_exists=True).remote(1)
+
+
+def call_in_no_group():
+    grouped = Grouped.remote()
+    sundog.get(grouped.read.options(concurrency_group="net").remote())
+
+
+def too_many_calls():
+    grouped = Grouped.remote()
+    kept = grouped.stay.remote()
+    grouped.stay.remote()
+    del kept
 
 
 def call_of_broken_actor():
@@ -308,7 +331,10 @@ MISTAKES = {
     "attribute of an actor": lambda: counter().value,
     "unknown option of an actor": lambda: Counter.options(max_restart=1),
     "option of a method": lambda: counter().increment.options(num_cpus=1),
-    "asynchronous actor": lambda: sundog.remote(Waiting),
+    "asynchronous generator": lambda: sundog.remote(Waiting),
+    "unknown concurrency group": call_in_no_group,
+    "too many pending calls": too_many_calls,
+    "too many calls at once": lambda: Counter.options(max_concurrency=20_000),
     "name that is taken": lambda: (counter(), Counter.options(name="counter").remote(1)),
     "no actor of this name": lambda: (counter(), sundog.get_actor("countre")),
     "name that is too long": lambda: Counter.options(name="x" * 300),

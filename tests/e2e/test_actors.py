@@ -331,8 +331,11 @@ def test_wrong_arguments_are_told_at_once(session: None) -> None:
         ({"get_if_exists": True}, ValueError, "get_if_exists=True needs a name"),
         ({"get_if_exists": 1, "name": "x"}, TypeError, "get_if_exists is True or False"),
         ({"namespace": 5}, TypeError, "namespace is a string"),
-        ({"max_concurrency": 2}, ValueError, "option 'max_concurrency' is not in this version"),
-        ({"concurrency_groups": {"io": 2}}, ValueError, "is not in this version"),
+        ({"max_concurrency": 0}, ValueError, "from 1 to 10,000 calls at once, got 0"),
+        ({"concurrency_groups": {"io": "2"}}, TypeError, "is an integer, got str: '2'"),
+        ({"concurrency_groups": ["io"]}, TypeError, "a dictionary of names and limits"),
+        ({"max_pending_calls": 0}, ValueError, "max_pending_calls is -1"),
+        ({"enable_tensor_transport": True}, ValueError, "is not in this version"),
         ({"runtime_env": {}}, ValueError, "option 'runtime_env' is not in this version"),
     ],
 )
@@ -352,10 +355,14 @@ def test_options_at_rays_defaults_ask_for_nothing() -> None:
     with pytest.raises(TypeError, match="takes options by name"):
         sundog.method(lambda self: None)
 
-    class Waiting:
-        async def fetch(self) -> None: ...
+    with pytest.raises(ValueError, match="one call after the other"):
+        sundog.cpp_actor_class("Kalman").options(max_concurrency=2)
 
-    with pytest.raises(ValueError, match=r"Waiting\.fetch is an async method"):
+    class Waiting:
+        async def fetch(self) -> Any:
+            yield 1
+
+    with pytest.raises(ValueError, match=r"Waiting\.fetch is an async generator"):
         sundog.remote(Waiting)
 
 

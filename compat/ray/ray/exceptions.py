@@ -15,6 +15,7 @@ from sundog.exceptions import (
     ObjectLostError,
     ObjectStoreFullError,
     OutOfMemoryError,
+    PendingCallsLimitExceeded,
     SundogError,
     SystemError,
     TaskCancelledError,
@@ -43,7 +44,7 @@ class ActorUnschedulableError(RayError):
 
 
 class AsyncioActorExit(RayError):
-    """Asynchronous actors are not in this version."""
+    """What ``exit_actor`` raises in Ray's asynchronous actors: here nothing that can be caught."""
 
 
 class AuthenticationError(RayError):
@@ -76,10 +77,6 @@ class OutOfDiskError(RayError):
 
 class OwnerDiedError(ObjectLostError):
     """The node's daemon owns every object, so that none is lost with a worker."""
-
-
-class PendingCallsLimitExceeded(RayError):
-    """``max_pending_calls`` is not in this version."""
 
 
 class PlasmaObjectNotAvailable(RayError):

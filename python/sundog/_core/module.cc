@@ -3,6 +3,7 @@
 #include "awaiting.h"
 #include "buffers.h"
 #include "calls.h"
+#include "concurrent_calls.h"
 #include "model/limits.h"
 #include "object_ref.h"
 #include "output_queue.h"
@@ -28,5 +29,6 @@ NB_MODULE(_core, module) {
   add_awaiting(module);
   add_output_queue(module);
   add_task_error(module);
+  add_concurrent_calls(module);
   add_worker_loop(module);
 }

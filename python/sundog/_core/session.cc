@@ -111,11 +111,14 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   Py_ssize_t size = 0;
   PyObject *resources = nullptr, *lifetime = nullptr;
   client::TaskOptions options;
-  int retry_exceptions = 0, detached = 0;
+  PyObject* groups = nullptr;
+  const char* group = "";
+  int retry_exceptions = 0, detached = 0, out_of_order = 0;
   int kind = static_cast<int>(options.kind);
-  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ip", &function, &size, &name, &source, &PyDict_Type,
-                        &resources, &options.max_retries, &retry_exceptions, &kind, &method,
-                        &PyDict_Type, &lifetime, &options.max_restarts, &detached)) {
+  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ipIO!ps", &function, &size, &name, &source,
+                        &PyDict_Type, &resources, &options.max_retries, &retry_exceptions, &kind,
+                        &method, &PyDict_Type, &lifetime, &options.max_restarts, &detached,
+                        &options.max_concurrency, &PyDict_Type, &groups, &out_of_order, &group)) {
     return nullptr;
   }
   if (function != nullptr && size != sizeof(ObjectId)) {
@@ -128,8 +131,11 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   options.kind = static_cast<model::CallKind>(kind);
   options.method = method;
   options.detached = detached != 0;
+  options.out_of_order = out_of_order != 0;
+  options.group = group;
   if (!read_resources(resources, &options.resources)) return nullptr;
   if (!read_resources(lifetime, &options.lifetime)) return nullptr;
+  if (!read_resources(groups, &options.groups)) return nullptr;
   ObjectId id;
   if (function != nullptr) {
     std::memcpy(&id, function, sizeof id);
@@ -176,7 +182,8 @@ PyMethodDef methods[] = {
      "put_function($self, pickled, contained)\n--\n\nStores a pickled function; its id."},
     {"define", session_define, METH_VARARGS,
      "define($self, function, name, source, resources, max_retries, retry_exceptions, kind=1, "
-     "method='', lifetime={}, max_restarts=0, detached=False)\n--\n\n"
+     "method='', lifetime={}, max_restarts=0, detached=False, max_concurrency=1, groups={}, "
+     "out_of_order=False, group='')\n--\n\n"
      "Announces what is to be called, with its options; the number that submissions name. kind: 1 "
      "a "
      "function (without an id, the C++ function of that name), 2 a class, 3 a method."},

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/tables.h"
+#include "concurrent_calls.h"
 #include "incoming.h"
 #include "model/limits.h"
 #include "object_ref.h"
@@ -40,10 +41,27 @@ Actor actor;
 // What exit_actor() raises.
 PyObject* actor_exit = nullptr;
 
-class WorkerLoop {
+// A vector whose memory serves again. Calls may run at once, when one gives up the GIL: while it is
+// lent, the next one gets an empty one.
+template <typename T>
+class Lease {
+ public:
+  explicit Lease(std::vector<T>* lent) : lent_(lent), mine_(std::exchange(*lent, {})) {}
+  ~Lease() { *lent_ = std::move(mine_); }
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  std::vector<T>* operator->() { return &mine_; }
+  std::vector<T>& operator*() { return mine_; }
+
+ private:
+  std::vector<T>* lent_;
+  std::vector<T> mine_;
+};
+
+class WorkerLoop final : private CallRunner {
  public:
   explicit WorkerLoop(Session* session) : session_(session), runtime_(session->runtime) {}
-  ~WorkerLoop() {
+  ~WorkerLoop() override {
     Py_XDECREF(instance_);
     for (auto& [name, object] : method_names_) Py_DECREF(object);
     for (PyObject* function : functions_) Py_DECREF(function);
@@ -58,35 +76,53 @@ class WorkerLoop {
       if (yielder.raised()) PyErr_Clear();  // a signal for the driver, not for a worker
       if (!call) return true;
       if (!run_one(*call)) return false;
+      if (driver_.is_valid()) return run_calls_at_once();
     }
   }
 
  private:
+  // An actor that runs several calls at once: its driver, made before its constructor ran, goes on.
+  bool run_calls_at_once() {
+    run_concurrently(this);
+    return steal(PyObject_CallMethod(driver_.ptr(), "run", nullptr)).is_valid();
+  }
+
+  client::Runtime* runtime() override { return runtime_; }
+  Object call(const client::TaskCall& call) override { return call_with_arguments(call); }
+  bool end(const client::TaskCall& call, TimeNs started, Object value) override {
+    return end_one(call, started, std::move(value));
+  }
+
   bool run_one(const client::TaskCall& call) {
     running = &call;
     if (call.kind != model::CallKind::kMethod && call.cpus != cpus_) use_cpus(call.cpus);
-    started_ = now();
+    const TimeNs started = now();
     Object value = call_with_arguments(call);
+    const bool done = end_one(call, started, std::move(value));
+    running = nullptr;
+    return done;
+  }
+
+  bool end_one(const client::TaskCall& call, TimeNs started, Object value) {
     if (value.is_valid()) {
       value = hand_over(call, std::move(value));
     }
     flush_output();
     bool done = false;
     if (value.is_valid()) {
-      done = finish(call, false);
+      done = finish(call, started, false);
     } else if (PyErr_ExceptionMatches(actor_exit) && actor.cls != nullptr) {
       PyErr_Clear();
-      done = hand_over_nothing(call) && finish(call, false, true);
+      done = hand_over_nothing(call) && finish(call, started, false, true);
     } else if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
-      done = hand_over_error(call) && finish(call, true);
+      done = hand_over_error(call) && finish(call, started, true);
     }
-    running = nullptr;
     return done;
   }
 
-  bool finish(const client::TaskCall& call, bool failed, bool exiting = false) {
+  bool finish(const client::TaskCall& call, TimeNs started, bool failed, bool exiting = false) {
     auto finished =
-        runtime_->finish(call, failed, failed && call.retry_exceptions, started_, now(), exiting);
+        runtime_->finish(call, failed, failed && call.retry_exceptions, started, now(), exiting);
     if (finished.ok()) return true;
     raise_call_error(finished.error());
     return false;
@@ -109,7 +145,8 @@ class WorkerLoop {
       callee = function_of(call);
       if (callee == nullptr) return {};
     }
-    auto parsed = wire::parse_arguments(call.arguments, call.refs.size(), &scratch_);
+    Lease<wire::ParsedArgument> scratch(&scratch_);
+    auto parsed = wire::parse_arguments(call.arguments, call.refs.size(), &*scratch);
     if (!parsed.ok()) {
       PyErr_SetString(PyExc_SystemError, parsed.error().c_str());
       return {};
@@ -129,15 +166,31 @@ class WorkerLoop {
         PyTuple_SET_ITEM(names.ptr(), at++, text(argument.name).release().ptr());
       }
     }
-    vector_.assign(1, instance_);  // for a method; others begin behind it
-    for (const Object& argument : arguments) vector_.push_back(argument.ptr());
+    Lease<PyObject*> vector(&vector_);
+    vector->assign(1, instance_);  // for a method; others begin behind it
+    for (const Object& argument : arguments) vector->push_back(argument.ptr());
     if (call.kind == model::CallKind::kMethod) {
-      return call_method(call.method, num_positional, names.ptr());
+      return call_method(call.method, *vector, num_positional, names.ptr());
     }
+    if (call.kind == model::CallKind::kCreateActor && !choose_driver(call, callee)) return {};
     Object result =
-        steal(PyObject_Vectorcall(callee, vector_.data() + 1, num_positional, names.ptr()));
-    if (call.kind != model::CallKind::kCreateActor || !result.is_valid()) return result;
+        steal(PyObject_Vectorcall(callee, vector->data() + 1, num_positional, names.ptr()));
+    if (call.kind != model::CallKind::kCreateActor) return result;
+    if (!result.is_valid()) {
+      driver_ = {};
+      return result;
+    }
     return become_actor(call, callee, std::move(result));
+  }
+
+  // What runs the actor's calls, if not this loop one after the other.
+  bool choose_driver(const client::TaskCall& call, PyObject* cls) {
+    Object threads = steal(PyLong_FromUnsignedLong(call.concurrency));
+    Object groups = steal(PyLong_FromUnsignedLong(call.group));
+    driver_ = call_package("_concurrent", "driver_for", {cls, threads.ptr(), groups.ptr()});
+    if (!driver_.is_valid()) return false;
+    if (driver_.is_none()) driver_ = {};
+    return true;
   }
 
   // Keeps the object that its class's call made; what the creation itself results in is None.
@@ -149,8 +202,9 @@ class WorkerLoop {
     return nb::none();
   }
 
-  // Calls instance.<method> with what lies in vector_ behind the instance.
-  Object call_method(std::string_view method, size_t num_positional, PyObject* names) {
+  // Calls instance.<method> with what lies in `vector` behind the instance.
+  Object call_method(std::string_view method, const std::vector<PyObject*>& vector,
+                     size_t num_positional, PyObject* names) {
     if (instance_ == nullptr) {
       PyErr_SetString(PyExc_SystemError, "a method is called, but this process is no actor");
       return {};
@@ -167,9 +221,9 @@ class WorkerLoop {
       Object module = steal(PyImport_ImportModule("sundog._actor_calls"));
       Object special = module.is_valid() ? steal(PyObject_GetAttr(module.ptr(), name)) : Object();
       if (!special.is_valid()) return {};
-      return steal(PyObject_Vectorcall(special.ptr(), vector_.data(), num_positional + 1, names));
+      return steal(PyObject_Vectorcall(special.ptr(), vector.data(), num_positional + 1, names));
     }
-    return steal(PyObject_VectorcallMethod(name, vector_.data(), num_positional + 1, names));
+    return steal(PyObject_VectorcallMethod(name, vector.data(), num_positional + 1, names));
   }
 
   bool add_argument(const client::TaskCall& call, const wire::ParsedArgument& argument,
@@ -327,7 +381,6 @@ class WorkerLoop {
 
   Session* session_;
   client::Runtime* runtime_;
-  TimeNs started_ = 0;
   uint16_t cpus_ = 1;  // for which numeric libraries are set up
   IdMap<ObjectId, PyObject*> by_id_;
   std::vector<PyObject*> functions_;                            // owned
@@ -335,6 +388,7 @@ class WorkerLoop {
   std::map<std::string, PyObject*, std::less<>> method_names_;  // interned, owned
   std::vector<wire::ParsedArgument> scratch_;
   std::vector<PyObject*> vector_;
+  Object driver_;  // of an actor that runs several calls at once
 };
 
 PyObject* run_worker(PyObject*, PyObject* args) {
@@ -363,6 +417,12 @@ PyObject* set_numeric_threads(PyObject*, PyObject* args) {
 }
 
 PyObject* current_task(PyObject*, PyObject*) {
+  if (runs_concurrently()) {
+    std::string id, its_name;
+    uint32_t attempt = 0;
+    if (!current_running_call(&id, &its_name, &attempt)) Py_RETURN_NONE;
+    return Py_BuildValue("(ssI)", id.c_str(), its_name.c_str(), attempt);
+  }
   if (running == nullptr) Py_RETURN_NONE;
   Object task = text(running->task.hex()), name = text(running->name);
   return Py_BuildValue("(OOI)", task.ptr(), name.ptr(), running->attempt);

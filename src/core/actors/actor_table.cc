@@ -35,7 +35,7 @@ void ActorTable::unlink(CallList* list, uint32_t call) {
 CallList* ActorTable::list_of(uint32_t call) {
   const TaskRecord& t = (*tasks_)[call];
   ActorRecord& a = actors_[t.actor];
-  if (t.may_start) return &a.startable;
+  if (t.may_start) return &a.groups[t.group].startable;
   if (a.held.empty()) return nullptr;
   auto held = a.held.find(t.submitter);
   if (held == a.held.end()) return nullptr;
@@ -52,10 +52,10 @@ bool ActorTable::is_listed(uint32_t call) const {
 void ActorTable::add_call(uint32_t call) {
   TaskRecord& t = (*tasks_)[call];
   ActorRecord& a = actors_[t.actor];
-  bool behind = !a.held.empty() && a.held.contains(t.submitter);
+  bool behind = !a.out_of_order && !a.held.empty() && a.held.contains(t.submitter);
   if (t.state == TaskState::kAtActor && !behind) {
     t.may_start = true;
-    append(&a.startable, call);
+    append(&a.groups[t.group].startable, call);
     return serve_again(t.actor);
   }
   if (t.state == TaskState::kAtActor) SUNDOG_PROBE("actors.call_behind_one_that_waits");
@@ -63,8 +63,16 @@ void ActorTable::add_call(uint32_t call) {
 }
 
 void ActorTable::arguments_came(uint32_t call) {
-  const TaskRecord& t = (*tasks_)[call];
-  release_front(&actors_[t.actor], t.submitter);
+  TaskRecord& t = (*tasks_)[call];
+  ActorRecord& a = actors_[t.actor];
+  if (!a.out_of_order) return release_front(&a, t.submitter);
+  SUNDOG_PROBE("actors.call_overtook_its_caller_s_others");
+  auto held = a.held.find(t.submitter);
+  unlink(&held->second, call);
+  if (held->second.empty()) a.held.erase(held);
+  t.may_start = true;
+  append(&a.groups[t.group].startable, call);
+  serve_again(t.actor);
 }
 
 // Moves what may start now from the front of the caller's list.
@@ -75,8 +83,9 @@ void ActorTable::release_front(ActorRecord* a, ClientId caller) {
   while (!list.empty() && (*tasks_)[list.head].state == TaskState::kAtActor) {
     uint32_t call = list.head;
     unlink(&list, call);
-    (*tasks_)[call].may_start = true;
-    append(&a->startable, call);
+    TaskRecord& t = (*tasks_)[call];
+    t.may_start = true;
+    append(&a->groups[t.group].startable, call);
     serve_again((*tasks_)[call].actor);
   }
   if (list.empty()) a->held.erase(held);
@@ -86,14 +95,14 @@ void ActorTable::remove(uint32_t call) {
   CallList* list = list_of(call);
   SUNDOG_CHECK(list != nullptr);
   const TaskRecord& t = (*tasks_)[call];
-  ActorRecord& a = actors_[t.actor];
+  const bool held = !t.may_start;
   unlink(list, call);
-  if (list != &a.startable) release_front(&a, t.submitter);
+  if (held) release_front(&actors_[t.actor], t.submitter);
 }
 
 void ActorTable::push_front(uint32_t call) {
   TaskRecord& t = (*tasks_)[call];
-  CallList& list = actors_[t.actor].startable;
+  CallList& list = actors_[t.actor].groups[t.group].startable;
   t.state = TaskState::kAtActor;
   t.may_start = true;
   t.prev = kNoIndex;
@@ -104,18 +113,42 @@ void ActorTable::push_front(uint32_t call) {
   serve_again(t.actor);
 }
 
-uint32_t ActorTable::take_next(uint32_t actor) {
-  CallList& list = actors_[actor].startable;
+uint32_t ActorTable::take_next(uint32_t actor, uint32_t group) {
+  CallList& list = actors_[actor].groups[group].startable;
   uint32_t call = list.head;
   if (call != kNoIndex) unlink(&list, call);
   return call;
 }
 
+uint32_t ActorTable::find_group(uint32_t actor, std::string_view name) const {
+  const auto& groups = actors_[actor].groups;
+  for (uint32_t g = 0; g < groups.size(); ++g)
+    if (groups[g].name == name) return g;
+  return kNoIndex;
+}
+
+void ActorTable::offered(uint32_t call) {
+  const TaskRecord& t = (*tasks_)[call];
+  ++actors_[t.actor].groups[t.group].offered;
+}
+
+void ActorTable::answered(uint32_t call) {
+  const TaskRecord& t = (*tasks_)[call];
+  CallGroup& group = actors_[t.actor].groups[t.group];
+  SUNDOG_CHECK(group.offered > 0);
+  --group.offered;
+  serve_again(t.actor);
+}
+
 std::vector<uint32_t> ActorTable::take_all(uint32_t actor) {
   ActorRecord& a = actors_[actor];
   std::vector<uint32_t> calls;
-  for (uint32_t call = take_next(actor); call != kNoIndex; call = take_next(actor))
-    calls.push_back(call);
+  for (CallGroup& group : a.groups) {
+    while (!group.startable.empty()) {
+      calls.push_back(group.startable.head);
+      unlink(&group.startable, group.startable.head);
+    }
+  }
   for (auto& [caller, list] : a.held) {
     while (!list.empty()) {
       calls.push_back(list.head);
@@ -133,6 +166,7 @@ void ActorTable::orphan(uint32_t actor, std::span<const uint32_t> offered) {
   SUNDOG_CHECK(a.unanswered == 0);
   a.orphans.assign(offered.begin(), offered.end());
   a.unanswered = static_cast<uint32_t>(offered.size());
+  for (CallGroup& group : a.groups) group.offered = 0;
 }
 
 bool ActorTable::orphan_answered(uint32_t call, bool keep) {
@@ -162,9 +196,21 @@ std::vector<uint32_t> ActorTable::take_to_serve() {
 }
 
 uint32_t ActorTable::waiting_calls(const ActorRecord& a) const {
-  uint32_t count = a.startable.count;
+  uint32_t count = 0;
+  for (const CallGroup& group : a.groups) count += group.startable.count;
   for (const auto& [caller, list] : a.held) count += list.count;
   for (uint32_t call : a.orphans) count += call != kNoIndex;
+  return count;
+}
+
+uint32_t ActorTable::waiting_calls_of(const ActorRecord& a, ClientId caller) const {
+  uint32_t count = 0;
+  for (const CallGroup& group : a.groups)
+    for (uint32_t call = group.startable.head; call != kNoIndex; call = (*tasks_)[call].next)
+      count += (*tasks_)[call].submitter == caller;
+  auto held = a.held.find(caller);
+  if (held != a.held.end()) count += held->second.count;
+  for (uint32_t call : a.orphans) count += call != kNoIndex && (*tasks_)[call].submitter == caller;
   return count;
 }
 
@@ -190,7 +236,16 @@ std::string ActorTable::validate() const {
     const ActorRecord& a = actors_[i];
     if (!a.live) continue;
     std::string who = "actor " + a.handle.hex() + ": ";
-    if (std::string wrong = validate_list(a.startable, i, true); !wrong.empty()) return who + wrong;
+    bool startable = false;
+    for (uint32_t g = 0; g < a.groups.size(); ++g) {
+      const CallList& list = a.groups[g].startable;
+      if (std::string wrong = validate_list(list, i, true); !wrong.empty()) return who + wrong;
+      for (uint32_t call = list.head; call != kNoIndex; call = (*tasks_)[call].next)
+        if ((*tasks_)[call].group != g) return who + "a call is in another group's list";
+      if (a.groups[g].offered > a.groups[g].limit + CallGroup::kAhead)
+        return who + "more calls are with its process than may be";
+      startable = startable || !list.empty();
+    }
     for (const auto& [caller, list] : a.held) {
       if (std::string wrong = validate_list(list, i, false); !wrong.empty()) return who + wrong;
       if (list.empty()) return who + "an empty list of a caller is kept";
@@ -198,7 +253,7 @@ std::string ActorTable::validate() const {
         return who + "a call is held back and nothing is before it";
     }
     bool dead = a.state == ActorState::kDead;
-    if (dead && (!a.startable.empty() || !a.held.empty())) return who + "dead, and calls wait";
+    if (dead && (startable || !a.held.empty())) return who + "dead, and calls wait";
     if (!dead && !a.has_handle) return who + "lives without a handle";
     if (a.state == ActorState::kAlive && a.worker.is_nil()) return who + "alive without a process";
     if (a.orphans.empty() != (a.unanswered == 0)) return who + "miscounts its orphans";

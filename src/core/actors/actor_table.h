@@ -4,7 +4,8 @@
 // A call is in one of its actor's lists until it is offered to the actor's process:
 //   held       per caller, in the order of submission: its arguments, or those of an earlier call
 //              of the same caller, are not there
-//   startable  one for the actor, in the order in which calls came to be so
+//   startable  one for each of the actor's concurrency groups, in the order in which calls came to
+//              be so
 // What was offered when the process died is an *orphan* until its claim is told; orphans that may
 // be tried again come before everything else, in their old order.
 //
@@ -39,6 +40,17 @@ struct CallList {
   bool empty() const { return head == kNoIndex; }
 };
 
+// Calls that are counted together: up to `limit` of them run at once. The process gets some more,
+// which it begins by itself as others end.
+struct CallGroup {
+  static constexpr uint32_t kAhead = 31;
+  std::string name;  // of the first one: empty
+  uint32_t limit = 1;
+  uint32_t offered = 0;
+  CallList startable;
+  bool has_window() const { return offered < limit + kAhead; }
+};
+
 struct ActorRecord {
   bool live = false;
   bool detached = false;
@@ -56,7 +68,8 @@ struct ActorRecord {
   uint32_t restarts = 0;
   TimeNs submitted = 0, alive_since = 0;
   // ---- calls
-  CallList startable;
+  std::vector<CallGroup> groups = std::vector<CallGroup>(1);
+  bool out_of_order = false;  // calls whose arguments are missing hold back no others
   std::map<ClientId, CallList> held;
   std::vector<uint32_t> orphans;  // kNoIndex for those that ended
   uint32_t unanswered = 0;        // claims of orphans that are not told yet
@@ -94,8 +107,13 @@ class ActorTable {
   // It was tried and may be tried again: before all others.
   void push_front(uint32_t call);
   bool is_listed(uint32_t call) const;
-  // The next call to start, taken out; kNoIndex: none.
-  uint32_t take_next(uint32_t actor);
+  // The next call of a group to start, taken out; kNoIndex: none.
+  uint32_t take_next(uint32_t actor, uint32_t group = 0);
+  // The actor's number for a group; kNoIndex: it has none of this name.
+  uint32_t find_group(uint32_t actor, std::string_view name) const;
+  // It is with the process; it is there no more.
+  void offered(uint32_t call);
+  void answered(uint32_t call);
   // All listed calls, taken out: startable ones first, then those held, by caller.
   std::vector<uint32_t> take_all(uint32_t actor);
 
@@ -113,6 +131,8 @@ class ActorTable {
 
   // Calls in lists and orphans.
   uint32_t waiting_calls(const ActorRecord& actor) const;
+  // Of these, those that this client made.
+  uint32_t waiting_calls_of(const ActorRecord& actor, ClientId caller) const;
   std::string validate() const;
 
  private:

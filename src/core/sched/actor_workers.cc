@@ -31,7 +31,7 @@ void LocalScheduler::creation_done(ClientId client, uint32_t task,
 
 bool LocalScheduler::has_room(ClientId client) const {
   const Worker* w = worker(client);
-  return w != nullptr && w->actor && w->queue.size() < kPipelineDepthMax;
+  return w != nullptr && w->actor && w->queue.size() < model::kClaimSlots;
 }
 
 void LocalScheduler::offer(ClientId client, uint32_t call, TimeNs now, Actions* actions) {

@@ -68,7 +68,6 @@ void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t
   w.client = client;
   w.pid = pid;
   w.pool = pool_of(key);
-  w.slots.fill(kNoIndex);
   Pool& pool = pools_[w.pool];
   pool.failures = 0;
   ++live_workers_;
@@ -184,13 +183,14 @@ void LocalScheduler::erase_from_queue(Worker* w, size_t position) {
   uint32_t task = w->queue[position];
   count_offered(task, -1);
   if ((*tasks_)[task].state == TaskState::kRevoking) --revoking_;  // also if it was done first
+  const uint32_t slot = (*tasks_)[task].slot;
+  w->slots[slot] = kNoIndex;
+  w->free_slots.push_back(slot);
   if (w->actor) {  // no lengths are kept: nobody else could run its calls
-    w->slots[(*tasks_)[task].slot] = kNoIndex;
     w->queue.erase(w->queue.begin() + static_cast<ptrdiff_t>(position));
     return;
   }
   w->expected_ns -= std::min(w->expected_ns, expected(task));
-  w->slots[(*tasks_)[task].slot] = kNoIndex;
   w->queue.erase(w->queue.begin() + static_cast<ptrdiff_t>(position));
   refresh_deep(w);
   // Averages move between the addition and this; the sum is made exact where that is cheap.
@@ -225,7 +225,7 @@ bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
 
 uint32_t LocalScheduler::task_at(ClientId client, uint32_t slot) const {
   const Worker* w = worker(client);
-  return w == nullptr || slot >= model::kClaimSlots ? kNoIndex : w->slots[slot];
+  return w == nullptr || slot >= w->slots.size() ? kNoIndex : w->slots[slot];
 }
 
 void LocalScheduler::revoke_behind_front(Worker* w, Actions* actions) {

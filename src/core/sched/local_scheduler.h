@@ -19,7 +19,6 @@
 //    from then on: it leaves the pool and holds what the actor keeps (actor_workers.cc).
 #pragma once
 
-#include <array>
 #include <deque>
 #include <map>
 #include <set>
@@ -65,10 +64,10 @@ struct Worker {
   uint32_t pool = 0;
   uint32_t pid = 0;
   uint32_t shape = kNoIndex;
-  uint32_t blocked = 0;                              // blocking gets under way
-  std::vector<uint32_t> queue;                       // offered tasks in order; the first one runs
-  std::array<uint32_t, model::kClaimSlots> slots{};  // task of each claim word
-  uint32_t next_slot = 0;
+  uint32_t blocked = 0;              // blocking gets under way
+  std::vector<uint32_t> queue;       // offered tasks in order; the first one runs
+  std::vector<uint32_t> slots;       // task of each claim word used so far
+  std::vector<uint32_t> free_slots;  // of those, the ones without a task
   uint32_t generation = 0;
   DurationNs expected_ns = 0;  // of the whole queue
   TimeNs front_since = 0;

@@ -370,7 +370,7 @@ TEST(LocalScheduler, a_worker_of_an_actor_is_in_no_pool_and_holds_what_the_actor
   EXPECT_EQ(b.sched->available().get(model::kCpu), 20000);
 }
 
-TEST(LocalScheduler, calls_are_offered_as_deep_as_a_pipeline_and_are_never_taken_back) {
+TEST(LocalScheduler, calls_are_offered_while_there_are_claim_words_and_are_never_taken_back) {
   ActorBench b(1);
   b.join();
   ClientId worker = b.make_actor(b.make_class(10000, 10000));
@@ -379,7 +379,7 @@ TEST(LocalScheduler, calls_are_offered_as_deep_as_a_pipeline_and_are_never_taken
     calls.push_back(b.add_call());
     b.sched->offer(worker, calls.back(), b.now, &b.actions);
   }
-  EXPECT_EQ(calls.size(), LocalScheduler::kPipelineDepthMax);
+  EXPECT_EQ(calls.size(), model::kClaimSlots);
   b.sched->block(worker, &b.actions);
   b.now += kSecond;
   b.sched->tick(b.now, &b.actions);

@@ -170,14 +170,18 @@ void LocalScheduler::assign(Worker* w, uint32_t task, TimeNs now, Actions* actio
 
 void LocalScheduler::put_into_slot(Worker* w, uint32_t task, TimeNs now, Actions* actions) {
   TaskRecord& t = (*tasks_)[task];
-  while (w->slots[w->next_slot] != kNoIndex) w->next_slot = (w->next_slot + 1) % model::kClaimSlots;
+  if (w->free_slots.empty()) {
+    w->free_slots.push_back(static_cast<uint32_t>(w->slots.size()));
+    w->slots.push_back(kNoIndex);
+    SUNDOG_CHECK(w->slots.size() <= model::kClaimSlots);
+  }
   t.state = TaskState::kOffered;
   t.worker = w->client;
-  t.slot = w->next_slot;
+  t.slot = w->free_slots.back();
+  w->free_slots.pop_back();
   t.generation = ++w->generation & 0x3FFFFFFF;  // two bits of the word are the state
   t.offered = now;
   w->slots[t.slot] = task;
-  w->next_slot = (w->next_slot + 1) % model::kClaimSlots;
   w->queue.push_back(task);
   count_offered(task, 1);
   Action a;

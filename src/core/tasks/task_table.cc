@@ -43,7 +43,14 @@ uint32_t TaskTable::intern_template(TaskTemplate candidate) {
   append(static_cast<int>(candidate.kind));
   append(candidate.max_restarts);
   append(static_cast<int>(candidate.detached));
-  key += '\n' + candidate.method;
+  key += '\n' + candidate.method + '\n' + candidate.group;
+  append(candidate.max_concurrency);
+  append(static_cast<int>(candidate.out_of_order));
+  append(candidate.groups.size());
+  for (const auto& [name, limit] : candidate.groups) {
+    append(limit);
+    key += name;
+  }
   for (const model::ResourceSet* set : {&candidate.resources, &candidate.lifetime}) {
     append(set->entries().size());
     for (const auto& r : set->entries()) {

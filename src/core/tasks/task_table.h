@@ -39,6 +39,10 @@ struct TaskTemplate {
   model::ResourceSet lifetime;  // kCreateActor: what of `resources` the actor keeps
   int32_t max_restarts = 0;
   bool detached = false;
+  uint32_t max_concurrency = 1;  // kCreateActor: calls of no group that may run at once
+  std::vector<std::pair<std::string, uint32_t>> groups;
+  bool out_of_order = false;
+  std::string group;  // kMethod
   // Running time, exponentially weighted; 0: never ran.
   DurationNs average_ns = 0;
   uint32_t samples = 0;
@@ -64,6 +68,7 @@ struct TaskRecord {
   model::CallKind kind = model::CallKind::kTask;
   TaskState state = TaskState::kWaiting;
   uint16_t depth = 0;  // nesting: a driver's tasks have 1
+  uint16_t group = 0;  // kMethod: of its actor's groups
   TaskId id;
   TaskId parent;
   uint32_t attempt = 0;
