@@ -16,5 +16,6 @@ if ((${#missing[@]})); then
   DEBIAN_FRONTEND=noninteractive $sudo apt-get install -y -qq --no-install-recommends "${missing[@]}"
 fi
 [ -x .venv-torch/bin/python ] || /usr/bin/python3 -m venv --system-site-packages .venv-torch
-.venv-torch/bin/python -m pip install -q cloudpickle pytest 'transformers==4.40.2'
+.venv-torch/bin/python -m pip install -q cloudpickle pytest 'transformers==4.40.2' \
+  'ipython==8.37.0' 'pandas==2.2.3'  # what the cells of seed 003 use besides
 .venv-torch/bin/python -c 'import torch; print("torch", torch.__version__)'

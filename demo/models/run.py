@@ -29,7 +29,7 @@ from demo.table import ROW, Item, run_item  # noqa: E402
 
 def torch_items() -> tuple[Item, ...]:
     """Seed 003, with BERT-base of random weights."""
-    from demo.models import inference, loading
+    from demo.models import as_printed, inference, loading
 
     return (
         ("seed 003", "BertModel.from_pretrained()", loading.from_pretrained),
@@ -42,14 +42,18 @@ def torch_items() -> tuple[Item, ...]:
         ("seed 003", "inference, shared weights", inference.local),
         ("seed 003", "inference by a task", inference.by_actor_and_by_task),
         ("batch norm", "training mode on shared weights", inference.training_mode),
+        ("seed 003", "its cells as printed", as_printed.seed_003),
     )
 
 
 def tensorflow_items() -> tuple[Item, ...]:
     """Exercise 11 of seed 001."""
-    from demo.models import exercise
+    from demo.models import as_printed, exercise
 
-    return (("exercise 11", "weights between processes", exercise.run),)
+    return (
+        ("exercise 11", "weights between processes", exercise.run),
+        ("exercise 11", "its cells as printed", as_printed.exercise_11),
+    )
 
 
 PARTS: dict[str, Callable[[], tuple[Item, ...]]] = {

@@ -60,6 +60,12 @@ def cells(document: str) -> list[Cell]:
     return fenced_cells(document, lines)
 
 
+def was_run(cell: Cell) -> bool:
+    """Whether the notebook shows the cell with a number; `In [None]` was never run."""
+    prompt = text_of(cell.document).splitlines()[cell.line - 2]
+    return PROMPT.match(prompt) is not None and "None" not in prompt
+
+
 def exercise(document: str, number: int) -> list[Cell]:
     """The cells below one heading `Exercise N`."""
     return [cell for cell in cells(document) if cell.exercise == number]

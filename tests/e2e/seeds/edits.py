@@ -61,6 +61,28 @@ EDITS = (
         "the next lines print and check `results`, as values",
     ),
 )
+# For the cells that train or load a model (`make demo-models`), beside those above.
+FOR_MODELS = (
+    Edit(
+        "001",
+        r"^(\s+)x_data = tf\.placeholder",
+        r"\1tf.disable_eager_execution()\n\1x_data = tf.placeholder",
+        "the actor's process imports TensorFlow 2, too, which there still runs eagerly",
+    ),
+    Edit(
+        "003",
+        r"^import torchvision$",
+        "",
+        "only cells that the author never ran need it; they download weights",
+    ),
+    Edit(
+        "003",
+        r"-r 100 ",
+        "-r 5 ",
+        "a hundred rounds of each take ten minutes",
+        cells=2,
+    ),
+)
 # What a document assumes of its machine, as settings of the process that runs it.
 SETTINGS = {
     "002": ({"SUNDOG_NUM_CPUS": "4"}, "it calls no init() and means a machine with four CPUs"),

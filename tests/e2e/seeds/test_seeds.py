@@ -90,10 +90,11 @@ def test_every_cell_of_the_documents_is_found() -> None:
     }
     assert {cell.exercise for cell in documents.cells("001")} == set(range(1, 13))
     assert all(cell.source.strip() for cell in documents.cells("003"))
+    assert sum(documents.was_run(cell) for cell in documents.cells("003")) == 14
 
 
 def test_every_edit_changes_what_it_is_for() -> None:
-    for edit in (*edits.EDITS, edits.SOLVED_BY_PUT):
+    for edit in (*edits.EDITS, edits.SOLVED_BY_PUT, *edits.FOR_MODELS):
         assert edits.matches(edit, documents.cells(edit.document)) == edit.cells, edit
         assert len(edit.reason) > 20
 
