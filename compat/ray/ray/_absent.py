@@ -76,7 +76,6 @@ ABSENT = {
     "ray.util.pdb": INTERNAL,
     "ray.util.placement_group": LATER,
     "ray.util.placement_group_table": LATER,
-    "ray.util.queue": LATER,
     "ray.util.ray_debugpy": INTERNAL,
     "ray.util.remove_placement_group": LATER,
     "ray.util.scheduling_strategies": LATER,

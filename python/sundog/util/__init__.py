@@ -37,7 +37,7 @@ _PARTS = {
     "register_serializer": "sundog.util._serializers",
     "tqdm": "sundog.experimental.tqdm_ray",
 }
-_MODULES = ("actor_pool", "joblib", "metrics", "multiprocessing")
+_MODULES = ("actor_pool", "joblib", "metrics", "multiprocessing", "queue")
 
 
 def __getattr__(name: str) -> object:

@@ -15,7 +15,7 @@ from sundog.util import (
     register_serializer,
 )
 
-_MODULES = ("actor_pool", "joblib", "metrics", "multiprocessing")
+_MODULES = ("actor_pool", "joblib", "metrics", "multiprocessing", "queue")
 _absent_name = _absent.attribute_of("ray.util")
 
 
