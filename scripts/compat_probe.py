@@ -99,7 +99,7 @@ def try_name(name: str) -> Found:
     except (AttributeError, ModuleNotFoundError) as error:
         return REFUSED, first_line(error)
     if name.startswith("ray.exceptions.") and thing.__module__ == "ray.exceptions":
-        return NONE, (inspect.getdoc(thing) or "").splitlines()[0]
+        return NONE, (inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " ")
     return WORKS, ""
 
 
