@@ -12,6 +12,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -70,9 +71,10 @@ std::shared_ptr<Reference> submit(SessionCore* core, uint32_t number,
                                   std::span<const Value> arguments, Reference* actor = nullptr);
 std::shared_ptr<Reference> put(SessionCore* core, const Value& value);
 Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, Seconds timeout);
-std::vector<Value> get(SessionCore* core, std::span<const std::shared_ptr<Reference>> references,
-                       Seconds timeout);
-std::vector<bool> wait(SessionCore* core, std::span<const std::shared_ptr<Reference>> references,
+// Gives each value to `take`, in order.
+void get(SessionCore* core, std::span<const Reference* const> references, Seconds timeout,
+         const std::function<void(const Value&)>& take);
+std::vector<bool> wait(SessionCore* core, std::span<const Reference* const> references,
                        size_t num_ready, Seconds timeout);
 
 template <typename T>
@@ -193,14 +195,15 @@ class Session {
   std::vector<T> get(const std::vector<ObjectRef<T>>& refs, Seconds timeout = kForever) {
     std::vector<T> results;
     results.reserve(refs.size());
-    for (const detail::Value& value : detail::get(core_.get(), references_of(refs), timeout)) {
+    auto take = [&results](const detail::Value& value) {
       results.push_back(detail::result_of<T>(value));
-    }
+    };
+    detail::get(core_.get(), references_of(refs), timeout, take);
     return results;
   }
   // Waits for all; their values are not looked at, what they threw is thrown.
   void get(const std::vector<ObjectRef<void>>& refs, Seconds timeout = kForever) {
-    detail::get(core_.get(), references_of(refs), timeout);
+    detail::get(core_.get(), references_of(refs), timeout, [](const detail::Value&) {});
   }
   // {ready, not ready}, each in the input's order; of more than `num_ready` the earliest completed.
   template <typename T>
@@ -222,11 +225,11 @@ class Session {
 
  private:
   template <typename T>
-  static std::vector<std::shared_ptr<detail::Reference>> references_of(
+  static std::vector<const detail::Reference*> references_of(
       const std::vector<ObjectRef<T>>& refs) {
-    std::vector<std::shared_ptr<detail::Reference>> references;
+    std::vector<const detail::Reference*> references;
     references.reserve(refs.size());
-    for (const ObjectRef<T>& ref : refs) references.push_back(ref.reference());
+    for (const ObjectRef<T>& ref : refs) references.push_back(ref.reference().get());
     return references;
   }
 

@@ -22,10 +22,13 @@ client::Entry* entry_of(const std::shared_ptr<Reference>& reference) {
   return reference->entry();
 }
 
-std::vector<client::Entry*> entries_of(std::span<const std::shared_ptr<Reference>> references) {
+std::vector<client::Entry*> entries_of(std::span<const Reference* const> references) {
   std::vector<client::Entry*> entries;
   entries.reserve(references.size());
-  for (const auto& reference : references) entries.push_back(entry_of(reference));
+  for (const Reference* reference : references) {
+    if (reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
+    entries.push_back(reference->entry());
+  }
   return entries;
 }
 
@@ -170,37 +173,79 @@ std::shared_ptr<Reference> put(SessionCore* core, const Value& value) {
   return std::make_shared<Reference>(value_or_throw(std::move(handle)));
 }
 
+namespace {
+
+// A number or text as an argument that views the value itself; false for all others.
+bool take_plain(const Value& value, client::Argument* argument) {
+  auto view = [argument](model::Format format, const auto& content) {
+    *argument = {format, {reinterpret_cast<const std::byte*>(&content), sizeof content}, nullptr};
+    return true;
+  };
+  if (const auto* whole = std::get_if<int64_t>(&value.content)) {
+    return view(model::Format::kInt64, *whole);
+  }
+  if (const auto* real = std::get_if<double>(&value.content)) {
+    return view(model::Format::kFloat64, *real);
+  }
+  if (const auto* flag = std::get_if<bool>(&value.content)) {
+    return view(model::Format::kBool, *flag);
+  }
+  const auto* reference = std::get_if<std::shared_ptr<Reference>>(&value.content);
+  if (reference == nullptr) return false;
+  *argument = {model::Format::kRef, {}, entry_of(*reference)};
+  return true;
+}
+
+// Arguments of one call, on the stack if they are few.
+class CallArguments {
+ public:
+  explicit CallArguments(size_t count) {
+    if (count <= kFew) return;
+    many_.resize(count);
+    first_ = many_.data();
+  }
+  client::Argument* begin() { return first_; }
+
+ private:
+  static constexpr size_t kFew = 8;
+  client::Argument few_[kFew];
+  std::vector<client::Argument> many_;
+  client::Argument* first_ = few_;
+};
+
+}  // namespace
+
 std::shared_ptr<Reference> submit(SessionCore* core, uint32_t number,
                                   std::span<const Value> arguments, Reference* actor) {
-  std::vector<client::Argument> positional;
+  CallArguments positional(arguments.size());
   std::vector<std::unique_ptr<Outgoing>> small;  // what `positional` views
   std::vector<std::shared_ptr<Reference>> held;
   std::vector<ObjectId> contained;
-  positional.reserve(arguments.size());
+  client::Argument* next = positional.begin();
   for (const Value& value : arguments) {
-    const auto* reference = std::get_if<std::shared_ptr<Reference>>(&value.content);
-    if (reference != nullptr) {
-      positional.push_back({model::Format::kRef, {}, entry_of(*reference)});
-      continue;
-    }
+    client::Argument* argument = next++;
+    if (take_plain(value, argument)) continue;
     auto outgoing = std::make_unique<Outgoing>(value);
     if (outgoing->is_inline()) {
-      positional.push_back({outgoing->format(), outgoing->in_one_piece(), nullptr});
+      *argument = {outgoing->format(), outgoing->in_one_piece(), nullptr};
       contained.insert(contained.end(), outgoing->contained().begin(), outgoing->contained().end());
       small.push_back(std::move(outgoing));
     } else {  // an object that lives until the task has ended
       held.push_back(put(core, value));
-      positional.push_back({model::Format::kRef, {}, held.back()->entry()});
+      *argument = {model::Format::kRef, {}, held.back()->entry()};
     }
   }
-  std::vector<client::RefHandle> results;
+  thread_local std::vector<client::RefHandle> results;  // its memory is kept, never what is in it
+  results.clear();
   client::CallSpec call;
   call.template_id = number;
-  call.positional = positional;
+  call.positional = {positional.begin(), arguments.size()};
   call.contained = contained;
   call.actor = actor == nullptr ? nullptr : actor->entry();
   value_or_throw(core->runtime().submit(call, &results));
-  return std::make_shared<Reference>(std::move(results.at(0)));
+  auto reference = std::make_shared<Reference>(std::move(results.at(0)));
+  results.clear();
+  return reference;
 }
 
 Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, Seconds timeout) {
@@ -210,18 +255,15 @@ Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, Se
   return incoming_of(core, std::move(fetched.at(0)));
 }
 
-std::vector<Value> get(SessionCore* core, std::span<const std::shared_ptr<Reference>> references,
-                       Seconds timeout) {
+void get(SessionCore* core, std::span<const Reference* const> references, Seconds timeout,
+         const std::function<void(const Value&)>& take) {
   std::vector<client::Fetched> fetched;
   value_or_throw(
       core->runtime().get(entries_of(references), deadline_of(timeout), nullptr, &fetched));
-  std::vector<Value> values;
-  values.reserve(fetched.size());
-  for (client::Fetched& one : fetched) values.push_back(incoming_of(core, std::move(one)));
-  return values;
+  for (client::Fetched& one : fetched) take(incoming_of(core, std::move(one)));
 }
 
-std::vector<bool> wait(SessionCore* core, std::span<const std::shared_ptr<Reference>> references,
+std::vector<bool> wait(SessionCore* core, std::span<const Reference* const> references,
                        size_t num_ready, Seconds timeout) {
   std::vector<bool> ready;
   value_or_throw(core->runtime().wait(entries_of(references), num_ready, deadline_of(timeout),
