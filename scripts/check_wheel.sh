@@ -50,6 +50,16 @@ try/bin/ray --version
 try/bin/sundog --version
 try/bin/sundog doctor
 
+# A program in C++ against what the wheel carries.
+try/bin/sundog new-cpp hello_cpp >/dev/null
+cmake -S hello_cpp -B hello_cpp/build -Dsundog_DIR="$(try/bin/sundog cmake-dir)" >/dev/null
+cmake --build hello_cpp/build >/dev/null
+answer=$(timeout 60 hello_cpp/build/hello)
+if [[ $answer != "the squares of 1 to 10 add up to 385" ]]; then
+  echo "check_wheel: the program of new-cpp printed '$answer'" >&2
+  exit 1
+fi
+
 # The first hour, typed with these wheels.
 cd "$root"
 SUNDOG_WHEEL=$wheel SUNDOG_RAY_WHEEL=$ray_wheel .venv/bin/python -m pytest -q tests/e2e/test_first_hour.py
