@@ -61,7 +61,8 @@ std::shared_ptr<const Handle> handle_of(SessionCore* core, client::NameAnswer an
   const std::vector<Value>& parts = elements_of(told, "the description of an actor");
   if (parts.size() != 2) throw_wrong_length(parts.size(), 2);
   Handle handle{std::make_shared<Reference>(std::move(answer.actor)),
-                std::string(text_of(parts[0], "bytes")), Convert<int64_t>::from(parts[1])};
+                std::string(text_of(parts[0], "bytes")),
+                Convert<std::vector<int64_t>>::from(parts[1]).at(0)};
   const Value description =
       unpickle({as_bytes(handle.description), {}}, nullptr,
                [](const ObjectId&) -> std::shared_ptr<Reference> {
@@ -117,10 +118,11 @@ std::shared_ptr<const Handle> make_actor(SessionCore* core, const ActorKind& kin
   }
   try {
     auto handle = create(core, kind, arguments);
-    const Value told[] = {{Raw{handle->description}, nullptr}, {handle->max_task_retries, nullptr}};
-    const Value pair{std::make_shared<const Items>(
-                         Items{Items::Kind::kTuple, {std::begin(told), std::end(told)}}),
-                     nullptr};
+    auto tuple = [](std::vector<Value> parts) {
+      return items(Items::Kind::kTuple, std::move(parts));
+    };
+    const Value defaults = tuple({{handle->max_task_retries, nullptr}, {int64_t{-1}, nullptr}});
+    const Value pair = tuple({{Raw{handle->description}, nullptr}, defaults});
     auto descriptor = put(core, pair);
     value_or_throw(runtime.bind_name(space, name, handle->actor->entry(), descriptor->entry()));
     return handle;

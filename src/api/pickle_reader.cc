@@ -455,8 +455,10 @@ class PickleReader {
     const auto* actor = std::get_if<std::shared_ptr<Reference>>(&arguments[0]->value.content);
     if (actor == nullptr) torn();
     Object* object = make(Kind::kValue);
+    const std::vector<int64_t> defaults = integers(arguments[2]);
+    if (defaults.empty()) torn();
     object->value.content = std::make_shared<const Handle>(
-        Handle{*actor, std::string(as_text(bytes_of(arguments[1]))), integer(arguments[2])});
+        Handle{*actor, std::string(as_text(bytes_of(arguments[1]))), defaults[0]});
     return object;
   }
 

@@ -114,7 +114,10 @@ class PickleWriter {
     op(kMark);
     add(handle->actor);
     add(Raw{handle->description});
+    op(kMark);  // what Python's handles call with: max_task_retries, max_pending_calls
     add(handle->max_task_retries);
+    add(int64_t{-1});
+    op(kTuple);
     op(kTuple);
     op(kCall);
   }
