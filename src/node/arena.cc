@@ -20,45 +20,24 @@ constexpr int kWindowsAfterSlowCollapse = 7;
 // Below this share of the machine's memory, freed pages are given back.
 constexpr int64_t kLowMemoryDivisor = 20;
 
-// Makes pages of one range, window by window; belongs to one thread.
-class PageMaker {
- public:
-  explicit PageMaker(int memory) : memory_(memory) {}
-
-  Status make(uint64_t offset, uint64_t size) {
-    while (size > 0) {
-      uint64_t n = std::min(size, kWindowBytes);
-      collapse(offset, n);
-      // Makes what is still missing; pages that are there stay as they are.
-      if (Status s = os::allocate_pages(memory_, offset, n); !s) return s;
-      offset += n;
-      size -= n;
-    }
-    return ok_status();
-  }
-
- private:
-  void collapse(uint64_t offset, uint64_t size) {
-    uint64_t first = round_up(offset, model::kHugePageBytes);
-    uint64_t last = (offset + size) / model::kHugePageBytes * model::kHugePageBytes;
-    if (last <= first || plain_windows_-- > 0) return;
-    plain_windows_ = 0;
-    auto window = os::Mapping::map(memory_, first, last - first, os::Access::kReadWrite,
-                                   os::Sharing::kShared);
-    if (!window) return;
-    TimeNs before = os::thread_cpu_now();
-    bool collapsed = window->collapse_to_huge_pages();
-    DurationNs took = os::thread_cpu_now() - before;
-    bool slow = took > static_cast<DurationNs>((last - first) >> 20) * kSlowCollapsePerMegabyte;
-    if (!collapsed || slow) plain_windows_ = kWindowsAfterSlowCollapse;
-  }
-
-  int memory_;
-  int plain_windows_ = 0;
+struct Collapsed {
+  bool all = false;               // every whole huge page of the window is one now
+  bool worse_than_small = false;  // it failed, or took longer than small pages do
 };
 
-Status make_part(int memory, uint64_t offset, uint64_t size) {
-  return PageMaker(memory).make(offset, size);
+// Makes huge pages where none are yet.
+Collapsed collapse_empty(int memory, uint64_t offset, uint64_t size) {
+  uint64_t first = round_up(offset, model::kHugePageBytes);
+  uint64_t last = (offset + size) / model::kHugePageBytes * model::kHugePageBytes;
+  if (last <= first) return {};
+  auto window =
+      os::Mapping::map(memory, first, last - first, os::Access::kReadWrite, os::Sharing::kShared);
+  if (!window) return {};
+  TimeNs before = os::thread_cpu_now();
+  bool all = window->collapse_to_huge_pages();
+  DurationNs took = os::thread_cpu_now() - before;
+  bool slow = took > static_cast<DurationNs>((last - first) >> 20) * kSlowCollapsePerMegabyte;
+  return {all, !all || slow};
 }
 
 }  // namespace
@@ -77,7 +56,11 @@ Arena::Arena(uint64_t bytes, os::Fd memory, os::Fd read_only, loop::EventLoop* l
       memory_(std::move(memory)),
       read_only_(std::move(read_only)),
       loop_(loop),
-      chunks_(round_up(bytes, kArenaChunkBytes) / kArenaChunkBytes) {}
+      chunks_(round_up(bytes, kArenaChunkBytes) / kArenaChunkBytes),
+      collapser_(memory_.get(), bytes, loop, [this](std::function<void()> f) {
+        start_thread();
+        thread_.loop().post(std::move(f));
+      }) {}
 
 Arena::~Arena() { stop(); }
 
@@ -116,7 +99,10 @@ Arena::Room Arena::make_room(uint64_t offset, uint64_t size, Done done) {
   uint64_t last = round_up(offset + size, kArenaChunkBytes) / kArenaChunkBytes;
   auto begin = chunks_.begin() + static_cast<ptrdiff_t>(first);
   auto end = chunks_.begin() + static_cast<ptrdiff_t>(last);
-  if (size >= kLargeRangeBytes) look_ahead(last * kArenaChunkBytes, size);
+  if (size >= kLargeRangeBytes) {
+    look_ahead(last * kArenaChunkBytes, size);
+    collapser_.granted(offset, size);
+  }
   if (std::all_of(begin, end, [](uint8_t c) { return c == kMade; })) {
     start_ahead_later();
     return Room::kThere;
@@ -148,6 +134,10 @@ Arena::Room Arena::make_room(uint64_t offset, uint64_t size, Done done) {
   return Room::kLater;
 }
 
+void Arena::read(const model::Extent& extent) {
+  if (extent.size >= kLargeRangeBytes) collapser_.read(extent.offset);
+}
+
 void Arena::start_thread() {
   if (thread_started_) return;
   SUNDOG_CHECK(thread_.start().ok());
@@ -159,26 +149,50 @@ void Arena::queue(const Range& range) {
   mark(range, kQueued);
   ++in_flight_;
   thread_.loop().post([this, range] {
-    Status made = make_pages(range);
-    loop_->post([this, alive = alive_, range, ok = made.ok()] {
+    Made made = make_pages(range);
+    loop_->post([this, alive = alive_, range, made = std::move(made)] {
       if (!*alive) return;
       --in_flight_;
-      mark(range, ok ? kMade : kNone);
+      mark(range, made.status ? kMade : kNone);
+      for (const Range& r : made.huge) collapser_.set_huge(r.offset, r.size, true);
     });
   });
 }
 
-Status Arena::make_pages(const Range& range) const {
+Arena::Made Arena::make_pages(const Range& range) const {
   if (range.size < kTwoThreadsBytes || std::thread::hardware_concurrency() < 2) {
-    return make_part(memory_.get(), range.offset, range.size);
+    return make_part(memory_.get(), range);
   }
   uint64_t half = round_up(range.offset + range.size / 2, model::kHugePageBytes) - range.offset;
-  Status second = ok_status();
-  std::thread other(
-      [&] { second = make_part(memory_.get(), range.offset + half, range.size - half); });
-  Status first = make_part(memory_.get(), range.offset, half);
+  Made second;
+  std::thread other([&] {
+    second = make_part(memory_.get(), {range.offset + half, range.size - half});
+  });
+  Made first = make_part(memory_.get(), {range.offset, half});
   other.join();
-  return first ? second : first;
+  if (first.status) first.status = second.status;
+  first.huge.insert(first.huge.end(), second.huge.begin(), second.huge.end());
+  return first;
+}
+
+// Window by window; after one whose huge pages were hard to find, the next ones get small pages.
+Arena::Made Arena::make_part(int memory, const Range& range) {
+  Made made;
+  int plain_windows = 0;
+  for (uint64_t at = range.offset, end = at + range.size; at < end; at += kWindowBytes) {
+    uint64_t size = std::min(end - at, kWindowBytes);
+    if (plain_windows > 0) {
+      --plain_windows;
+    } else {
+      Collapsed collapsed = collapse_empty(memory, at, size);
+      if (collapsed.all) made.huge.push_back({at, size});
+      if (collapsed.worse_than_small) plain_windows = kWindowsAfterSlowCollapse;
+    }
+    // Makes what is still missing; pages that are there stay as they are.
+    made.status = os::allocate_pages(memory, at, size);
+    if (!made.status) break;
+  }
+  return made;
 }
 
 void Arena::look_ahead(uint64_t end, uint64_t size) {
@@ -191,10 +205,12 @@ void Arena::look_ahead(uint64_t end, uint64_t size) {
 
 // Whoever was just given room copies into it now: making pages beside would halve its speed.
 void Arena::start_ahead_later() {
-  if (ahead_running_ || ahead_position_ >= ahead_end_) return;
-  loop_->cancel(ahead_timer_);
+  // An armed timer stays: puts that follow one another would put it off for ever.
+  if (ahead_running_ || ahead_timer_ != 0 || ahead_position_ >= ahead_end_) return;
   ahead_timer_ = loop_->at(os::now() + kAheadDelay, [this, alive = alive_] {
-    if (*alive && !ahead_running_) step_ahead();
+    if (!*alive) return;
+    ahead_timer_ = 0;
+    if (!ahead_running_) step_ahead();
   });
 }
 
@@ -228,6 +244,7 @@ bool Arena::short_of_memory(TimeNs now) {
 }
 
 void Arena::freed(uint64_t offset, uint64_t size, TimeNs now) {
+  collapser_.freed(offset, size);
   uint64_t first = round_up(offset, kArenaChunkBytes) / kArenaChunkBytes;
   uint64_t last = (offset + size) / kArenaChunkBytes;
   if (last <= first || last > chunks_.size() || !short_of_memory(now)) return;
@@ -238,6 +255,7 @@ void Arena::freed(uint64_t offset, uint64_t size, TimeNs now) {
   if (!all_made) return;  // an answer on its way would call the hole made
   start_thread();
   mark(range, kNone);
+  collapser_.set_huge(range.offset, range.size, false);
   ++in_flight_;
   // A later make_room() for this range finds it missing and queues behind the hole.
   thread_.loop().post([this, range] {

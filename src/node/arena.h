@@ -2,7 +2,8 @@
 //
 // The core decides who gets which bytes; this makes the pages before anybody is told. A small
 // range is made at once; a large one on the page thread, in 2 MB pages where the kernel can, and
-// after the first large range more room is made ahead of demand, step by step. Freed pages are
+// after the first large range more room is made ahead of demand, step by step. Large values that
+// stay get 2 MB pages later if they could not have them at once (page_collapser.h). Freed pages are
 // kept for the next value; they go back to the machine only when it runs short.
 //
 // Belongs to the deciding thread. It keeps no mapping, and never touches the bytes of a range that
@@ -19,6 +20,8 @@
 #include "base/time.h"
 #include "loop/loop.h"
 #include "loop/loop_thread.h"
+#include "model/value.h"
+#include "node/page_collapser.h"
 #include "os/fd.h"
 
 namespace sundog::node {
@@ -44,10 +47,13 @@ class Arena {
   // Pages for the range. kLater: `done` is called on the loop, with the reason if it failed.
   using Done = std::function<void(Status)>;
   Room make_room(uint64_t offset, uint64_t size, Done done);
+  // The value there was handed to a process.
+  void read(const model::Extent& extent);
   // Nobody uses these bytes any more.
   void freed(uint64_t offset, uint64_t size, TimeNs now);
 
   uint64_t made_bytes() const { return made_chunks_ * kArenaChunkBytes; }
+  uint64_t huge_bytes() const { return collapser_.huge_bytes(); }
   // Waits for the page thread; make_room must not be called afterwards.
   void stop();
 
@@ -65,7 +71,13 @@ class Arena {
   void start_ahead_later();
   void step_ahead();
   bool short_of_memory(TimeNs now);
-  Status make_pages(const Range& range) const;  // on the page thread
+  // What of a range became huge pages, and whether all of it is there.
+  struct Made {
+    Status status = ok_status();
+    std::vector<Range> huge;
+  };
+  Made make_pages(const Range& range) const;  // on the page thread
+  static Made make_part(int memory, const Range& range);
 
   uint64_t bytes_;
   os::Fd memory_;
@@ -80,6 +92,7 @@ class Arena {
   uint64_t ahead_end_ = 0;       // … to here
   bool ahead_running_ = false;
   loop::TimerId ahead_timer_ = 0;
+  PageCollapser collapser_;
   TimeNs checked_at_ = 0;
   bool short_of_memory_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers that come after our end

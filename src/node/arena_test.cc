@@ -70,6 +70,16 @@ TEST_F(ArenaTest, bytes_of_a_neighbour_survive_making_pages) {
   EXPECT_EQ(mapping.data()[3 * kMegabyte], std::byte{42});
 }
 
+TEST_F(ArenaTest, room_is_made_ahead_also_while_one_range_after_the_other_is_asked_for) {
+  make(0, 32 * kMegabyte);
+  TimeNs end = os::now() + 20 * kAheadDelay;
+  while (arena_->made_bytes() < 64 * kMegabyte && os::now() < end) {
+    make(0, 32 * kMegabyte);  // there already, as in a stream of puts into recycled room
+    loop_->poll(os::now() + kAheadDelay / 10);
+  }
+  EXPECT_GE(arena_->made_bytes(), 64 * kMegabyte);
+}
+
 TEST_F(ArenaTest, a_range_outside_is_refused) {
   EXPECT_EQ(arena_->make_room(255 * kMegabyte, 2 * kMegabyte, [](Status) {}), Arena::Room::kFailed);
   EXPECT_EQ(arena_->make_room(~0ull - 4096, 8192, [](Status) {}), Arena::Room::kFailed);

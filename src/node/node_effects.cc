@@ -58,7 +58,11 @@ void NodeShell::perform(const core::ToClient& e) {
     return;
   }
   if (execute != nullptr) {
+    for (const model::ArgumentView& argument : execute->refs) arena_->read(argument.value.extent);
     send_execute(client, *execute);
+  } else if (auto* value = std::get_if<model::Value>(&e.message)) {
+    arena_->read(value->value.extent);
+    send(client, e.message);
   } else if (auto* grant = std::get_if<model::Grant>(&e.message)) {
     send_grant(client, *grant);
   } else {
