@@ -33,6 +33,7 @@ struct ClientConnected {
   uint64_t runtime_env = 0;
   uint32_t pid = 0;
   uint64_t spawn_token = 0;  // of SpawnWorker, 0 if it came by itself
+  bool warm = true;          // false: forked before all was imported that workers are to have
 };
 // The process is gone and its ring is drained.
 struct ClientGone {
@@ -59,9 +60,11 @@ struct Prestart {
   uint64_t runtime_env = 0;
   uint32_t count = 0;
 };
+// Workers that are asked for from now on have imported everything beforehand.
+struct WorkersWarm {};
 
 using Event = std::variant<FromClient, ClientConnected, ClientGone, ClaimRevoked, SpawnFailed, Tick,
-                           Prestart>;
+                           Prestart, WorkersWarm>;
 
 // ---------------------------------------------------------------- effects
 

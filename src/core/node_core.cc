@@ -123,7 +123,7 @@ void NodeCore::perform(const Action& a) {
           SpawnWorker{a.token, a.pool.job, a.pool.language, a.pool.runtime_env, a.gpus});
       return;
     case Action::Kind::kStop:
-      send(a.worker, model::Stop{"idle workers beyond the number of CPUs end after a while"});
+      send(a.worker, model::Stop{"it is idle, and not needed any more"});
       return;
     case Action::Kind::kResume: {
       auto get = static_cast<uint32_t>(a.token);
@@ -160,7 +160,7 @@ void NodeCore::on(const ClientConnected& e) {
   if (e.role == model::Role::kWorker) {
     JobId pool_job = e.language == model::Language::kCpp ? JobId{} : e.job;
     scheduler_.worker_joined(e.client, {pool_job, e.language, e.runtime_env}, e.pid, e.spawn_token,
-                             now_);
+                             now_, e.warm);
     auto it = jobs_.find(e.job);
     if (it != jobs_.end() && it->second.ended && it->second.detached == 0)
       effects_->push_back(KillClient{e.client, "its job has ended"});
@@ -291,6 +291,8 @@ void NodeCore::on(const Tick&) {
 void NodeCore::on(const Prestart& e) {
   scheduler_.prestart({e.job, e.language, e.runtime_env}, e.count, &actions_);
 }
+
+void NodeCore::on(const WorkersWarm&) { scheduler_.replace_cold(&actions_); }
 
 void NodeCore::on(const FromClient& e) {
   Client* c = client(e.client);

@@ -110,6 +110,7 @@ class NodeCore {
   void on(const SpawnFailed& e);
   void on(const Tick& e);
   void on(const Prestart& e);
+  void on(const WorkersWarm& e);
   void on(const FromClient& e);
   void end_job(JobId job);
   void settle_ended_job(JobId job);

@@ -43,7 +43,6 @@ struct ClientLink {
   std::unique_ptr<loop::FunctionWatcher> pidfd_watcher;
   std::shared_ptr<TaskLabel> label;
   std::string killed_because;  // we ended it
-  int stage = 0;               // of the zygote's warm-up when it was forked
 
   os::Fd channel_memory;  // until the Welcome was sent
   shm::Channel channel;

@@ -133,7 +133,6 @@ Result<std::unique_ptr<ClientLink>> NodeShell::make_link(const wire::Hello& hell
 void NodeShell::adopt_fork(ClientLink* client, Spawn* spawn) {
   client->job = spawn->job;
   client->label = spawn->label;
-  client->stage = spawn->stage;
   client->pidfd = std::move(spawn->pidfd);
   loop_->unwatch(client->pidfd.get());
   output_->add_worker(spawn->pid, spawn->job, std::move(spawn->out), std::move(spawn->err),
@@ -181,6 +180,7 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
   } else if (spawn != nullptr) {
     connected.spawn_token = spawn->token;
     connected.runtime_env = spawn->runtime_env;
+    connected.warm = spawn->stage >= kWarmStage;
     adopt_fork(client.get(), spawn);
     spawns_.erase(newcomer.spawn_token);
   } else if (client->language == model::Language::kCpp) {
@@ -212,10 +212,8 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
     return ok_status();
   }
   JobId job = link->job;
-  bool is_warm = link->stage >= kWarmStage;
   welcome(link->id);  // may end the link
   if (spawn != nullptr) welcome_driver_if_ready(job);
-  if (is_warm) retire_cold_worker(job);
   return ok_status();
 }
 

@@ -175,8 +175,6 @@ class NodeShell {
   Status start_cpp_worker(const core::SpawnWorker& e);
   // ---- node_workers.cc
   void on_stage_done(int stage);
-  void replace_cold_workers(JobId job);
-  void retire_cold_worker(JobId job);
 
   NodeOptions options_;
   NodeId node_;

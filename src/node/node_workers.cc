@@ -128,39 +128,11 @@ void NodeShell::on_process_end(ClientId id) {
 
 // ---------------------------------------------------------------- warm and cold workers
 
-// The first workers are forked before numpy is imported, so that they are there at once. Those that
-// have not run anything by then are replaced, one by one, by workers that have it already.
+// The first workers are forked before numpy is imported, so that they are there at once.
 void NodeShell::on_stage_done(int stage) {
   log_.info("zygote warmed up", {{"stage", stage}});
   zygote_stage_ = stage;
-  if (stage < kWarmStage) return;
-  std::vector<JobId> jobs;
-  for (const auto& [job, driver] : drivers_) jobs.push_back(job);
-  for (JobId job : jobs) replace_cold_workers(job);
-}
-
-void NodeShell::replace_cold_workers(JobId job) {
-  uint32_t all = 0;
-  uint32_t cold = 0;
-  for (const auto& client : clients_) {
-    if (!client || client->job != job || !client->is_fork()) continue;
-    ++all;
-    cold += client->label->name.load() == nullptr;
-  }
-  for (const auto& [token, spawn] : spawns_) all += spawn.job == job;
-  if (cold > 0) queue_event(core::Prestart{job, model::Language::kPython, 0, all + cold});
-}
-
-void NodeShell::retire_cold_worker(JobId job) {
-  for (const auto& client : clients_) {
-    if (!client || client->job != job || !client->is_fork() || client->stage >= kWarmStage ||
-        client->state != LinkState::kAttached || client->label->name.load() != nullptr) {
-      continue;
-    }
-    disconnect(client.get(), model::DeathCause::Kind::kKilledByUs, 0,
-               "it never ran anything and was replaced by one that has imported more");
-    return;
-  }
+  if (stage >= kWarmStage) queue_event(core::WorkersWarm{});
 }
 
 // A fork ends with its group; a worker that somebody else started, alone.

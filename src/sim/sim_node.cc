@@ -284,7 +284,12 @@ void SimNode::on_effect(const core::SpawnWorker& e) {
   // Fewer in a row than the core takes for hopeless.
   bool fails = one_in != 0 && failed_starts_ < 2 && world_->random.one_in(one_in);
   failed_starts_ = fails ? failed_starts_ + 1 : 0;
-  at(when, [this, e, fails] {
+  bool warm = is_warm_;
+  if (!warm && world_->random.one_in(8)) {  // the imports are done while workers start
+    is_warm_ = true;
+    at(when + kMillisecond, [this] { step(core::WorkersWarm{}); });
+  }
+  at(when, [this, e, fails, warm] {
     if (fails) return step(core::SpawnFailed{e.token, "the simulator said so"});
     core::ClientConnected who;
     who.role = model::Role::kWorker;
@@ -292,6 +297,7 @@ void SimNode::on_effect(const core::SpawnWorker& e) {
     who.job = e.job;
     who.runtime_env = e.runtime_env;
     who.spawn_token = e.token;
+    who.warm = warm;
     attach(who);
   });
 }

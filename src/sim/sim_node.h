@@ -99,6 +99,7 @@ class SimNode {
   uint32_t cpus_, gpus_;
   uint64_t life_ = 0;
   uint32_t failed_starts_ = 0;  // in a row
+  bool is_warm_ = false;        // workers that are started have imported everything
   bool retired_ = false;
   std::unique_ptr<core::NodeCore> core_;
   Random core_random_;

@@ -59,7 +59,7 @@ std::vector<const Worker*> LocalScheduler::workers() const {
 }
 
 void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t pid,
-                                   uint64_t token, TimeNs now) {
+                                   uint64_t token, TimeNs now, bool warm) {
   if (client.index() >= workers_.size()) workers_.resize(client.index() + 1);
   Worker& w = workers_[client.index()];
   SUNDOG_CHECK(!w.live);
@@ -68,6 +68,7 @@ void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t
   w.client = client;
   w.pid = pid;
   w.pool = pool_of(key);
+  w.warm = warm;
   Pool& pool = pools_[w.pool];
   pool.failures = 0;
   ++live_workers_;
@@ -82,6 +83,7 @@ void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t
   became_idle(&w, now);
   auto& idle = pool.idle;  // those that have run something are warmer
   std::rotate(idle.begin(), idle.end() - 1, idle.end());
+  if (warm) retire_cold(&pool);
 }
 
 std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {

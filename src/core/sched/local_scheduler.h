@@ -58,6 +58,8 @@ struct Worker {
   bool overrun = false;
   bool stopping = false;
   bool overdrawn = false;  // resumed beyond the CPUs: takes nothing more until it is idle
+  bool warm = true;        // its zygote had imported everything when it was forked
+  bool used = false;       // something was offered to it
   bool actor = false;      // belongs to one; `lifetime` is what it holds
   model::ResourceSet lifetime;
   ClientId client;
@@ -99,8 +101,10 @@ class LocalScheduler {
   bool feasible(uint32_t shape) const { return total_.covers(shapes_[shape].resources); }
 
   // ---- workers
-  void worker_joined(ClientId client, const PoolKey& pool, uint32_t pid, uint64_t token,
-                     TimeNs now);
+  void worker_joined(ClientId client, const PoolKey& pool, uint32_t pid, uint64_t token, TimeNs now,
+                     bool warm = true);
+  // Starts warm workers for those that are cold and unused; they go as the new ones come.
+  void replace_cold(Actions* actions);
   // Takes the worker out and gives its resources back; returns what was offered to it, in order.
   std::vector<uint32_t> worker_left(ClientId client);
   // Returns how often in a row starts in this pool failed.
@@ -210,6 +214,10 @@ class LocalScheduler {
   void close(Worker* w);
   void try_all() { try_all_ = true; }
   void serve_resumes(Actions* actions);
+  // ---- cold_workers.cc
+  bool is_replaceable(const Worker& w) const;
+  void retire_cold(Pool* pool);
+  void stop_retired(Actions* actions);
   // ---- gpu_leases.cc
   bool needs_gpu(uint32_t shape) const;
   bool place_on_gpu(uint32_t shape, TimeNs now, Actions* actions);
@@ -232,6 +240,7 @@ class LocalScheduler {
   std::map<uint64_t, Starting> starting_;  // by spawn token
   GpuIds gpu_ids_;
   std::vector<ClientId> ended_leases_;
+  std::vector<ClientId> retired_;
   std::deque<Resume> resumes_;
   uint32_t live_workers_ = 0;
   uint32_t revoking_ = 0;  // tasks asked back whose answer is outstanding

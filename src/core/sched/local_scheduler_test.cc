@@ -46,9 +46,9 @@ class Bench {
     sched->schedule(now, &actions);
     ASSERT_EQ(sched->validate(), "");
   }
-  ClientId join(uint64_t token = 0) {
+  ClientId join(uint64_t token = 0, bool warm = true) {
     ClientId c = ClientId::make(++workers, 1);
-    sched->worker_joined(c, kPool, 1, token, now);
+    sched->worker_joined(c, kPool, 1, token, now, warm);
     return c;
   }
   void join_spawned() {
@@ -314,6 +314,98 @@ TEST(LocalScheduler, a_timeout_resumes_whatever_is_free) {
   EXPECT_EQ(b.sched->validate(), "");
 }
 
+TEST(LocalScheduler, a_wider_task_waits_while_deeper_ones_are_with_workers) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  for (int i = 0; i < 4; ++i) b.join();
+  auto runs = [&](uint32_t task) {
+    b.decide();
+    auto a = b.take(Action::Kind::kAssign);
+    return a.size() == 1 && a[0].task == task ? a[0].worker : ClientId{};
+  };
+  ClientId parents = runs(b.add_task(f, 1));
+  b.sched->block(parents, &b.actions);
+  ClientId childs = runs(b.add_task(f, 2));
+  b.sched->block(childs, &b.actions);
+  uint32_t wide = b.add_task(f, 1);
+  EXPECT_EQ(runs(wide), ClientId{}) << "its CPU is free, but it would likely only block, too";
+  EXPECT_EQ(b.sched->next_timer(), b.now + LocalScheduler::kWidenAfter);
+  uint32_t deep = b.add_task(f, 3);
+  b.sched->set_awaited(deep);
+  ClientId deeps = runs(deep);
+  EXPECT_NE(deeps, ClientId{}) << "what the others wait for comes at once";
+  b.now += LocalScheduler::kWidenAfter / 2;
+  b.done(deeps, deep);
+  EXPECT_TRUE(b.take(Action::Kind::kAssign).empty());
+  EXPECT_EQ(b.sched->next_timer(), b.now + LocalScheduler::kWidenAfter) << "something ended";
+  b.now += LocalScheduler::kWidenAfter - 1;
+  b.sched->tick(b.now, &b.actions);
+  EXPECT_EQ(runs(wide), ClientId{});
+  b.now += 1;
+  b.sched->tick(b.now, &b.actions);
+  EXPECT_NE(runs(wide), ClientId{}) << "nothing ended for a while: one more may start";
+}
+
+TEST(LocalScheduler, a_wider_task_starts_when_fewer_are_blocked_than_there_are_cpus) {
+  Bench b(2);
+  uint32_t f = b.make_template("f", 10000);
+  for (int i = 0; i < 3; ++i) b.join();
+  b.add_task(f, 1);
+  b.decide();
+  b.sched->block(b.take(Action::Kind::kAssign).at(0).worker, &b.actions);
+  b.add_task(f, 2);
+  uint32_t wide = b.add_task(f, 1);
+  b.decide();
+  auto a = b.take(Action::Kind::kAssign);
+  ASSERT_EQ(a.size(), 2u);
+  EXPECT_TRUE(a[0].task == wide || a[1].task == wide);
+}
+
+// ---------------------------------------------------------------- cold and warm workers
+
+TEST(LocalScheduler, cold_workers_that_never_ran_anything_are_replaced_one_by_one) {
+  Bench b(3);
+  uint32_t f = b.make_template("f", 10000);
+  ClientId one = b.join(0, false), two = b.join(0, false), three = b.join(0, false);
+  uint32_t task = b.add_task(f);
+  b.decide();
+  ClientId used = b.take(Action::Kind::kAssign).at(0).worker;
+  b.done(used, task);
+  b.sched->replace_cold(&b.actions);
+  auto spawned = b.take(Action::Kind::kSpawn);
+  ASSERT_EQ(spawned.size(), 2u) << "the one that ran something stays";
+  std::set<ClientId> stopped;
+  for (const Action& a : spawned) {
+    EXPECT_TRUE(b.take(Action::Kind::kStop).empty()) << "none goes before its successor is there";
+    b.join(a.token);
+    b.decide();
+    auto stops = b.take(Action::Kind::kStop);
+    ASSERT_EQ(stops.size(), 1u);
+    stopped.insert(stops[0].worker);
+    b.sched->worker_left(stops[0].worker);
+  }
+  std::set<ClientId> expected = {one, two, three};
+  expected.erase(used);
+  EXPECT_EQ(stopped, expected);
+  b.sched->replace_cold(&b.actions);
+  EXPECT_TRUE(b.take(Action::Kind::kSpawn).empty());
+}
+
+TEST(LocalScheduler, a_cold_worker_that_got_a_task_meanwhile_stays) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  ClientId cold = b.join(0, false);
+  b.sched->replace_cold(&b.actions);
+  auto spawned = b.take(Action::Kind::kSpawn);
+  ASSERT_EQ(spawned.size(), 1u);
+  b.add_task(f);
+  b.decide();
+  EXPECT_EQ(b.take(Action::Kind::kAssign).at(0).worker, cold);
+  b.join(spawned[0].token);
+  b.decide();
+  EXPECT_TRUE(b.take(Action::Kind::kStop).empty());
+}
+
 // ---------------------------------------------------------------- workers of actors
 
 class ActorBench : public Bench {
@@ -422,10 +514,11 @@ TEST(LocalScheduler, random_use_runs_every_task_once_and_conserves_resources) {
     std::map<uint32_t, bool> blocked;
     size_t finished = 0, total = 0;
     uint64_t token = 0;
+    bool warm = false;
     auto absorb = [&] {
       for (const Action& a : b.take(Action::Kind::kAssign))
         offered[a.worker.value].push_back(a.task);
-      for (const Action& a : b.take(Action::Kind::kSpawn)) b.join(a.token);
+      for (const Action& a : b.take(Action::Kind::kSpawn)) b.join(a.token, warm);
       for (const Action& a : b.take(Action::Kind::kResume)) blocked[a.worker.value] = false;
       for (const Action& a : b.take(Action::Kind::kRevoke)) {
         uint32_t task = b.sched->task_at(a.worker, a.slot);
@@ -457,6 +550,10 @@ TEST(LocalScheduler, random_use_runs_every_task_once_and_conserves_resources) {
         if (random.one_in(3)) b.sched->set_awaited(*submitted.rbegin());
       }
       if (random.one_in(10)) b.sched->tick(b.now, &b.actions);
+      if (!warm && random.one_in(60)) {
+        warm = true;
+        b.sched->replace_cold(&b.actions);
+      }
       for (const Worker* w : b.sched->workers()) {
         if (w->queue.empty() || !random.one_in(3)) continue;
         ClientId c = w->client;

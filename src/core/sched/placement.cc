@@ -73,6 +73,7 @@ void LocalScheduler::schedule(TimeNs now, Actions* actions) {
     try_all_ = false;
   }
   place_all(now, actions);
+  if (!retired_.empty()) stop_retired(actions);
   if (gpu_ids_.free() < total_.get(model::kGpu)) stop_ended_leases(actions);
   next_timer_ = !deep_.empty() ? now + kOverrunMin : kNever;
   if (held_since_ != kNever) {
@@ -181,6 +182,7 @@ void LocalScheduler::put_into_slot(Worker* w, uint32_t task, TimeNs now, Actions
   w->free_slots.pop_back();
   t.generation = ++w->generation & 0x3FFFFFFF;  // two bits of the word are the state
   t.offered = now;
+  w->used = true;
   w->slots[t.slot] = task;
   w->queue.push_back(task);
   count_offered(task, 1);
