@@ -19,7 +19,7 @@ bool overlap(const model::Extent& a, const model::Extent& b) {
 }  // namespace
 
 Result<os::Fd> WritableRanges::ask_descriptor(uint32_t arena) {
-  std::lock_guard lock(control_mutex_);
+  os::MutexLock lock(&control_mutex_);
   wire::WantWritable want;
   want.arena = arena;
   Status sent = os::send_packet(control_, {reinterpret_cast<const std::byte*>(&want), sizeof want});
@@ -39,7 +39,7 @@ Result<os::Fd> WritableRanges::ask_descriptor(uint32_t arena) {
 Result<os::Mapping> WritableRanges::open(const model::Extent& extent) {
   std::vector<os::Mapping> stale;  // unmapped after the lock
   {
-    std::lock_guard lock(mutex_);
+    os::MutexLock lock(&mutex_);
     os::Mapping found;
     for (auto it = kept_.begin(); it != kept_.end();) {
       if (!overlap(it->extent, extent)) {
@@ -62,7 +62,7 @@ Result<os::Mapping> WritableRanges::open(const model::Extent& extent) {
 void WritableRanges::seal(const model::Extent& extent, os::Mapping mapping) {
   if (!mapping.protect(os::Access::kRead, extent.size)) return;  // unmapped: nobody writes
   std::vector<os::Mapping> dropped;                              // unmapped after the lock
-  std::lock_guard lock(mutex_);
+  os::MutexLock lock(&mutex_);
   model::Extent covered = extent;
   covered.size = mapping.size();
   kept_bytes_ += mapping.size();

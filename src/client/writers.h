@@ -8,11 +8,11 @@
 #pragma once
 
 #include <list>
-#include <mutex>
 
 #include "model/value.h"
 #include "os/fd.h"
 #include "os/memory.h"
+#include "os/mutex.h"
 
 namespace sundog::client {
 
@@ -40,10 +40,10 @@ class WritableRanges {
   Result<os::Fd> ask_descriptor(uint32_t arena);
 
   int control_;
-  std::mutex control_mutex_;
-  std::mutex mutex_;
-  std::list<Kept> kept_;  // least recently used first
-  uint64_t kept_bytes_ = 0;
+  os::Mutex control_mutex_;  // one question and its answer at a time
+  os::Mutex mutex_;
+  std::list<Kept> kept_ SUNDOG_GUARDED_BY(mutex_);  // least recently used first
+  uint64_t kept_bytes_ SUNDOG_GUARDED_BY(mutex_) = 0;
 };
 
 // memcpy by two threads from kTwoThreadsMin bytes on.

@@ -75,7 +75,7 @@ void EventLoop::cancel(TimerId id) {
 void EventLoop::post(std::function<void()> f) {
   bool wake = false;
   {
-    std::lock_guard lock(mutex_);
+    os::MutexLock lock(&mutex_);
     posted_.push_back(std::move(f));
     wake = !std::exchange(woken_, true);
   }
@@ -85,7 +85,7 @@ void EventLoop::post(std::function<void()> f) {
 bool EventLoop::run_posted() {
   std::vector<std::function<void()>> taken;
   {
-    std::lock_guard lock(mutex_);
+    os::MutexLock lock(&mutex_);
     taken.swap(posted_);
     woken_ = false;
   }

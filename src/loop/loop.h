@@ -9,13 +9,13 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 #include <vector>
 
 #include "base/result.h"
 #include "base/time.h"
 #include "os/fd.h"
+#include "os/mutex.h"
 #include "os/poller.h"
 
 namespace sundog::loop {
@@ -86,9 +86,9 @@ class EventLoop {
   TimerId next_timer_ = 1;
   bool stopping_ = false;
 
-  std::mutex mutex_;  // a leaf; guards posted_ and woken_
-  std::vector<std::function<void()>> posted_;
-  bool woken_ = false;
+  os::Mutex mutex_;
+  std::vector<std::function<void()>> posted_ SUNDOG_GUARDED_BY(mutex_);
+  bool woken_ SUNDOG_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace sundog::loop
