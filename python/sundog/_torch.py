@@ -252,12 +252,8 @@ def rebuild_tensor(
         except ValueError:  # the storage is no whole number of elements
             tensor = torch.empty(0, dtype=dtype)
             tensor.set_(_storage_of(torch.frombuffer(memory, dtype=torch.uint8)), 0, (0,), (1,))
-        if start is not None:
-            offset -= int.from_bytes(start, "little") // tensor.element_size()
-        tensor.set_(tensor, offset, size, stride)
-    if is_parameter:
-        return _make_subclass(Parameter, tensor, requires_grad)
-    return tensor.requires_grad_() if requires_grad else tensor
+        tensor.set_(tensor, offset - _elements_before(start, tensor), size, stride)
+    return _as_sent(tensor, requires_grad, is_parameter)
 
 
 def rebuild_view(
@@ -272,9 +268,17 @@ def rebuild_view(
 ) -> Any:
     """Another tensor on the storage of `first`; the others as in rebuild_tensor."""
     tensor = torch.empty(0, dtype=dtype)
-    if start is not None:
-        offset -= int.from_bytes(start, "little") // tensor.element_size()
-    tensor.set_(_storage_of(first), offset, size, stride)
+    tensor.set_(_storage_of(first), offset - _elements_before(start, tensor), size, stride)
+    return _as_sent(tensor, requires_grad, is_parameter)
+
+
+def _elements_before(start: Any, tensor: Any) -> int:
+    """Elements of the sender's storage that were not sent."""
+    return 0 if start is None else int.from_bytes(start, "little") // tensor.element_size()
+
+
+def _as_sent(tensor: Any, requires_grad: bool, is_parameter: bool) -> Any:
+    """A Parameter if it was one, with gradients asked for if they were."""
     if is_parameter:
         return _make_subclass(Parameter, tensor, requires_grad)
     return tensor.requires_grad_() if requires_grad else tensor
