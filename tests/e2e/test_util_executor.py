@@ -236,7 +236,7 @@ def test_arrays_may_be_written(make: Make, size: int) -> None:
 def test_no_more_run_at_once_than_asked_for(make: Make, tmp_path: Path) -> None:
     with make(2) as executor:
         counts = list(executor.map(count_running, [str(tmp_path)] * 12))
-    assert max(counts) == 2
+    assert max(counts) <= 2
 
 
 def count_running(folder: str) -> int:
@@ -260,7 +260,7 @@ def test_processes_are_replaced_after_their_number_of_calls(session_of_two: None
 def test_a_session_with_more_cpus_runs_no_more_either(tmp_path: Path) -> None:
     sundog.init(num_cpus=4, logging_level="error")
     with Executor(2) as executor:
-        assert max(executor.map(count_running, [str(tmp_path)] * 12)) == 2
+        assert max(executor.map(count_running, [str(tmp_path)] * 12)) <= 2
 
 
 def test_more_workers_than_cpus_share_them(session_of_two: None, tmp_path: Path) -> None:
