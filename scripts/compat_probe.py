@@ -64,7 +64,11 @@ SAMPLES: dict[str, Any] = {
     "tensor_transport": "nccl",
 }
 SAMPLE = 2  # for all others
-TOGETHER = {"get_if_exists": {"name": "probe"}, "lifetime": {"name": "probe"}}
+TOGETHER: dict[str, dict[str, object]] = {
+    "_generator_backpressure_num_objects": {"num_returns": "streaming"},
+    "get_if_exists": {"name": "probe"},
+    "lifetime": {"name": "probe"},
+}
 POSITIONAL: dict[str, tuple[object, ...]] = {"ray.put": (1,), "ray.wait": ([],), "ray.get": ([],)}
 
 

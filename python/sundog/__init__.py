@@ -16,6 +16,7 @@ from sundog._actor_options import method
 from sundog._core import ObjectRef, get, put, wait
 from sundog._empty import empty
 from sundog._function import RemoteFunction, cpp_actor_class, cpp_function, remote
+from sundog._generator import DynamicObjectRefGenerator, ObjectRefGenerator
 from sundog._ids import ActorID, JobID, NodeID, TaskID, WorkerID
 from sundog._session import init, is_initialized, shutdown
 from sundog._state import (
@@ -59,10 +60,12 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "ActorID",
+    "DynamicObjectRefGenerator",
     "JobID",
     "NodeID",
     "ObjectID",
     "ObjectRef",
+    "ObjectRefGenerator",
     "RemoteFunction",
     "TaskID",
     "WorkerID",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sundog import _actor_class, _actor_options, _core, _function, _signature
+from sundog import _actor_class, _actor_options, _core, _function, _options, _signature
 from sundog._core import public
 from sundog._generic import Generic
 
@@ -77,15 +77,16 @@ class ActorMethod(_core.Callee):
         retries = self._defaults[0] if own is None else own
         title = options.name or self.__qualname__
         number = self._description.template(session, self._code, title, retries, options)
-        self._set_prepared(number, options.num_returns)
+        self._set_prepared(number, _options.refs_of(options.num_returns))
 
     @public
     def options(self, **options: object) -> ActorMethod:
         """The same method with other options, for the calls made through what is returned.
 
         Args:
-            options: num_returns, max_task_retries, retry_exceptions, name, concurrency_group; see
-                ``sundog.method``. What is not given stays as it is.
+            options: num_returns, _generator_backpressure_num_objects, max_task_retries,
+                retry_exceptions, name, concurrency_group; see ``sundog.method``. What is not given
+                stays as it is.
 
         Raises:
             ValueError: an option that does not exist, or is not in this version.

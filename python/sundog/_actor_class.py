@@ -6,7 +6,7 @@ handle calls and completes methods without the class.
 
 from __future__ import annotations
 
-from sundog import _actor_options, _signature
+from sundog import _actor_options, _generator, _options, _signature
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -148,12 +148,13 @@ class ClassDescription:
         if self.session != session.number:
             self.session = session.number
             self.templates = {}
-        exceptions, group = options.retry_exceptions, options.concurrency_group or ""
-        key = (info.name, title, retries, exceptions, group)
+        exceptions, returns = options.retry_exceptions, _options.returns_of(options.num_returns)
+        group = options.concurrency_group or ""
+        key = (info.name, title, retries, exceptions, group, returns, options.stream_items)
         if key not in self.templates:
             self.templates[key] = session.define(
                 None, title, info.place, {}, retries, exceptions, _actor_options.METHOD, info.name,
-                {}, 0, False, 1, {}, False, group,
+                {}, 0, False, 1, {}, False, group, returns, options.stream_items,
             )  # fmt: skip
         return self.templates[key]
 
@@ -215,6 +216,10 @@ def describe_method(cls: type, name: str, attribute: Any) -> Method:
     function: Callable[..., Any] = getattr(attribute, "__func__", attribute)
     inner = unwrapped(function)
     options: dict[str, object] = dict(getattr(function, _actor_options.OPTIONS_ATTRIBUTE, {}))
+    if _generator.is_generator(inner):
+        options.setdefault("num_returns", "streaming")
+    elif "_generator_backpressure_num_objects" in options:
+        options.setdefault("num_returns", 1)  # which is refused
     bound = not isinstance(attribute, staticmethod)
     doc = getattr(function, "__doc__", None) or ""
     return name, described_signature(function, bound), doc, _signature.definition(inner), options

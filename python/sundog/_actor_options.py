@@ -255,6 +255,7 @@ class MethodOptions:
         "name",
         "num_returns",
         "retry_exceptions",
+        "stream_items",
     )
 
     def __init__(self, given: Mapping[str, object]) -> None:
@@ -265,6 +266,9 @@ class MethodOptions:
         check_names(given, METHOD_OPTIONS)
         self.given = dict(given)
         self.num_returns = _options.count_of_results(given.get("num_returns"))
+        self.stream_items = _options.window_items(
+            given, self.num_returns, "num_returns" not in given
+        )
         self.name = text_or_none("name", given.get("name"))
         self.concurrency_group = text_or_none("concurrency_group", given.get("concurrency_group"))
         retries = given.get("max_task_retries")
@@ -280,11 +284,13 @@ def method(*args: object, **options: object) -> Callable[[F], F]:
 
     Args:
         args: none; options are given by name.
-        options: num_returns, how many ObjectRefs a call returns (default 1); max_task_retries, how
-            often a call is tried again after the actor's process died (default: the actor's);
-            retry_exceptions, True to try again after an exception as well; name, what a call is
-            called in messages; concurrency_group, the one of the class's ``concurrency_groups`` in
-            whose limit its calls are counted.
+        options: num_returns, how many ObjectRefs a call returns (default 1), or "streaming" (the
+            default of what yields), or "dynamic"; _generator_backpressure_num_objects, how many
+            items that nobody took hold a generator back; max_task_retries, how often a call is
+            tried again after the actor's process died (default: the actor's); retry_exceptions,
+            True to try again after an exception as well; name, what a call is called in messages;
+            concurrency_group, the one of the class's ``concurrency_groups`` in whose limit its
+            calls are counted.
 
     Returns:
         A decorator, which returns the method itself.

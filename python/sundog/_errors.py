@@ -416,6 +416,14 @@ def wrong_number_of_results(name: str, wanted: int, value: object) -> ValueError
     )
 
 
+def no_generator(name: str, value: object) -> TypeError:
+    """A task with ``num_returns="streaming"`` or ``"dynamic"`` returned something else."""
+    return TypeError(
+        f'{name}() has num_returns="streaming" or "dynamic", but it returned {type_name(value)}: '
+        "let it yield, or return iter(...) of what it has"
+    )
+
+
 def unpicklable_argument(
     callee: Callee, where: int | str, value: object, error: BaseException
 ) -> BaseException:

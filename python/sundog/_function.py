@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sundog import _core, _options, _signature
+from sundog import _core, _generator, _options, _signature
 from sundog._core import public
 from sundog._generic import Generic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Literal, Protocol, TypeVar, overload
 
     from sundog._actor import ActorClass
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
         @overload
         def __call__(self, function: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
+        @overload
+        def __call__(  # type: ignore[overload-overlap]
+            self, function: Callable[..., Iterator[T]], /
+        ) -> RemoteFunction[_generator.ObjectRefGenerator[T]]: ...
         @overload
         def __call__(self, function: Callable[..., T], /) -> RemoteFunction[_core.ObjectRef[T]]: ...
 
@@ -151,14 +155,16 @@ class RemoteFunction(_core.Callee, Generic[C]):
         self.__qualname__: str = getattr(code.function, "__qualname__", self.__name__)
         self.__module__: str = getattr(code.function, "__module__", "")
         self.__doc__ = code.function.__doc__
-        self._options = _options.FunctionOptions(options, self.__name__)
+        yields = _generator.is_generator(code.function)
+        self._options = _options.FunctionOptions(options, self.__name__, yields)
         self._set_arity(*_signature.arity(code.function))
 
     def _prepare(self) -> None:
         """Makes the function known to the current session; called by ``remote``."""
         session = _core.current_session()
         assert session is not None
-        self._set_prepared(self._code.template(session, self._options), self._options.num_returns)
+        number = _options.refs_of(self._options.num_returns)
+        self._set_prepared(self._code.template(session, self._options), number)
 
     if TYPE_CHECKING:
 
@@ -170,6 +176,14 @@ class RemoteFunction(_core.Callee, Generic[C]):
         def options(  # type: ignore[overload-overlap]
             self, *, num_returns: Literal[1], **options: object
         ) -> RemoteFunction[_core.ObjectRef[Any]]: ...
+        @overload
+        def options(
+            self, *, num_returns: Literal["streaming"], **options: object
+        ) -> RemoteFunction[_generator.ObjectRefGenerator[Any]]: ...
+        @overload
+        def options(
+            self, *, num_returns: Literal["dynamic"], **options: object
+        ) -> RemoteFunction[_core.ObjectRef[_generator.DynamicObjectRefGenerator[Any]]]: ...
         @overload
         def options(
             self, *, num_returns: int, **options: object
@@ -301,6 +315,10 @@ if TYPE_CHECKING:
     @overload
     def remote(function: type[T], /) -> ActorClass[T]: ...  # type: ignore[overload-overlap]
     @overload
+    def remote(  # type: ignore[overload-overlap]
+        function: Callable[..., Iterator[T]], /
+    ) -> RemoteFunction[_generator.ObjectRefGenerator[T]]: ...
+    @overload
     def remote(function: Callable[..., T], /) -> RemoteFunction[_core.ObjectRef[T]]: ...
     @overload
     def remote(*, num_returns: Literal[1], **options: object) -> Decorator: ...  # type: ignore[overload-overlap]
@@ -321,7 +339,11 @@ def remote(*args: object, **options: object) -> object:
         args: the function or class, if there are no options.
         options: num_cpus (default 1) and num_gpus (default 0), numbers, fractions allowed;
             memory, bytes; resources, a dict of custom names to amounts.
-            Of functions: num_returns, how many ObjectRefs a call returns (default 1);
+            Of functions: num_returns, how many ObjectRefs a call returns (default 1), or
+            "streaming" for an ObjectRefGenerator (the default of what yields), or "dynamic" for
+            the reference of a DynamicObjectRefGenerator;
+            _generator_backpressure_num_objects, how many items that nobody took hold a
+            generator back (default: no number, only bytes do);
             max_retries, how often a call is tried again after its worker died (default 3, -1
             without end); retry_exceptions, True to try again after an exception as well; name,
             what the task is called in messages.

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sys
 
-from sundog import _actor, _core
+from sundog import _actor, _core, _generator, _options
 from sundog._core import public
 from sundog._function import RemoteFunction
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from typing import Any, Protocol
 
     from sundog._signature import Callee
@@ -71,13 +71,27 @@ def answered(
     wanted = options.num_returns
     given = sent(callee, args, kwargs)
     try:
-        refs = results(callee.__name__, wanted, call(*received(given)))
+        result = call(*received(given))
+        if wanted == _options.STREAMING:
+            return _generator.LocalGenerator(result, title, let_debugger_end)
+        if wanted == _options.DYNAMIC:
+            result, wanted = _generator.collect(result, title), 1
+        refs = results(callee.__name__, wanted, result)
     except Exception as error:
         let_debugger_end(error)
+        if wanted == _options.STREAMING:
+            return _generator.LocalGenerator(raising(error), title, let_debugger_end)
+        wanted = 1 if wanted == _options.DYNAMIC else wanted
         refs = [_core.put_error(error, title) for _ in range(max(wanted, 0))]
     if wanted == 0:
         return None
     return refs[0] if wanted == 1 else refs
+
+
+def raising(error: Exception) -> Generator[Any, None, None]:
+    """Yields nothing: what should have yielded did not even begin."""
+    yield from ()
+    raise error
 
 
 def let_debugger_end(error: Exception) -> None:

@@ -20,10 +20,10 @@ FUNCTION_OPTIONS = (
     "max_retries",
     "retry_exceptions",
     "name",
+    "_generator_backpressure_num_objects",
 )
 # Ray's other options: known by name and refused.
 LATER = (
-    "_generator_backpressure_num_objects",
     "_labels",
     "_num_objects_per_yield",
     "accelerator_type",
@@ -42,6 +42,9 @@ RESERVED_RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 RESULTS_MAX = 100_000
 AMOUNT_MAX = 2**40
 MEMORY_BYTES_MAX = 2**48
+# num_returns of calls whose number of results nobody knows before they end.
+STREAMING, DYNAMIC = -1, -2
+FUNCTION = 1  # model::CallKind
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -87,17 +90,28 @@ def amount(name: str, value: object) -> int:
 class FunctionOptions:
     """Checked options of one remote function; equal options share one template."""
 
-    __slots__ = ("given", "max_retries", "num_returns", "resources", "retry_exceptions", "title")
+    __slots__ = (
+        "given",
+        "max_retries",
+        "num_returns",
+        "resources",
+        "retry_exceptions",
+        "stream_items",
+        "title",
+    )
 
-    def __init__(self, given: Mapping[str, object], function_name: str) -> None:
-        """Checks what was given.
+    def __init__(
+        self, given: Mapping[str, object], function_name: str, generator: bool | None = None
+    ) -> None:
+        """Checks what was given; ``generator``: whether the function yields, None: not known yet.
 
         Raises ValueError or TypeError that names the option.
         """
         check_names(given)
         self.given = dict(given)
         self.resources = resource_amounts(given)
-        self.num_returns = count_of_results(given.get("num_returns"))
+        self.num_returns = count_of_results(given.get("num_returns"), bool(generator))
+        self.stream_items = window_items(given, self.num_returns, generator is None)
         self.max_retries = retries(given.get("max_retries"))
         self.retry_exceptions = flag_of_retries(given.get("retry_exceptions"))
         name = given.get("name")
@@ -108,15 +122,17 @@ class FunctionOptions:
     def key(self) -> tuple[object, ...]:
         """What the daemon distinguishes."""
         resources = tuple(sorted(self.resources.items()))
-        return resources, self.max_retries, self.retry_exceptions, self.title
+        returns = returns_of(self.num_returns), self.stream_items
+        return resources, self.max_retries, self.retry_exceptions, self.title, returns
 
     def define(
         self, session: _core.Session, function_id: bytes | None, name: str, source: str
     ) -> int:
         """Announces a function with these options."""
         return session.define(
-            function_id, name, source, self.resources, self.max_retries, self.retry_exceptions
-        )
+            function_id, name, source, self.resources, self.max_retries, self.retry_exceptions,
+            FUNCTION, "", {}, 0, False, returns_of(self.num_returns), self.stream_items,
+        )  # fmt: skip
 
 
 def resource_amounts(given: Mapping[str, object]) -> dict[str, int]:
@@ -139,16 +155,50 @@ def resource_amounts(given: Mapping[str, object]) -> dict[str, int]:
     return {name: value for name, value in amounts.items() if value}
 
 
-def count_of_results(value: object) -> int:
-    """num_returns."""
+def count_of_results(value: object, generator: bool = False) -> int:
+    """num_returns; STREAMING and DYNAMIC are no numbers of results. A generator streams."""
     if value is None:
-        return 1
-    if value in ("dynamic", "streaming"):
-        raise ValueError(f"num_returns={value!r} is not in this version")
+        return STREAMING if generator else 1
+    if value == "streaming":
+        return STREAMING
+    if value == "dynamic":
+        return DYNAMIC
+    if isinstance(value, str):
+        raise ValueError(
+            f"num_returns is an integer, 'streaming' or 'dynamic', got {value!r}"
+            + did_you_mean(value, ("streaming", "dynamic"))
+        )
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"num_returns is an integer, got {type(value).__name__}: {value!r}")
     if not 0 <= value <= RESULTS_MAX:
         raise ValueError(f"num_returns is from 0 to {RESULTS_MAX}, got {value}")
+    return value
+
+
+def returns_of(num_returns: int) -> int:
+    """model::Returns."""
+    return {STREAMING: 2, DYNAMIC: 3}.get(num_returns, 1)
+
+
+def refs_of(num_returns: int) -> int:
+    """What ``_set_prepared`` is told: how many references a call returns."""
+    from sundog import _core
+
+    return {STREAMING: _core.STREAMING, DYNAMIC: 1}.get(num_returns, num_returns)
+
+
+def window_items(given: Mapping[str, object], num_returns: int, early: bool = False) -> int:
+    """_generator_backpressure_num_objects; 0 is no limit. ``early``: what yields is not known."""
+    name = "_generator_backpressure_num_objects"
+    value = given.get(name)
+    if value is None or (isinstance(value, int) and value == -1):
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an integer, got {type(value).__name__}: {value!r}")
+    if not 1 <= value < 2**31:
+        raise ValueError(f"{name} is from 1 on, or -1 for no limit, got {value}")
+    if num_returns != STREAMING and not early:
+        raise ValueError(f"{name} is for generators: without one nothing is held back")
     return value
 
 

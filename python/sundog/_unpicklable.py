@@ -30,6 +30,10 @@ def exception(
         detail = f"{name} is a {type_name(culprit)}."
     else:
         detail = f"{path} is a {type_name(culprit)}."
+    from sundog import _generator
+
+    if isinstance(culprit, _generator.ObjectRefGenerator):
+        remedy = " " + _generator.STAYS
     if isinstance(error, RecursionError):
         detail = f"{name} is nested too deeply to be pickled."
         remedy = ""

@@ -125,6 +125,8 @@ struct TaskOptions {
   Resources groups;
   bool out_of_order = false;
   std::string group;  // kMethod
+  model::Returns returns = model::Returns::kFixed;
+  uint64_t stream_items = 0;  // kStream: untaken items at which its producer waits; 0: no limit
 };
 
 // One call to be submitted. Views live until submit() returned.
@@ -154,6 +156,7 @@ struct TaskCall {
   uint32_t concurrency = 1;
   Bytes arguments;            // wire/arguments.h
   std::vector<Fetched> refs;  // values of top-level references, in order
+  model::Returns returns = model::Returns::kFixed;
 };
 
 // A result being written by a task, or a value being put.
@@ -224,6 +227,24 @@ class Runtime {
   // New handles for the results are appended to *results.
   virtual CallResult<Unit> submit(const CallSpec& call, std::vector<RefHandle>* results) = 0;
 
+  // ---- streams: the consumer's side. The task of a call whose template streams; its one result is
+  // ready when it has ended: kNone, or the error that ended it.
+  // Waits for the next item; an empty handle when there is none any more.
+  virtual CallResult<RefHandle> next_item(const TaskId& task, TimeNs deadline,
+                                          Yielder* yielder) = 0;
+  // What to wait for or to watch, without taking it: ready when next_item would not wait. Empty
+  // when the stream is over.
+  virtual RefHandle peek_item(const TaskId& task) = 0;
+  // Whether `peeked`, whose value or error came, is still the next item: the program has it now.
+  // False at the end too, which closes the stream.
+  virtual bool take_item(const TaskId& task, Entry* peeked) = 0;
+  // Whether next_item would find the end; false while that is not known. Asks the node, waits for
+  // nothing else.
+  virtual CallResult<bool> is_stream_over(const TaskId& task, Yielder* yielder) = 0;
+  // Nobody wants more: the producer ends at its next yield, what was not taken is freed. Nothing
+  // happens for a stream that is over. Never waits.
+  virtual void close_stream(const TaskId& task) = 0;
+
   // ---- actors
   // Ends the process of an actor; with `no_restart` false it comes back if it has restarts left.
   virtual CallResult<Unit> kill_actor(Entry* actor, bool no_restart) = 0;
@@ -285,6 +306,12 @@ class Runtime {
   virtual void set_context_source(core::ClientContext* (*source)()) = 0;
   virtual CallResult<Unit> add_result(const TaskCall& call, uint32_t index, const OutValue& value,
                                       std::unique_ptr<Room> room) = 0;
+  // The next item of a task that streams; it is sent at once. Then waits while the consumer is
+  // behind (docs/design/0007). False: the consumer has closed, the task is to end.
+  virtual CallResult<bool> yield_item(const TaskCall& call, const OutValue& value,
+                                      std::unique_ptr<Room> room, Yielder* yielder) = 0;
+  // How many items this call has yielded: the index of an error that ends it is one more.
+  virtual uint32_t items_yielded(const TaskCall& call) = 0;
   // `exiting`: the actor asked for its own end, this was its last call.
   virtual CallResult<Unit> finish(const TaskCall& call, bool failed, bool retry, TimeNs started,
                                   TimeNs finished, bool exiting = false) = 0;

@@ -110,6 +110,8 @@ CallResult<uint32_t> RuntimeImpl::define_template(const TaskOptions& options, Ob
   definition.groups = groups;
   definition.out_of_order = options.out_of_order;
   definition.group = options.group;
+  definition.returns = options.returns;
+  definition.stream_items = options.stream_items;
   core_.define_template(definition);
   return definition.template_id;
 }

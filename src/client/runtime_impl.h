@@ -4,6 +4,7 @@
 //   runtime_calls.cc    submit, put, get, wait, allocate, query
 //   runtime_tasks.cc    the worker's side
 //   runtime_actors.cc   killing and naming actors
+//   runtime_streams.cc  items of streams, taken and yielded
 //   runtime_thread.cc   the one thread of its own: hang-up, drops, output
 //
 // Threads: `mutex_` guards everything but the atomics; it is a leaf, never held while sleeping,
@@ -26,6 +27,7 @@
 #include "client/views.h"
 #include "client/writers.h"
 #include "core/client_core.h"
+#include "core/tasks/streams.h"
 #include "os/poller.h"
 
 namespace sundog::client {
@@ -60,6 +62,12 @@ struct HeldTask {
   uint16_t group = 0;
   uint32_t concurrency = 1;
   uint64_t arrival = 0;
+  // Of a task that streams.
+  TaskId task;
+  uint32_t attempt = 0;
+  uint32_t items = 0;  // yielded
+  core::StreamAmount credit;
+  bool closed = false;
 };
 
 // Write-protects the room's bytes and names them; the room is over.
@@ -76,6 +84,14 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
 
   CallResult<uint32_t> define_template(const TaskOptions& options, ObjectId function) override;
   CallResult<Unit> submit(const CallSpec& call, std::vector<RefHandle>* results) override;
+  CallResult<RefHandle> next_item(const TaskId& task, TimeNs deadline, Yielder* yielder) override;
+  RefHandle peek_item(const TaskId& task) override;
+  bool take_item(const TaskId& task, Entry* peeked) override;
+  CallResult<bool> is_stream_over(const TaskId& task, Yielder* yielder) override;
+  void close_stream(const TaskId& task) override;
+  CallResult<bool> yield_item(const TaskCall& call, const OutValue& value,
+                              std::unique_ptr<Room> room, Yielder* yielder) override;
+  uint32_t items_yielded(const TaskCall& call) override;
   CallResult<Unit> kill_actor(Entry* actor, bool no_restart) override;
   CallResult<NameAnswer> claim_name(std::string_view name_space, std::string_view name,
                                     Yielder* yielder) override;
@@ -183,6 +199,9 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   CallError wait_error(WaitEnd end, std::string_view what) const;
   CallResult<Unit> fetch(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
                          std::vector<core::TakenValue>* taken);
+  // A result as a message carries it: in shared memory if it is large.
+  CallResult<HeldTask::Result> make_result(uint32_t index, const OutValue& value,
+                                           std::unique_ptr<Room> room, Yielder* yielder);
   CallResult<Unit> ask(std::span<Entry* const> entries, uint32_t num_ready, bool values,
                        TimeNs deadline, Yielder* yielder, Operation* operation);
   CallResult<Fetched> materialize(Entry* entry, core::TakenValue taken, bool writable);
@@ -203,6 +222,10 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   void send_results(const TaskCall& call, HeldTask* held);
   std::unique_ptr<HeldTask> recycled_task();
   void recycle(std::unique_ptr<HeldTask> held);
+
+  // ---- runtime_streams.cc
+  void take_credit(const model::StreamCredit& message);
+  CallResult<Unit> await_credit(const TaskCall& call, HeldTask* held, Yielder* yielder, Lock& lock);
 
   // ---- runtime_actors.cc
   template <typename Request>

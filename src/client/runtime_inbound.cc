@@ -74,6 +74,7 @@ void RuntimeImpl::handle(const model::NodeMessage& message) {
                    wake_task_waiters();
                  },
                  [&](const model::NameReply& m) { take_name(m); },
+                 [&](const model::StreamCredit& m) { take_credit(m); },
                  [&](const model::CancelRunning&) {
                  },  // understood from the issue on that interrupts tasks
                  [&](const model::Output& m) {

@@ -50,6 +50,12 @@ bool RuntimeImpl::claim(std::unique_ptr<HeldTask> held, TaskCall* call,
   call->cpus = execute.cpus;
   call->group = execute.group;
   call->concurrency = execute.concurrency;
+  call->returns = execute.returns;
+  held->task = execute.task;
+  held->attempt = execute.attempt;
+  held->items = 0;
+  held->credit = {execute.stream_items, execute.stream_bytes};
+  held->closed = false;
   call->arguments = execute.arguments;
   for (const model::ArgumentView& ref : execute.refs) {
     core::ClientExport* exported = core_.on_argument(ref);
@@ -163,11 +169,11 @@ void RuntimeImpl::send_results(const TaskCall& call, HeldTask* held) {
   held->result_bytes = 0;
 }
 
-CallResult<Unit> RuntimeImpl::add_result(const TaskCall& call, uint32_t index,
-                                         const OutValue& value, std::unique_ptr<Room> room) {
-  if (auto error = unusable()) return Failure{*error};
+CallResult<HeldTask::Result> RuntimeImpl::make_result(uint32_t index, const OutValue& value,
+                                                      std::unique_ptr<Room> room,
+                                                      Yielder* yielder) {
   if (room == nullptr && value.bytes.size() > model::kInlineValueBytesMax) {
-    auto allocated = allocate(value.bytes.size(), nullptr);
+    auto allocated = allocate(value.bytes.size(), yielder);
     if (!allocated) return Failure{allocated.error()};
     room = *std::move(allocated);
     copy_bytes(room->data(), value.bytes);
@@ -181,6 +187,15 @@ CallResult<Unit> RuntimeImpl::add_result(const TaskCall& call, uint32_t index,
   } else {
     result.bytes.assign(value.bytes.begin(), value.bytes.end());
   }
+  return result;
+}
+
+CallResult<Unit> RuntimeImpl::add_result(const TaskCall& call, uint32_t index,
+                                         const OutValue& value, std::unique_ptr<Room> room) {
+  if (auto error = unusable()) return Failure{*error};
+  auto made = make_result(index, value, std::move(room), nullptr);
+  if (!made) return Failure{made.error()};
+  HeldTask::Result result = *std::move(made);
   Operation operation(this);
   HeldTask* held = running_task(call);
   if (held == nullptr) {

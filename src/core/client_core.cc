@@ -52,6 +52,10 @@ TaskId ClientCore::submit(model::Submit call, std::vector<ClientEntry*>* results
   for (uint32_t i = 0; i < call.num_results; ++i) {
     results->push_back(add_entry(ObjectId{call.task, i}));
   }
+  if (!streaming_templates_.empty()) {
+    auto streams = streaming_templates_.find(call.template_id);
+    if (streams != streaming_templates_.end()) streams_[call.task].window_items = streams->second;
+  }
   emit(call);
   return call.task;
 }
@@ -187,6 +191,10 @@ void ClientCore::on_value(const model::Value& message) {
   const model::ValueView& value = message.value;
   if (message.pushed) credit_ += value.size() + model::kPushOverheadBytes;
   ClientEntry* entry = find(message.id);
+  if (entry == nullptr && !streams_.empty()) [[unlikely]] {
+    pushed_item(message.id);
+    entry = find(message.id);
+  }
   if (entry != nullptr) {
     mark_ready(entry, message.order);
     entry->format = value.format;
@@ -259,6 +267,11 @@ void ClientCore::send_collected() {
 
 void ClientCore::close() {
   if (drops_ == nullptr) return;
+  for (auto& [task, stream] : streams_) {
+    for (ClientEntry* entry : stream.ahead)
+      if (entry != nullptr) entry->drop();
+  }
+  streams_.clear();
   DropList* drops = std::exchange(drops_, nullptr);
   std::vector<Counted*> dead;
   for (Counted* list = drops->stop_collecting(); list != nullptr;) {

@@ -10,6 +10,7 @@
 //    DropRefs when the entry is freed.
 //  - AddRefs wait until another message is sent and go before it, so an increment is in the ring
 //    before whatever could end the life it came from. Only decrements are collected: see flush().
+//  - An item of a stream that this process consumes was counted by the node: it is adopted once.
 //  - One Export an object and process: it counts the pins the node counts for us and gives them
 //    back together.
 //
@@ -17,6 +18,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -110,7 +112,7 @@ class ClientCore {
   JobId job() const { return job_; }
 
   // ---- sending
-  void define_template(const model::DefineTemplate& definition) { emit(definition); }
+  void define_template(const model::DefineTemplate& definition);
   uint32_t next_template_id() { return ++last_template_; }
   // Submits and appends one entry for each result to *results, each with one use for the caller.
   // Of `call` are used: template_id, actor, num_results, refs, contained, arguments.
@@ -142,6 +144,21 @@ class ClientCore {
   ClientEntry* find(const ObjectId& id) const;
   TakenValue take(ClientEntry* entry);
 
+  // ---- streams (client_streams.cc): what calls of a template that streams yield to us
+  // The entry of the next item, of the end mark behind the last one, or null if the stream is over
+  // for us; one use for the caller. Its format is known once its value came.
+  ClientEntry* next_item(const TaskId& task);
+  // The program gets `entry`, which next_item gave; false if that is the end mark, which closes the
+  // stream, or if somebody else took it meanwhile (it is no longer the next).
+  bool take_item(const TaskId& task, ClientEntry* entry);
+  // Lets the node know what was taken, if it does not: before this process waits for more.
+  void tell_taken(const TaskId& task);
+  // No more is wanted. Nothing happens for a stream that is over.
+  void close_stream(const TaskId& task);
+  // Asks for credit; the number of the request that Waited will answer.
+  uint32_t begin_stream_wait(const TaskId& task, uint32_t attempt, uint32_t produced,
+                             bool blocking);
+
   // ---- messages from the node
   void on_value(const model::Value& message);
   void on_ready(const model::Ready& message);
@@ -168,6 +185,16 @@ class ClientCore {
   std::string validate() const;
 
  private:
+  // A stream that we consume: what the program has not taken yet, from item `next` on. An item
+  // that did not come by itself and was not looked for has no entry.
+  struct Stream {
+    uint32_t next = 0;
+    uint32_t told = 0;          // as taken
+    uint64_t window_items = 0;  // 0: no limit
+    std::deque<ClientEntry*> ahead;
+  };
+  void pushed_item(const ObjectId& id);
+
   void emit(const model::ClientMessage& message);
   ClientEntry* add_entry(const ObjectId& id);
   ClientExport* pin(const ObjectId& id, const model::ValueView& value);
@@ -189,6 +216,8 @@ class ClientCore {
   IdMap<ObjectId, ClientExport*> exports_;
   boost::unordered_flat_set<uint32_t> open_gets_;
   std::vector<model::RefCount> adds_, removed_refs_, removed_pins_;
+  IdMap<TaskId, Stream> streams_;
+  boost::unordered_flat_map<uint32_t, uint64_t> streaming_templates_;  // number -> window's items
   size_t live_exports_ = 0;      // in exports_, or replaced there and still used
   std::vector<ObjectId> asked_;  // scratch of begin_get
 };

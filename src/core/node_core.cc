@@ -195,6 +195,7 @@ void NodeCore::on(const ClientGone& e) {
   bool was_driver = c->role == model::Role::kDriver;
   JobId ended = c->job;
   *c = Client{};
+  close_streams_of(e.client);
   send_answers(answers);
   if (was_driver) end_job(ended);
 }
@@ -259,6 +260,8 @@ void NodeCore::on(const ClaimRevoked& e) {
     worker_crashed(o.task, cause, o.pid);
   } else if (is_over(t)) {
     fail_task(o.task, model::ErrorKind::kTaskCancelled, "its driver has ended");
+  } else if (is_unwanted(t)) {
+    fail_task(o.task, model::ErrorKind::kTaskCancelled, "its generator was closed");
   } else {
     SUNDOG_PROBE("tasks.worker_died_without_a_claim");
     scheduler_.enqueue(o.task);  // never tried: costs no retry
@@ -339,6 +342,7 @@ std::string NodeCore::validate() const {
   if (std::string wrong = scheduler_.validate(); !wrong.empty()) return wrong;
   if (std::string wrong = actors_.validate(); !wrong.empty()) return wrong;
   if (std::string wrong = directory_.validate(); !wrong.empty()) return wrong;
+  if (std::string wrong = streams_.validate(); !wrong.empty()) return wrong;
   for (uint32_t i = 0; i < actors_.end(); ++i) {
     const Worker* w = actors_[i].live ? scheduler_.worker(actors_[i].worker) : nullptr;
     std::vector<uint32_t> offered(actors_[i].groups.size());

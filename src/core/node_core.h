@@ -4,6 +4,7 @@
 //
 // Pure: no clock, no I/O, no threads; equal events give equal effects. It composes the machines:
 //   TaskTable       specifications and states of tasks        core/tasks/task_table.h
+//   Streams         items of tasks that yield, and credit     core/tasks/streams.h
 //   ObjectTable     values, references, pins, allocator       core/objects/object_table.h
 //   WaitTable       who waits for which objects               core/objects/wait_table.h
 //   LocalScheduler  which task runs where                     core/sched/local_scheduler.h
@@ -14,7 +15,8 @@
 //
 // Implementation: node_core.cc (step, clients, jobs), node_tasks.cc (life of a task),
 // node_objects.cc (values, references, waits), node_actors.cc and node_actor_calls.cc (actors,
-// their calls and names), node_report.cc and node_actor_report.cc (explain, dump, status).
+// their calls and names), node_streams.cc (tasks that yield), node_report.cc and
+// node_actor_report.cc (explain, dump, status).
 #pragma once
 
 #include <deque>
@@ -33,6 +35,7 @@
 #include "core/objects/store_admission.h"
 #include "core/objects/wait_table.h"
 #include "core/sched/local_scheduler.h"
+#include "core/tasks/streams.h"
 #include "core/tasks/task_table.h"
 #include "model/errors.h"
 
@@ -99,6 +102,7 @@ class NodeCore {
   const LocalScheduler& scheduler() const { return scheduler_; }
   const ActorTable& actors() const { return actors_; }
   const NameTable& names() const { return directory_; }
+  const Streams& streams() const { return streams_; }
 
  private:
   friend class NodeCluster;
@@ -141,6 +145,24 @@ class NodeCore {
   void record(const TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started,
               TimeNs finished);
   void warn_if_unplaceable(uint32_t task);
+
+  // ---- tasks that yield items (node_streams.cc)
+  void on_message(Client& c, const model::StreamTaken& m);
+  void on_message(Client& c, const model::AwaitStream& m);
+  void begin_stream(uint32_t task);
+  void make_next_item(uint32_t stream);
+  void fill_next_item(uint32_t stream, const model::ValueView& value,
+                      std::vector<uint32_t> contained);
+  // False if it is to be discarded.
+  bool accept_item(Client& c, uint32_t task, const model::ResultView& r);
+  void end_stream(uint32_t task);
+  void close_stream(uint32_t stream);
+  void close_streams_of(ClientId consumer);
+  void resume_producer(uint32_t stream);
+  void send_credit(ClientId producer, const TaskId& task, uint32_t attempt, bool closed,
+                   const StreamAmount& amount);
+  bool is_unwanted(const TaskRecord& t) const;
+  std::string explain_stream(const TaskRecord& t) const;
 
   // ---- messages (node_objects.cc)
   void on_message(Client& c, const model::Put& m);
@@ -242,6 +264,7 @@ class NodeCore {
   NodeConfig config_;
   model::ResourceNames names_;
   TaskTable tasks_;
+  Streams streams_;
   ObjectTable objects_;
   WaitTable waits_;
   LocalScheduler scheduler_;

@@ -309,6 +309,9 @@ bool NodeCore::something_may_release(ClientId asker) const {
     if (w->client == asker || w->queue.empty() || w->blocked > 0) continue;
     if (!admission_.waits(w->client)) return true;
   }
+  // Whoever takes items of a stream makes room, unless it waits for some itself.
+  auto can_take = [this](ClientId consumer) { return !admission_.waits(consumer); };
+  if (streams_.others_may_take(asker, can_take)) return true;
   return scheduler_.ready_task_fits();
 }
 

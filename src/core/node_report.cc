@@ -114,6 +114,7 @@ void NodeCore::explain_running(uint32_t index, const Worker& w, TimeNs now,
   text += " in worker pid " + std::to_string(w.pid);
   if (w.blocked > 0) text += ", which itself waits";
   if (admission_.waits(w.client)) text += ", which waits for room in the object store";
+  text += explain_stream(t);
   chain->push_back(text);
   if (w.blocked == 0 || chain->size() > 8) return;
   waits_.each([&](uint32_t get, const GetRecord& g) {

@@ -38,6 +38,8 @@ void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
     t.groups.emplace_back(std::string(g.name), static_cast<uint32_t>(g.amount));
   t.out_of_order = m.out_of_order;
   t.group = m.group;
+  t.returns = m.returns;
+  t.stream_items = m.stream_items;
   for (const auto& r : m.lifetime) {
     if (r.amount <= 0) continue;
     model::ResourceId id = names_.intern(r.name);
@@ -64,6 +66,9 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   const model::CallKind kind = tasks_.tmpl(c.templates[m.template_id]).kind;
   if (kind == model::CallKind::kCreateActor && m.num_results != 1)
     return violation(c, "the creation of an actor has one result, its handle");
+  const bool streams = tasks_.tmpl(c.templates[m.template_id]).returns == model::Returns::kStream;
+  if (streams && (m.num_results != 1 || kind == model::CallKind::kCreateActor))
+    return violation(c, "a call that streams has one result, which tells its end");
   for (uint32_t i = 0; i < m.num_results; ++i)
     if (objects_.find({m.task, i}) != kNoIndex) return violation(c, "a result's id is taken");
 
@@ -86,6 +91,7 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
     objects_.add_refs(object, c.id, 1);
     slots[at++] = object;
   }
+  if (streams) begin_stream(index);
   for (const ObjectId& id : m.refs) {
     uint32_t object = find_or_lost(id);
     objects_.add_internal(object);
@@ -133,7 +139,7 @@ void NodeCore::arguments_ready(uint32_t index) {
     t.state = TaskState::kAtActor;
     return actors_.arguments_came(index);
   }
-  bool stays = t.kind == model::CallKind::kCreateActor || t.outlives_job;
+  bool stays = t.kind == model::CallKind::kCreateActor || t.outlives_job || t.stream != kNoIndex;
   if (!stays && cluster_ && cluster_->offload(index)) return;
   scheduler_.enqueue(index);
 }
@@ -182,6 +188,12 @@ void NodeCore::assign(const Action& a) {
   e.retry_exceptions = tmpl.retry_exceptions;
   e.cpus = whole_cpus(tmpl.resources);
   e.arguments = t.arguments();
+  e.returns = tmpl.returns;
+  if (t.stream != kNoIndex) {
+    const StreamAmount credit = streams_.credit(t.stream, 0);
+    e.stream_items = credit.items;
+    e.stream_bytes = credit.bytes;
+  }
   if (t.num_refs > 0) {
     auto& arguments = kept_arguments_.emplace_back();
     arguments.reserve(t.num_refs);
@@ -220,6 +232,7 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
   const uint32_t its_actor = t.actor;
   if (its_actor != kNoIndex) actors_.answered(index);
   bool again = m.failed && m.retry && tmpl.retry_exceptions && !is_over(t) && !m.exiting &&
+               !is_unwanted(t) &&
                (tmpl.max_retries < 0 || t.failures < static_cast<uint32_t>(tmpl.max_retries));
   if (again) {
     SUNDOG_PROBE("tasks.exception_retried");
@@ -260,6 +273,10 @@ bool NodeCore::accept_results(Client& c, uint32_t index,
   for (size_t i = 0; i < results.size(); ++i) {
     const model::ResultView& r = results[i];
     TaskRecord& t = tasks_[index];
+    if (t.stream != kNoIndex && r.index > 0) {
+      if (!accept_item(c, index, r)) discard_results(c, results.subspan(i, 1));
+      continue;
+    }
     if (r.index >= t.num_results) {
       violation(c, "a result's index is out of range");
       discard_results(c, results.subspan(i));
@@ -303,6 +320,8 @@ void NodeCore::worker_crashed(uint32_t index, const model::DeathCause& cause, ui
   ++t.failures;
   record(t, model::Outcome::kCrashed, pid, t.offered, now_);
   if (is_over(t)) return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
+  if (is_unwanted(t))
+    return fail_task(index, ErrorKind::kTaskCancelled, "its generator was closed");
   if (tmpl.max_retries < 0 || t.failures <= static_cast<uint32_t>(tmpl.max_retries)) {
     ++t.attempt;
     t.results_seen = 0;
@@ -345,6 +364,7 @@ void NodeCore::finish_task(uint32_t index) {
   TaskRecord& t = tasks_[index];
   if (t.foreign) cluster_->executed(index);
   if (t.state == TaskState::kRemote) cluster_->run_ended(t.id);
+  if (t.stream != kNoIndex) end_stream(index);
   for (uint32_t object : t.results()) {
     objects_[object].producer = kNoIndex;
     if (!objects_[object].referenced()) objects_.suspect(object);

@@ -30,6 +30,12 @@ constexpr uint32_t kClaimSlots = 16'384;
 // Calls of one actor that may run at once, and the named groups they are counted in.
 constexpr uint32_t kConcurrencyMax = 10'000;
 constexpr uint32_t kConcurrencyGroupsMax = 64;
+// Items of one stream; the indexes of its objects stay under those of puts.
+constexpr uint32_t kStreamItemsMax = (1u << 31) - 2;
+// What an item counts against its stream's window beside its own bytes.
+constexpr uint64_t kStreamItemOverheadBytes = 256;
+// The bytes of a stream's window: this part of the store.
+constexpr uint64_t kStreamStoreShare = 4;
 // Objects are placed at multiples of a page; those of this size and more at multiples of a huge
 // page.
 constexpr uint64_t kPageBytes = 4096;

@@ -33,6 +33,11 @@ enum class Language : uint8_t { kPython = 1, kCpp = 2 };
 // constructor returned, or the error that ended it.
 enum class CallKind : uint8_t { kTask = 1, kCreateActor = 2, kMethod = 3 };
 
+// How the results of a call come. kStream: index 0 is made at its end (kNone, or what ended it);
+// before that come items, index 1 on, as many as it likes. kDynamic: one, a list of references that
+// the worker's language makes.
+enum class Returns : uint8_t { kFixed = 1, kStream = 2, kDynamic = 3 };
+
 struct NamedAmount {
   std::string_view name;
   int64_t amount = 0;  // 1/10000
@@ -73,6 +78,8 @@ struct DefineTemplate {
   std::span<const NamedAmount> groups;
   bool out_of_order = false;
   std::string_view group;  // kMethod: where its calls are counted; empty: among all others
+  Returns returns = Returns::kFixed;
+  uint64_t stream_items = 0;  // kStream: untaken ones at which its producer waits; 0: no limit
 };
 
 // Language-neutral arguments: `arguments` is laid out by src/wire/arguments.h; `refs` are the
@@ -145,7 +152,7 @@ struct ResultView {
   ValueView value;
   std::span<const ObjectId> contained;
 };
-// Results of a running task ahead of its end (many results, streams).
+// Results of a running task ahead of its end: many results, or the items of a stream, in order.
 struct Results {
   TaskId task;
   uint32_t attempt = 0;
@@ -218,9 +225,27 @@ struct Query {
   std::string_view argument;
 };
 
-using ClientMessage = std::variant<DefineTemplate, Submit, Put, Allocate, Abandon, Get, EndGet,
-                                   AddRefs, DropRefs, Unpin, Credit, Results, Done, CancelTask,
-                                   Query, KillActor, ClaimName, BindName, FindName>;
+// The program took the first `taken` items of a stream. `closed`: it wants no more; the references
+// that were counted to the sender for items from `taken` on are given back.
+struct StreamTaken {
+  TaskId task;
+  uint32_t taken = 0;
+  bool closed = false;
+};
+// The task has yielded `produced` items and spent its credit: answered by StreamCredit and Waited
+// when it may go on. `blocking` as in Get.
+struct AwaitStream {
+  uint32_t request = 0;
+  TaskId task;
+  uint32_t attempt = 0;
+  uint32_t produced = 0;
+  bool blocking = false;
+};
+
+using ClientMessage =
+    std::variant<DefineTemplate, Submit, Put, Allocate, Abandon, Get, EndGet, AddRefs, DropRefs,
+                 Unpin, Credit, Results, Done, CancelTask, Query, KillActor, ClaimName, BindName,
+                 FindName, StreamTaken, AwaitStream>;
 
 // ---------------------------------------------------------------- node -> client
 
@@ -250,6 +275,8 @@ struct Execute {
   // kCreateActor: `concurrency` of group 0, and the number of named groups.
   uint16_t group = 0;
   uint16_t concurrency = 1;
+  Returns returns = Returns::kFixed;
+  uint64_t stream_items = 0, stream_bytes = 0;  // kStream: its first credit
 };
 
 // A value asked for, or pushed because it is small and the client submitted its task. An error is
@@ -312,13 +339,22 @@ struct NameReply {
   ObjectId descriptor;
 };
 
+// A running task may yield so many more items, of so many bytes. `closed`: nobody wants any.
+struct StreamCredit {
+  TaskId task;
+  uint32_t attempt = 0;
+  bool closed = false;
+  uint64_t items = 0, bytes = 0;
+};
+
 using NodeMessage = std::variant<Execute, Value, Ready, Waited, Grant, Refused, Stop, CancelRunning,
-                                 Output, Notice, Reply, NameReply>;
+                                 Output, Notice, Reply, NameReply, StreamCredit>;
 
 // Whether a sleeping client must be woken for this message. Values are not urgent: the Waited
-// that ends a wait is, so that a waiter is woken once.
+// that ends a wait is, so that a waiter is woken once. A producer looks for credit as it yields.
 constexpr bool is_urgent(const NodeMessage& m) {
-  return !std::holds_alternative<Value>(m) && !std::holds_alternative<Ready>(m);
+  return !std::holds_alternative<Value>(m) && !std::holds_alternative<Ready>(m) &&
+         !std::holds_alternative<StreamCredit>(m);
 }
 
 }  // namespace sundog::model

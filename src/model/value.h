@@ -25,6 +25,7 @@ enum class Format : uint16_t {
   kTaskError = 10,    // an exception raised by user code: src/wire/error_layout.h
   kSystemError = 11,  // a failure determined by the runtime: src/wire/error_layout.h
   kRef = 12,          // 20 bytes, an ObjectId: a value that is itself a reference
+  kEndOfStream = 13,  // no bytes; no value: no item comes here any more
 };
 constexpr bool is_error(Format f) { return f == Format::kTaskError || f == Format::kSystemError; }
 

@@ -11,6 +11,8 @@ void Oracle::submitted(const TaskId& task, TaskFacts facts) {
   for (const ObjectId& id : facts.arguments) arguments = mix(arguments, meaning_of(id));
   for (uint32_t i = 0; i < facts.num_results; ++i)
     meanings_[{task, i}] = mix(mix(facts.seed, i), arguments);
+  for (uint32_t i = 1; i <= facts.items; ++i)
+    meanings_[{task, i}] = mix(mix(facts.seed, i), arguments);
   if (!tasks_.emplace(task, std::move(facts)).second)
     fail("task " + task.hex() + " was made twice");
 }
@@ -152,6 +154,15 @@ void Oracle::check_value(const ObjectId& id, uint64_t content) {
     return fail("object " + id.hex() + " reads as the bytes of " + written->id.hex());
   if (written->is_error) return check_error(id, "an exception of a task");
   if (written->meaning != meaning_of(id)) fail("object " + id.hex() + " has the wrong value");
+}
+
+void Oracle::check_end(const TaskId& id, uint32_t items, bool failed) {
+  const TaskFacts* t = task(id);
+  if (t == nullptr) return fail("a stream of nobody ended");
+  const std::string who = "the stream of task " + id.hex() + " ended behind " +
+                          std::to_string(items) + " of " + std::to_string(t->items) + " items";
+  if (items > t->items) return fail(who);
+  if (!failed && items < t->items) fail(who + ", and no error said why");
 }
 
 void Oracle::check_error(const ObjectId& id, std::string_view text) {

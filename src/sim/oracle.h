@@ -46,6 +46,8 @@ struct TaskFacts {
   ObjectId actor;         // nil: it is none
   uint64_t caller = 0;    // the process that made it
   uint64_t sequence = 0;  // among the calls of that process
+  // ---- a generator
+  uint32_t items = 0;  // that it yields before it ends or raises
 };
 
 struct ActorFacts {
@@ -88,6 +90,8 @@ class Oracle {
   void check_value(const ObjectId& id, uint64_t content);
   // An error of the runtime arrived: something must justify it.
   void check_error(const ObjectId& id, std::string_view text);
+  // A stream ended behind so many good items; `failed`: and an error.
+  void check_end(const TaskId& task, uint32_t items, bool failed);
   // ---- actors
   void actor_made(const ObjectId& handle, ActorFacts facts) { actors_[handle] = std::move(facts); }
   ActorFacts* actor(const ObjectId& handle);

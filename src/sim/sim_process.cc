@@ -83,6 +83,8 @@ void SimProcess::receive(wire::RecordType type, const std::vector<std::byte>& pa
     e.method = execute->method;
     e.group = execute->group;
     e.concurrency = execute->kind == model::CallKind::kMethod ? execute->concurrency : 1;
+    e.returns = execute->returns;
+    e.credit = {execute->stream_items, execute->stream_bytes};
     const std::byte* at = execute->arguments.data();
     uint32_t count = 0;
     std::memcpy(&e.seed, at, 8);
@@ -116,6 +118,11 @@ void SimProcess::receive(wire::RecordType type, const std::vector<std::byte>& pa
     }
   } else if (auto* name = std::get_if<model::NameReply>(&message)) {
     name_replies_[name->request] = *name;
+  } else if (auto* credit = std::get_if<model::StreamCredit>(&message)) {
+    if (running_ && running_->task == credit->task && running_->attempt == credit->attempt) {
+      running_->credit = {credit->items, credit->bytes};
+      running_->unwanted |= credit->closed;
+    }
   }
   wake(Wake::kMessage);
 }
@@ -140,7 +147,9 @@ void SimProcess::take_value(const model::Value& v) {
   Oracle& oracle = node_->world().oracle;
   if (v.pushed) credit_ += v.value.bytes.size() + model::kPushOverheadBytes;
   LocalValue local;
-  if (v.value.format == Format::kSystemError) {
+  if (v.value.format == Format::kEndOfStream) {
+    local.is_end = true;
+  } else if (v.value.format == Format::kSystemError) {
     local.is_error = true;
     oracle.check_error(v.id, as_text(v.value.bytes));
   } else {

@@ -14,6 +14,7 @@
 
 #include "base/random.h"
 #include "core/events.h"
+#include "core/tasks/streams.h"
 #include "model/limits.h"
 #include "sim/coroutine.h"
 #include "sim/oracle.h"
@@ -27,6 +28,7 @@ class SimNode;
 struct LocalValue {
   bool is_error = false;
   uint64_t content = 0;  // Oracle's number; 0 for errors of the runtime
+  bool is_end = false;   // of a stream
 };
 // A mapping of an extent, with the pins that keep it.
 struct LocalView {
@@ -53,6 +55,9 @@ struct OwnedExecute {
   std::vector<ObjectId> contained;  // as the arguments' bytes name them
   uint64_t seed = 0;
   uint32_t depth = 0;
+  model::Returns returns = model::Returns::kFixed;
+  core::StreamAmount credit;  // of a stream
+  bool unwanted = false;      // its consumer closed it
 };
 
 enum class Wake : uint8_t { kMessage, kTimeout };
@@ -99,7 +104,7 @@ class SimProcess {
   Co<bool> worker_program();
   Co<bool> run_task(OwnedExecute e);
   // Writes the results of the running task and says Done. `own`: refs that may go into results.
-  Co<bool> produce_results(std::vector<ObjectId> own);
+  Co<bool> produce_results(std::vector<ObjectId> own, bool raised);
   bool claim(const OwnedExecute& e);
   // Begins other calls that may run at once with those that do.
   void claim_more();
@@ -133,6 +138,17 @@ class SimProcess {
   bool check_actor(const OwnedExecute& e);
   Co<bool> run_leaf(std::vector<ObjectId>* own);  // what a method does
   Co<bool> tool_program();
+
+  // ---- streams (sim_streams.cc)
+  void define_stream_templates();
+  // Calls a generator and takes some or all of its items, at once.
+  Co<bool> stream_step(std::vector<ObjectId>* own);
+  Co<bool> consume(TaskId task, std::vector<ObjectId>* own);
+  void close_stream(const TaskId& task, uint32_t from);
+  // Yields the items of the running task. False: it raises; what it has yielded is counted.
+  Co<bool> yield_items(std::vector<ObjectId> own);
+  Co<bool> yield_item(uint32_t item, std::vector<ObjectId> contained);
+  Co<bool> await_credit(uint32_t produced);
 
   // ---- references and values (sim_process.cc)
   void hold(const ObjectId& id);    // one more handle; counted at the daemon if it was not
@@ -180,6 +196,7 @@ class SimProcess {
   std::deque<OwnedExecute> queue_;
   std::optional<OwnedExecute> running_;
   std::vector<OwnedExecute> begun_;  // claimed and not run yet: to the core they run
+  uint32_t yielded_ = 0;             // items of the running task
   bool blocked_ = false, has_blocked_ = false, contested_ = false;
   int64_t running_cpu_ = 0, running_gpu_ = 0;
   ObjectId actor_;  // whose constructor began here

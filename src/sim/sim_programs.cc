@@ -52,6 +52,7 @@ void SimProcess::define_templates() {
     ++number;
   }
   define_actor_templates();
+  define_stream_templates();
 }
 
 // A process that calls a function has put it; its id is a hash of its bytes.
@@ -201,8 +202,11 @@ Co<bool> SimProcess::random_get(std::vector<ObjectId>* own, bool values) {
 }
 
 Co<bool> SimProcess::random_step(uint32_t depth, std::vector<ObjectId>* own) {
-  uint64_t choice = random_.below(20);
-  if (choice > 15) {
+  uint64_t choice = random_.below(22);
+  if (choice > 19) {
+    auto streaming = stream_step(own);
+    co_await streaming;
+  } else if (choice > 15) {
     auto acting = actor_step(own);
     co_await acting;
   } else if (choice < 5) {
@@ -329,6 +333,7 @@ bool SimProcess::claim(const OwnedExecute& e) {
   if (facts == nullptr) return false;
   if (!check_actor(e)) return false;
   running_ = e;
+  yielded_ = 0;
   has_blocked_ = has_blocked_ && (contested_ || kept_cpu_ > 0);
   running_cpu_ = facts->cpu;
   running_gpu_ = facts->gpu;
@@ -389,7 +394,12 @@ Co<bool> SimProcess::run_task(OwnedExecute e) {
       co_await step;
     }
   }
-  auto producing = produce_results(own);
+  bool yielded_all = true;
+  if (e.returns == model::Returns::kStream) {
+    auto yielding = yield_items(own);
+    yielded_all = co_await yielding;
+  }
+  auto producing = produce_results(own, !yielded_all);
   co_await producing;
   keep_some(&own);
   let_go_all(own);
@@ -412,7 +422,7 @@ void SimProcess::end_task(const model::Done& done, bool raised) {
   send(done);
 }
 
-Co<bool> SimProcess::produce_results(std::vector<ObjectId> own) {
+Co<bool> SimProcess::produce_results(std::vector<ObjectId> own, bool raised) {
   OwnedExecute e = *running_;
   Oracle& oracle = node_->world().oracle;
   uint64_t arguments = 0;
@@ -420,7 +430,7 @@ Co<bool> SimProcess::produce_results(std::vector<ObjectId> own) {
     const Written* written = oracle.find(argument.content);
     arguments = mix(arguments, written == nullptr ? 0 : written->meaning);
   }
-  bool raised = Random(e.seed).one_in(12);
+  raised = raised || Random(e.seed).one_in(12);
   std::vector<model::ResultView> results(e.num_results);
   std::vector<std::vector<ObjectId>> contained(e.num_results);
   std::vector<std::vector<std::byte>> bytes(e.num_results);
@@ -482,6 +492,10 @@ Co<bool> SimProcess::produce_results(std::vector<ObjectId> own) {
       bytes[i].resize(8);
       std::memcpy(bytes[i].data(), &content, 8);
       results[i].value.bytes = bytes[i];
+    }
+    if (e.returns == model::Returns::kStream) {  // the item that says so
+      results.push_back(results[0]);
+      results[1].index = yielded_ + 1;
     }
     done.failed = true;
     done.retry = e.retry_exceptions;

@@ -39,6 +39,8 @@ enum class RecordType : uint16_t {
   kClaimName = 17,
   kBindName = 18,
   kFindName = 19,
+  kStreamTaken = 20,
+  kAwaitStream = 21,
   kExecute = 64,
   kValue = 65,
   kReady = 66,
@@ -51,6 +53,7 @@ enum class RecordType : uint16_t {
   kNotice = 73,
   kReply = 74,
   kNameReply = 75,
+  kStreamCredit = 76,
 };
 
 // Vectors that decoded messages point into, reused between records.

@@ -2,6 +2,7 @@
 // to write it and how to read it back.
 #include "wire/codec.h"
 #include "wire/codec_actors.h"
+#include "wire/codec_streams.h"
 #include "wire/codec_visit.h"
 #include "wire/layout.h"
 
@@ -21,13 +22,14 @@ struct Codec<DefineTemplate> {
     uint32_t name_bytes, source_bytes, method_bytes, num_resources, num_lifetime, max_concurrency;
     uint64_t runtime_env;
     uint32_t group_bytes, num_groups;
-    uint8_t out_of_order, pad[7];
+    uint64_t stream_items;
+    uint8_t out_of_order, returns, pad[6];
   };
   struct Resource {
     int64_t amount;
     uint32_t name_bytes, pad;
   };
-  static_assert(sizeof(Fixed) == 88 && sizeof(Resource) == 16);
+  static_assert(sizeof(Fixed) == 96 && sizeof(Resource) == 16);
 
   static uint64_t size(const DefineTemplate& m) {
     uint64_t total = sizeof(Fixed) + padded(m.name.size()) + padded(m.source.size()) +
@@ -39,16 +41,28 @@ struct Codec<DefineTemplate> {
   }
   static void write(const DefineTemplate& m, Writer* w) {
     auto length = [](const auto& part) { return static_cast<uint32_t>(part.size()); };
-    w->header(Fixed{m.template_id,       static_cast<uint8_t>(m.language),
-                    m.retry_exceptions,  static_cast<uint8_t>(m.kind),
-                    m.detached,          m.function,
-                    m.max_retries,       m.priority,
-                    m.max_restarts,      length(m.name),
-                    length(m.source),    length(m.method),
-                    length(m.resources), length(m.lifetime),
-                    m.max_concurrency,   m.runtime_env,
-                    length(m.group),     length(m.groups),
-                    m.out_of_order,      {}});
+    w->header(Fixed{m.template_id,
+                    static_cast<uint8_t>(m.language),
+                    m.retry_exceptions,
+                    static_cast<uint8_t>(m.kind),
+                    m.detached,
+                    m.function,
+                    m.max_retries,
+                    m.priority,
+                    m.max_restarts,
+                    length(m.name),
+                    length(m.source),
+                    length(m.method),
+                    length(m.resources),
+                    length(m.lifetime),
+                    m.max_concurrency,
+                    m.runtime_env,
+                    length(m.group),
+                    length(m.groups),
+                    m.stream_items,
+                    m.out_of_order,
+                    static_cast<uint8_t>(m.returns),
+                    {}});
     w->text(m.name);
     w->text(m.source);
     w->text(m.method);
@@ -80,6 +94,8 @@ struct Codec<DefineTemplate> {
     m.max_restarts = f.max_restarts;
     m.detached = r->flag(f.detached, "its detached is neither 0 nor 1");
     m.group = r->text(f.group_bytes, "concurrency group");
+    m.returns = read_returns(f.returns, r);
+    m.stream_items = f.stream_items;
     m.resources = read_amounts(f.num_resources, r, &scratch->resources);
     m.lifetime = read_amounts(f.num_lifetime, r, &scratch->lifetime);
     m.groups = read_amounts(f.num_groups, r, &scratch->groups);
@@ -326,7 +342,7 @@ std::span<const ResultView> read_results(uint32_t count, Reader* r, DecodeScratc
   if (!r->can_hold(count, sizeof(ResultFixed), "results")) return {};
   for (uint32_t i = 0; i < count && r->ok(); ++i) {
     const auto f = r->header<ResultFixed>();
-    r->require(f.index < kResultsMax, "a result's index is over kResultsMax");
+    r->require(f.index <= kStreamItemsMax, "a result's index is over kStreamItemsMax");
     const ValueView value = read_value(f.value, r);
     results.push_back({f.index, value, r->array<ObjectId>(f.num_contained, "contained")});
   }

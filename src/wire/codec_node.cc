@@ -2,6 +2,7 @@
 // to write it and how to read it back.
 #include "wire/codec.h"
 #include "wire/codec_actors.h"
+#include "wire/codec_streams.h"
 #include "wire/codec_visit.h"
 #include "wire/layout.h"
 
@@ -20,26 +21,45 @@ struct Codec<Execute> {
     uint32_t name_bytes, method_bytes, num_refs, argument_bytes;
     uint8_t retry_exceptions, kind;
     uint16_t cpus, group, concurrency;
+    uint8_t returns, pad[7];
   };
   struct Argument {
     ObjectId id;
     uint32_t pad;
     ValueRecord value;
   };
-  static_assert(sizeof(Fixed) == 96 && sizeof(Argument) == 48);
+  // Behind all else, and only for a stream.
+  struct Stream {
+    uint64_t items, bytes;
+  };
+  static_assert(sizeof(Fixed) == 104 && sizeof(Argument) == 48 && sizeof(Stream) == 16);
 
   static uint64_t size(const Execute& m) {
     uint64_t total = sizeof(Fixed) + padded(m.name.size()) + padded(m.method.size()) +
                      padded(m.arguments.size()) + m.refs.size() * sizeof(Argument);
     for (const ArgumentView& a : m.refs) total += inline_size(a.value);
+    if (m.returns == Returns::kStream) total += sizeof(Stream);
     return total;
   }
   static void write(const Execute& m, Writer* w) {
-    w->header(Fixed{m.task, m.slot, m.generation, m.attempt, m.num_results, m.function, m.actor,
-                    static_cast<uint32_t>(m.name.size()), static_cast<uint32_t>(m.method.size()),
-                    static_cast<uint32_t>(m.refs.size()), static_cast<uint32_t>(m.arguments.size()),
-                    m.retry_exceptions, static_cast<uint8_t>(m.kind), m.cpus, m.group,
-                    m.concurrency});
+    w->header(Fixed{m.task,
+                    m.slot,
+                    m.generation,
+                    m.attempt,
+                    m.num_results,
+                    m.function,
+                    m.actor,
+                    static_cast<uint32_t>(m.name.size()),
+                    static_cast<uint32_t>(m.method.size()),
+                    static_cast<uint32_t>(m.refs.size()),
+                    static_cast<uint32_t>(m.arguments.size()),
+                    m.retry_exceptions,
+                    static_cast<uint8_t>(m.kind),
+                    m.cpus,
+                    m.group,
+                    m.concurrency,
+                    static_cast<uint8_t>(m.returns),
+                    {}});
     w->text(m.name);
     w->text(m.method);
     w->bytes(m.arguments);
@@ -47,6 +67,7 @@ struct Codec<Execute> {
       w->header(Argument{a.id, 0, to_record(a.value)});
       write_inline(a.value, w);
     }
+    if (m.returns == Returns::kStream) w->header(Stream{m.stream_items, m.stream_bytes});
   }
   static Execute read(Reader* r, DecodeScratch* scratch) {
     const auto f = r->header<Fixed>();
@@ -82,6 +103,12 @@ struct Codec<Execute> {
     m.concurrency = f.concurrency;
     r->require(f.group <= kConcurrencyGroupsMax && f.concurrency <= kConcurrencyMax,
                "its concurrency is beyond what an actor may have");
+    m.returns = read_returns(f.returns, r);
+    if (m.returns == Returns::kStream) {
+      const auto credit = r->header<Stream>();
+      m.stream_items = credit.items;
+      m.stream_bytes = credit.bytes;
+    }
     return m;
   }
 };

@@ -157,13 +157,14 @@ class Reader {
 };
 
 inline bool is_known(model::Format f) {
-  return f > model::Format::kInvalid && f <= model::Format::kRef;
+  return f > model::Format::kInvalid && f <= model::Format::kEndOfStream;
 }
 
 // Formats whose values always have the same size; other formats: any size.
 inline bool size_fits(model::Format format, uint64_t size) {
   switch (format) {
     case model::Format::kNone:
+    case model::Format::kEndOfStream:
       return size == 0;
     case model::Format::kBool:
       return size == 1;

@@ -66,7 +66,7 @@ auto fields(const M& m) {
     return std::tie(m.template_id, m.language, m.function, m.name, m.source, m.resources,
                     m.max_retries, m.retry_exceptions, m.priority, m.runtime_env, m.kind, m.method,
                     m.lifetime, m.max_restarts, m.detached, m.max_concurrency, m.groups,
-                    m.out_of_order, m.group);
+                    m.out_of_order, m.group, m.returns, m.stream_items);
   else if constexpr (std::is_same_v<M, Submit>)
     return std::tie(m.task, m.parent, m.actor, m.parent_attempt, m.template_id, m.num_results,
                     m.refs, m.contained, m.arguments);
@@ -98,7 +98,7 @@ auto fields(const M& m) {
   else if constexpr (std::is_same_v<M, Execute>)
     return std::tie(m.slot, m.generation, m.task, m.attempt, m.num_results, m.function, m.name,
                     m.kind, m.actor, m.method, m.retry_exceptions, m.cpus, m.refs, m.arguments,
-                    m.group, m.concurrency);
+                    m.group, m.concurrency, m.returns, m.stream_items, m.stream_bytes);
   else if constexpr (std::is_same_v<M, Value>)
     return std::tie(m.id, m.pushed, m.order, m.value);
   else if constexpr (std::is_same_v<M, Ready>)
@@ -125,6 +125,12 @@ auto fields(const M& m) {
     return std::tie(m.name_space, m.name, m.actor, m.descriptor);
   else if constexpr (std::is_same_v<M, NameReply>)
     return std::tie(m.request, m.status, m.actor, m.descriptor);
+  else if constexpr (std::is_same_v<M, StreamTaken>)
+    return std::tie(m.task, m.taken, m.closed);
+  else if constexpr (std::is_same_v<M, AwaitStream>)
+    return std::tie(m.request, m.task, m.attempt, m.produced, m.blocking);
+  else if constexpr (std::is_same_v<M, StreamCredit>)
+    return std::tie(m.task, m.attempt, m.closed, m.items, m.bytes);
 }
 
 template <typename... Ms>
@@ -184,13 +190,14 @@ class MessageCases {
   model::ValueView value() {
     using model::Format;
     model::ValueView made;
-    made.format = static_cast<Format>(1 + random_.below(12));
+    made.format = static_cast<Format>(1 + random_.below(13));
     if (coin()) {
       made.extent = extent();
       return made;
     }
     switch (made.format) {
       case Format::kNone:
+      case Format::kEndOfStream:
         break;
       case Format::kBool:
         made.bytes = exactly(1);
@@ -215,7 +222,7 @@ class MessageCases {
   std::span<const model::ResultView> results() {
     auto& made = results_.emplace_back(random_.below(4));
     for (auto& r : made)
-      r = {static_cast<uint32_t>(random_.below(model::kResultsMax)), value(), objects()};
+      r = {static_cast<uint32_t>(random_.below(model::kStreamItemsMax)), value(), objects()};
     return made;
   }
   std::span<const model::ArgumentView> arguments() {
@@ -256,6 +263,8 @@ class MessageCases {
   uint32_t calls_at_once() {
     return 1 + static_cast<uint32_t>(random_.below(model::kConcurrencyMax));
   }
+  model::Returns returns() { return static_cast<model::Returns>(1 + random_.below(3)); }
+  uint32_t items() { return static_cast<uint32_t>(random_.below(model::kStreamItemsMax + 1ull)); }
   uint8_t level() { return static_cast<uint8_t>(random_.below(4)); }
   TimeNs time() { return static_cast<TimeNs>(random_.next()); }
 
@@ -278,7 +287,10 @@ class MessageCases {
             calls_at_once(),
             groups(),
             coin(),
-            text()};
+            text(),
+
+            returns(),
+            random_.next()};
   }
   model::Submit make(model::Submit) {
     return {task(),        task(),    object(),  word(),          word(),
@@ -305,22 +317,27 @@ class MessageCases {
     return {word(), static_cast<model::Question>(1 + random_.below(9)), text()};
   }
   model::Execute make(model::Execute) {
-    return {slot(),
-            word(),
-            task(),
-            word(),
-            num_results(),
-            object(),
-            text(),
-            call_kind(),
-            object(),
-            text(),
-            coin(),
-            cpus(),
-            arguments(),
-            as_bytes(text()),
-            static_cast<uint16_t>(random_.below(model::kConcurrencyGroupsMax + 1)),
-            static_cast<uint16_t>(calls_at_once())};
+    model::Execute made{slot(),
+                        word(),
+                        task(),
+                        word(),
+                        num_results(),
+                        object(),
+                        text(),
+                        call_kind(),
+                        object(),
+                        text(),
+                        coin(),
+                        cpus(),
+                        arguments(),
+                        as_bytes(text()),
+                        static_cast<uint16_t>(random_.below(model::kConcurrencyGroupsMax + 1)),
+                        static_cast<uint16_t>(calls_at_once())};
+    made.returns = returns();
+    if (made.returns != model::Returns::kStream) return made;
+    made.stream_items = random_.next();
+    made.stream_bytes = random_.next();
+    return made;
   }
   model::Value make(model::Value) { return {object(), coin(), random_.next(), value()}; }
   model::Ready make(model::Ready) { return {object(), random_.next()}; }
@@ -336,6 +353,11 @@ class MessageCases {
   model::ClaimName make(model::ClaimName) { return {word(), text(), text()}; }
   model::BindName make(model::BindName) { return {text(), text(), object(), object()}; }
   model::FindName make(model::FindName) { return {word(), text(), text()}; }
+  model::StreamTaken make(model::StreamTaken) { return {task(), word(), coin()}; }
+  model::AwaitStream make(model::AwaitStream) { return {word(), task(), word(), items(), coin()}; }
+  model::StreamCredit make(model::StreamCredit) {
+    return {task(), word(), coin(), random_.next(), random_.next()};
+  }
   model::NameReply make(model::NameReply) {
     return {word(), static_cast<model::NameStatus>(1 + random_.below(3)), object(), object()};
   }

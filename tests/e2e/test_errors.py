@@ -301,7 +301,7 @@ def test_references_of_other_sessions_are_told_apart(session: None) -> None:
         ({"num_gpus": -1}, ValueError, "num_gpus is a number from 0 on"),
         ({"num_cpus": 0.00001}, ValueError, "counted in 1/10000"),
         ({"num_returns": -1}, ValueError, "num_returns is from 0 to"),
-        ({"num_returns": "streaming"}, ValueError, "not in this version"),
+        ({"num_returns": "stream"}, ValueError, "did you mean 'streaming'"),
         ({"max_retries": -2}, ValueError, "max_retries is from -1"),
         ({"resources": {"CPU": 1}}, ValueError, "use num_cpus for 'CPU'"),
         ({"resources": 5}, TypeError, "resources is a dict"),

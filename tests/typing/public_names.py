@@ -6,6 +6,7 @@ mypy --strict: tests/house/test_typing.py; pyright: the same test, where pyright
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,7 +16,7 @@ else:
     from typing_extensions import assert_type
 
 import sundog
-from sundog import ObjectRef
+from sundog import ObjectRef, ObjectRefGenerator
 from sundog.actor import ActorClass, ActorHandle, ActorMethod
 
 
@@ -32,6 +33,11 @@ def shout(text: str) -> str:
 @sundog.remote(num_returns=2)
 def halves(text: str) -> tuple[str, str]:
     return text[:1], text[1:]
+
+
+@sundog.remote
+def letters(text: str) -> Iterator[str]:
+    yield from text
 
 
 def plain(x: float) -> list[float]:
@@ -67,6 +73,11 @@ assert_type(halves.remote("ab"), list[ObjectRef[Any]])
 assert_type(square.options(num_returns=2).remote(1), list[ObjectRef[Any]])
 assert_type(halves.options(num_returns=1).remote("ab"), ObjectRef[Any])
 assert_type(sundog.cpp_function("add").remote(1, 2), ObjectRef[Any])
+
+# Generators.
+assert_type(letters.remote("ab"), ObjectRefGenerator[str])
+assert_type(next(letters.remote("ab")), ObjectRef[str])
+assert_type([sundog.get(ref) for ref in letters.remote("ab")], list[str])
 
 # Objects.
 assert_type(sundog.put("text"), ObjectRef[str])

@@ -36,11 +36,9 @@ GRAPHS = "belongs to Ray's compiled graphs, which Sundog does not have"
 ABSENT = {
     "ray.ActorClassID": INTERNAL,
     "ray.ClientBuilder": CLIENT,
-    "ray.DynamicObjectRefGenerator": LATER,
     "ray.FunctionID": INTERNAL,
     "ray.Language": JAVA,
     "ray.LoggingConfig": LATER,
-    "ray.ObjectRefGenerator": LATER,
     "ray.PlacementGroupID": LATER,
     "ray.UniqueID": INTERNAL,
     "ray._config": INTERNAL,

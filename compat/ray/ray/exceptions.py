@@ -64,7 +64,7 @@ class ObjectReconstructionFailedError(ObjectLostError):
 
 
 class ObjectRefStreamEndOfStreamError(RayError):
-    """Streams are not in this version."""
+    """A generator of references ends by StopIteration."""
 
 
 class OufOfBandObjectRefSerializationException(RayError):
@@ -96,7 +96,7 @@ class RuntimeEnvSetupError(RayError):
 
 
 class StreamingGeneratorReplayInconsistentError(RaySystemError):
-    """Streams are not in this version."""
+    """A generator that is tried again adds to the items that are there; those stay as they are."""
 
 
 class TaskPlacementGroupRemoved(RayError):

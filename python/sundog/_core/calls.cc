@@ -7,6 +7,7 @@
 #include "incoming.h"
 #include "object_ref.h"
 #include "outgoing.h"
+#include "streams.h"
 
 namespace sundog::python {
 namespace {
@@ -214,6 +215,7 @@ PyObject* get(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwna
                         "get() takes an ObjectRef or a list of them, got %zd arguments", nargs);
   }
   const bool is_one = is_object_ref(refs);
+  if (is_stream(refs)) return Py_NewRef(refs);  // its references are what has values
   if (!is_one && !((PyList_Check(refs) || PyTuple_Check(refs)) && all_references(refs))) {
     return raise_from("get_of_something_else", {refs});
   }
@@ -303,7 +305,7 @@ bool read_wait(PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames, WaitA
     PyErr_Format(PyExc_TypeError, "wait() takes one list of ObjectRefs, got %zd arguments", nargs);
     return false;
   }
-  if (!PyList_Check(out->refs) || !all_references(out->refs)) {
+  if (!PyList_Check(out->refs)) {
     raise_from("wait_for_something_else", {out->refs});
     return false;
   }
@@ -370,13 +372,18 @@ PyObject* wait(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwn
   Object refs = steal(PyList_GetSlice(given.refs, 0, PY_SSIZE_T_MAX));
   if (!refs.is_valid()) return nullptr;
   if (PyList_GET_SIZE(refs.ptr()) == 0) return Py_BuildValue("([][])");
+  Object waitables = all_references(refs.ptr()) ? refs : waitables_of(refs.ptr());
+  if (!waitables.is_valid()) {
+    return PyErr_Occurred() != nullptr ? nullptr
+                                       : raise_from("wait_for_something_else", {refs.ptr()});
+  }
   Session* session = current_session();
   if (session == nullptr) {
-    belongs_to(as_object_ref(PyList_GET_ITEM(refs.ptr(), 0)), nullptr);
+    belongs_to(as_object_ref(PyList_GET_ITEM(waitables.ptr(), 0)), nullptr);
     return nullptr;
   }
   std::vector<client::Entry*> entries;
-  if (!entries_of(session, refs.ptr(), &entries)) return nullptr;
+  if (!entries_of(session, waitables.ptr(), &entries)) return nullptr;
   if (has_duplicate(entries)) {
     PyErr_SetString(PyExc_ValueError,
                     "wait() takes a list of different references, but one is there twice: "
@@ -386,7 +393,7 @@ PyObject* wait(PyObject*, PyObject* const* args, Py_ssize_t nargs, PyObject* kwn
   const Py_ssize_t wanted = read_num_returns(given.num_returns, entries.size());
   if (wanted < 0) return nullptr;
   std::vector<bool> ready;
-  PatientYielder yielder(refs.ptr());
+  PatientYielder yielder(waitables.ptr());
   auto waited =
       session->runtime->wait(entries, static_cast<size_t>(wanted), deadline, &yielder, &ready);
   if (yielder.raised()) return nullptr;
@@ -440,7 +447,8 @@ PyMethodDef functions[] = {
      "wait(ray_waitables, *, num_returns=1, timeout=None, fetch_local=True)\n--\n\n"
      "Waits until num_returns of the objects are ready, or timeout seconds passed.\n\n"
      "Args:\n"
-     "    ray_waitables: a list of ObjectRefs, each once.\n"
+     "    ray_waitables: a list of ObjectRefs and ObjectRefGenerators, each once; a generator is\n"
+     "        ready when its next reference is there, or its end.\n"
      "    num_returns: for how many to wait, from 1 to their number.\n"
      "    timeout: seconds to wait at most; None waits as long as it takes, 0 only looks.\n"
      "    fetch_local: has no meaning on one machine.\n\n"

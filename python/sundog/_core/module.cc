@@ -11,6 +11,7 @@
 #include "remote_function.h"
 #include "room_buffer.h"
 #include "session.h"
+#include "streams.h"
 #include "task_error.h"
 #include "worker_loop.h"
 
@@ -24,6 +25,7 @@ NB_MODULE(_core, module) {
   add_room_buffer(module);
   add_calls(module);
   add_remote_function(module);
+  add_streams(module);
   add_public_function(module);
   add_actors(module);
   add_awaiting(module);

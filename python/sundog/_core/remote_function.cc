@@ -5,6 +5,7 @@
 
 #include "model/limits.h"
 #include "outgoing.h"
+#include "streams.h"
 
 namespace sundog::python {
 namespace {
@@ -213,13 +214,15 @@ PyObject* callee_remote(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
   if (!encode_arguments(self, session, scratch.get(), args, nargs, kwnames)) return nullptr;
   client::CallSpec call;
   call.template_id = callee->template_id;
-  call.num_results = callee->num_returns;
+  const bool streams = callee->num_returns == kStreamingReturns;
+  call.num_results = streams ? 1 : callee->num_returns;
   if (callee->actor != nullptr) call.actor = as_object_ref(callee->actor)->entry;
   call.positional = scratch->positional;
   call.keyword = scratch->keyword;
   call.contained = scratch->contained;
   auto submitted = session->runtime->submit(call, &scratch->results);
   if (!submitted.ok()) return raise_call_error(submitted.error());
+  if (streams) return make_stream(session, std::move(scratch->results[0]));
   return refs_of_results(session, callee->num_returns, scratch.get());
 }
 
@@ -275,7 +278,8 @@ PyMethodDef methods[] = {
      "remote($self, /, *args, **kwargs)\n--\n\n"
      "Submits a call and returns at once.\n\n"
      "Arguments that are ObjectRefs are replaced by their values before the call runs.\n"
-     "Returns one ObjectRef, a list of num_returns of them, or None for num_returns=0.\n"
+     "Returns one ObjectRef, a list of num_returns of them, None for num_returns=0, or an\n"
+     "ObjectRefGenerator if what is called yields.\n"
      "Raises TypeError if the arguments do not fit the signature or cannot be sent."},
     {"_set_arity", set_arity, METH_VARARGS, nullptr},
     {"_set_actor", set_actor, METH_O, nullptr},

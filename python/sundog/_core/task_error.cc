@@ -82,6 +82,19 @@ std::vector<std::byte> encode_task_error(const TaskId& task, PyObject* told) {
   return bytes;
 }
 
+bool take_result(std::string_view task_name, PyObject* value, Outgoing* out) {
+  if (out->take(value)) return true;
+  PyObject *type = nullptr, *cause = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &cause, &traceback);
+  PyErr_NormalizeException(&type, &cause, &traceback);
+  Object name = text(task_name);
+  raise_from("unpicklable_result", {name.ptr(), value, cause});
+  Py_XDECREF(type);
+  Py_XDECREF(cause);
+  Py_XDECREF(traceback);
+  return false;
+}
+
 void add_task_error(nb::module_& module) {
   if (PyModule_AddFunctions(module.ptr(), functions) != 0) throw nb::python_error();
 }

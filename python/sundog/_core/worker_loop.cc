@@ -16,6 +16,7 @@
 #include "object_ref.h"
 #include "os/numeric_threads.h"
 #include "outgoing.h"
+#include "streams.h"
 #include "task_error.h"
 #include "wire/arguments.h"
 
@@ -273,6 +274,15 @@ class WorkerLoop final : private CallRunner {
 
   // Gives all results to the Runtime; the value back, or null with an exception set.
   Object hand_over(const client::TaskCall& call, Object value) {
+    if (call.returns == model::Returns::kStream) {
+      const bool yielded = yield_items(session_, call, value.ptr());
+      return yielded && hand_over_one(call, 0, Py_None) ? nb::none() : Object();
+    }
+    if (call.returns == model::Returns::kDynamic) {
+      Object name = text(call.name);
+      value = call_package("_generator", "collect", {value.ptr(), name.ptr()});
+      if (!value.is_valid()) return {};
+    }
     if (call.num_results == 0) return value;
     if (call.num_results == 1) {
       if (!hand_over_one(call, 0, value.ptr())) return {};
@@ -300,17 +310,7 @@ class WorkerLoop final : private CallRunner {
 
   bool hand_over_one(const client::TaskCall& call, uint32_t index, PyObject* value) {
     Outgoing outgoing;
-    if (!outgoing.take(value)) {
-      PyObject *type = nullptr, *cause = nullptr, *traceback = nullptr;
-      PyErr_Fetch(&type, &cause, &traceback);
-      PyErr_NormalizeException(&type, &cause, &traceback);
-      Object name = text(call.name);
-      raise_from("unpicklable_result", {name.ptr(), value, cause});
-      Py_XDECREF(type);
-      Py_XDECREF(cause);
-      Py_XDECREF(traceback);
-      return false;
-    }
+    if (!take_result(call.name, value, &outgoing)) return false;
     std::unique_ptr<client::Room> room;
     client::OutValue out{outgoing.format(), {}, outgoing.contained()};
     if (outgoing.size() > model::kInlineValueBytesMax) {
@@ -342,7 +342,9 @@ class WorkerLoop final : private CallRunner {
     for (uint32_t i = 0; i < call.num_results; ++i) {
       if (!hand_over_bytes(call, i, model::Format::kTaskError, bytes)) return false;
     }
-    return true;
+    if (call.returns != model::Returns::kStream) return true;
+    const uint32_t last = runtime_->items_yielded(call) + 1;
+    return hand_over_bytes(call, last, model::Format::kTaskError, bytes);
   }
 
   bool hand_over_bytes(const client::TaskCall& call, uint32_t index, model::Format format,

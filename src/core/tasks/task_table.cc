@@ -43,6 +43,8 @@ uint32_t TaskTable::intern_template(TaskTemplate candidate) {
   append(static_cast<int>(candidate.kind));
   append(candidate.max_restarts);
   append(static_cast<int>(candidate.detached));
+  append(static_cast<int>(candidate.returns));
+  append(candidate.stream_items);
   key += '\n' + candidate.method + '\n' + candidate.group;
   append(candidate.max_concurrency);
   append(static_cast<int>(candidate.out_of_order));

@@ -43,6 +43,8 @@ struct TaskTemplate {
   std::vector<std::pair<std::string, uint32_t>> groups;
   bool out_of_order = false;
   std::string group;  // kMethod
+  model::Returns returns = model::Returns::kFixed;
+  uint64_t stream_items = 0;  // kStream: 0: no limit
   // Running time, exponentially weighted; 0: never ran.
   DurationNs average_ns = 0;
   uint32_t samples = 0;
@@ -82,6 +84,7 @@ struct TaskRecord {
   uint32_t prev = kNoIndex, next = kNoIndex;  // ready list, or a list of its actor
   uint32_t actor = kNoIndex;                  // kCreateActor, kMethod: ActorTable's number
   uint32_t handle = kNoIndex;                 // kMethod: the actor's object, held once
+  uint32_t stream = kNoIndex;                 // Streams' number, if it yields items
   TimeNs submitted = 0, became_ready = 0, offered = 0;
   // One block: results, argument references, contained references (object indexes), arguments.
   std::unique_ptr<std::byte[]> block;
