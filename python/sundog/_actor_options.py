@@ -37,6 +37,7 @@ METHOD_OPTIONS = (
     "max_task_retries",
     "retry_exceptions",
     "concurrency_group",
+    "_generator_backpressure_num_objects",
 )
 # Ray's other options with the values that ask for nothing; any other value is refused.
 ACTOR_LATER: dict[str, object] = {

@@ -131,7 +131,8 @@ class FunctionOptions:
         """Announces a function with these options."""
         return session.define(
             function_id, name, source, self.resources, self.max_retries, self.retry_exceptions,
-            FUNCTION, "", {}, 0, False, returns_of(self.num_returns), self.stream_items,
+            FUNCTION, "", {}, 0, False, 1, {}, False, "",
+            returns_of(self.num_returns), self.stream_items,
         )  # fmt: skip
 
 
