@@ -13,6 +13,7 @@ import os as _os
 from sundog import exceptions
 from sundog._actor_names import get_actor, kill
 from sundog._actor_options import method
+from sundog._cancel import cancel
 from sundog._core import ObjectRef, get, put, wait
 from sundog._empty import empty
 from sundog._function import RemoteFunction, cpp_actor_class, cpp_function, remote
@@ -71,6 +72,7 @@ __all__ = [
     "WorkerID",
     "__version__",
     "available_resources",
+    "cancel",
     "cluster_resources",
     "cpp_actor_class",
     "cpp_function",

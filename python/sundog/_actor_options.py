@@ -30,6 +30,8 @@ ACTOR_OPTIONS = (
     "allow_out_of_order_execution",
     "execute_out_of_order",
     "max_pending_calls",
+    "scheduling_strategy",
+    "label_selector",
 )
 METHOD_OPTIONS = (
     "num_returns",
@@ -48,13 +50,11 @@ ACTOR_LATER: dict[str, object] = {
     "enable_task_events": True,
     "enable_tensor_transport": None,
     "fallback_strategy": None,
-    "label_selector": None,
     "object_store_memory": None,
     "placement_group": "default",
     "placement_group_bundle_index": -1,
     "placement_group_capture_child_tasks": None,
     "runtime_env": None,
-    "scheduling_strategy": None,
     "tensor_transport": None,
 }
 # src/model/limits.h
@@ -185,6 +185,7 @@ class ActorOptions:
         "namespace",
         "out_of_order",
         "placed",
+        "placement",
         "title",
     )
 
@@ -203,6 +204,7 @@ class ActorOptions:
             self.held.pop("CPU", None)
         self.name = checked_name(given.get("name"))
         self.namespace = checked_namespace(given.get("namespace"))
+        self.placement = _options.placement(given)
         self.max_restarts = count_from_minus_one("max_restarts", given.get("max_restarts"))
         self.max_task_retries = count_from_minus_one(
             "max_task_retries", given.get("max_task_retries")
@@ -235,12 +237,16 @@ class ActorOptions:
         """What the daemon distinguishes."""
         amounts = (tuple(sorted(self.placed.items())), tuple(sorted(self.held.items())))
         calls = (self.max_concurrency, tuple(self.groups.items()), self.out_of_order)
-        return amounts, self.max_restarts, self.detached, calls
+        where = () if self.placement is None else self.placement.key()
+        return amounts, self.max_restarts, self.detached, calls, where
 
     def define(self, session: _core.Session, class_id: bytes | None, name: str, source: str) -> int:
         """Announces a class with these options."""
+        placed = self.placed
+        if self.placement is not None:
+            placed = {**placed, **self.placement.missing(session)}
         return session.define(
-            class_id, name, source, self.placed, 0, False,
+            class_id, name, source, placed, 0, False,
             CREATE_ACTOR, "", self.held, self.max_restarts, self.detached,
             self.max_concurrency, self.groups, self.out_of_order,
         )  # fmt: skip

@@ -32,6 +32,8 @@ SYSTEM_ERRORS: dict[int, type[exceptions.SundogError]] = {
     8: exceptions.OutOfMemoryError,
     9: exceptions.WorkerCrashedError,
     10: exceptions.ActorDiedError,
+    11: exceptions.TaskKilledError,
+    12: exceptions.TaskTimeoutError,
 }
 CRASHES = (1, 8, 9)
 STDERR_SHOWN = "last words on stderr"
@@ -351,6 +353,20 @@ def get_of_something_else(given: object) -> TypeError:
     if type(given).__name__ in ("generator", "set", "map", "dict_values"):
         told = f"a {type_name(given)}: make a list of it, get(list(...))"
     return TypeError(f"get() takes an ObjectRef or a list of them, got {told}")
+
+
+def cancel_of_something_else(given: object) -> TypeError:
+    """``cancel(5)``, ``cancel(actor)``, ``cancel([ref])``."""
+    from sundog import _actor
+
+    told = f"{type_name(given)}: {short_repr(given)}"
+    if isinstance(given, _actor.ActorHandle):
+        return TypeError(
+            f"cancel() takes the ObjectRef of a call, got {told}: kill(actor) ends an actor"
+        )
+    if isinstance(given, (list, tuple)):
+        return TypeError(f"cancel() takes one ObjectRef, got {told}: cancel them one by one")
+    return TypeError(f"cancel() takes an ObjectRef, got {told}")
 
 
 def wait_for_something_else(given: object) -> TypeError:

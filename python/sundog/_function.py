@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Literal, Protocol, TypeVar, overload
 
+    from sundog import _retries
     from sundog._actor import ActorClass
     from sundog._actor_class import ClassDescription
     from sundog._actor_options import ActorOptions
@@ -86,17 +87,26 @@ class FunctionCode:
     ) -> int:
         """The number under which this session knows the function with these options."""
         if self.session != session.number:
-            self.function_id = self.id_in(session) if self.cpp_name is None else None
+            self.function_id = self.id_in(session, ()) if self.cpp_name is None else None
             self.session = session.number
             self.templates = {}
         key = options.key()
         if key not in self.templates:
             named = self.cpp_name or options.title
             source = _signature.definition(self.function) if self.cpp_name is None else ""
-            self.templates[key] = options.define(session, self.function_id, named, source)
+            self.templates[key] = options.define(
+                session, self.id_for(session, options), named, source
+            )
         return self.templates[key]
 
-    def id_in(self, session: _core.Session) -> bytes:
+    def id_for(
+        self, session: _core.Session, options: _options.FunctionOptions | ActorOptions
+    ) -> bytes | None:
+        """The id of what workers load for a call with these options."""
+        retried_on = getattr(options, "retried_on", ())
+        return self.id_in(session, retried_on) if retried_on else self.function_id
+
+    def id_in(self, session: _core.Session, retried_on: _retries.Types) -> bytes:
         """Stores the function in the session unless the job has it; its id."""
         from sundog import _logs, _pickling
 
@@ -104,13 +114,22 @@ class FunctionCode:
             known = _pickling.known_functions.get(self.function) or self.function_id
         except TypeError:
             known = self.function_id
-        if known is not None and self.session == 0 and known[:4] == job_prefix(session):
+        if (
+            known is not None
+            and self.session == 0
+            and not retried_on
+            and known[:4] == job_prefix(session)
+        ):
             return known
         is_class = isinstance(self.function, type)
         name = name_of(self.function)
         name, inside = (f"class {name}", name) if is_class else (f"{name}()", f"{name}()")
         try:
             sent = _logs.with_settings(self.function)
+            if retried_on:
+                from sundog import _retries
+
+                sent = _retries.Retried(sent, retried_on)  # type: ignore[arg-type]
             pickled, contained = _core.pickle_noting_refs(_pickling.dumps, sent)
         except Exception as error:
             from sundog import _unpicklable

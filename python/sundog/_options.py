@@ -6,7 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sundog import _core
+    from sundog import _core, _retries, _strategy
 
 UNIT = 10_000  # resources travel in 1/10000
 RETRIES_DEFAULT = 3
@@ -21,6 +21,11 @@ FUNCTION_OPTIONS = (
     "retry_exceptions",
     "name",
     "_generator_backpressure_num_objects",
+    "priority",
+    "timeout_s",
+    "max_calls",
+    "scheduling_strategy",
+    "label_selector",
 )
 # Ray's other options: known by name and refused.
 LATER = (
@@ -29,14 +34,11 @@ LATER = (
     "accelerator_type",
     "enable_task_events",
     "fallback_strategy",
-    "label_selector",
-    "max_calls",
     "object_store_memory",
     "placement_group",
     "placement_group_bundle_index",
     "placement_group_capture_child_tasks",
     "runtime_env",
-    "scheduling_strategy",
 )
 RESERVED_RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 RESULTS_MAX = 100_000
@@ -92,11 +94,16 @@ class FunctionOptions:
 
     __slots__ = (
         "given",
+        "max_calls",
         "max_retries",
         "num_returns",
+        "placement",
+        "priority",
         "resources",
+        "retried_on",
         "retry_exceptions",
         "stream_items",
+        "timeout_ns",
         "title",
     )
 
@@ -113,7 +120,11 @@ class FunctionOptions:
         self.num_returns = count_of_results(given.get("num_returns"), bool(generator))
         self.stream_items = window_items(given, self.num_returns, generator is None)
         self.max_retries = retries(given.get("max_retries"))
-        self.retry_exceptions = flag_of_retries(given.get("retry_exceptions"))
+        self.retry_exceptions, self.retried_on = retry_exceptions(given.get("retry_exceptions"))
+        self.priority = whole_number("priority", given.get("priority"), -(2**31) + 1)
+        self.max_calls = whole_number("max_calls", given.get("max_calls"), 0)
+        self.placement = placement(given)
+        self.timeout_ns = timeout(given.get("timeout_s"))
         name = given.get("name")
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name is a string, got {type(name).__name__}: {name!r}")
@@ -123,16 +134,23 @@ class FunctionOptions:
         """What the daemon distinguishes."""
         resources = tuple(sorted(self.resources.items()))
         returns = returns_of(self.num_returns), self.stream_items
-        return resources, self.max_retries, self.retry_exceptions, self.title, returns
+        limits = self.priority, self.timeout_ns, self.max_calls, self.retried_on
+        placed = () if self.placement is None else self.placement.key()
+        retries = self.max_retries, self.retry_exceptions
+        return resources, retries, self.title, returns, limits, placed
 
     def define(
         self, session: _core.Session, function_id: bytes | None, name: str, source: str
     ) -> int:
         """Announces a function with these options."""
+        resources = self.resources
+        if self.placement is not None:
+            resources = {**resources, **self.placement.missing(session)}
         return session.define(
-            function_id, name, source, self.resources, self.max_retries, self.retry_exceptions,
+            function_id, name, source, resources, self.max_retries, self.retry_exceptions,
             FUNCTION, "", {}, 0, False, 1, {}, False, "",
             returns_of(self.num_returns), self.stream_items,
+            self.priority, self.timeout_ns, self.max_calls,
         )  # fmt: skip
 
 
@@ -214,12 +232,54 @@ def retries(value: object) -> int:
     return value
 
 
+def placement(given: Mapping[str, object]) -> _strategy.Placement | None:
+    """scheduling_strategy and label_selector; None if nothing is asked."""
+    if given.get("scheduling_strategy") is None and given.get("label_selector") is None:
+        return None
+    from sundog import _strategy
+
+    return _strategy.Placement(given)
+
+
+def whole_number(name: str, value: object, least: int) -> int:
+    """priority, max_calls; 0 if it is not given."""
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} is an integer, got {type(value).__name__}: {value!r}")
+    if not least <= value < 2**31:
+        raise ValueError(f"{name} is from {least} to {2**31 - 1}, got {value}")
+    return value
+
+
+def timeout(value: object) -> int:
+    """timeout_s in nanoseconds; 0 for none."""
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"timeout_s is a number of seconds, got {value!r}")
+    if not 0.001 <= value <= 1e9:
+        raise ValueError(f"timeout_s is a number of seconds from 0.001 on, got {value!r}")
+    return round(value * 1e9)
+
+
+def retry_exceptions(value: object) -> tuple[bool, _retries.Types]:
+    """retry_exceptions of a function: whether, and for which types; none named: for any."""
+    if isinstance(value, (list, tuple)):
+        from sundog import _retries
+
+        return _retries.checked(value)
+    return flag_of_retries(value), ()
+
+
 def flag_of_retries(value: object) -> bool:
-    """retry_exceptions."""
+    """retry_exceptions of a method."""
     if value is None:
         return False
     if isinstance(value, list):
-        raise ValueError("retry_exceptions as a list of types is not in this version: use True")
+        raise ValueError(
+            "retry_exceptions as a list of types is for functions: for a method use True"
+        )
     if not isinstance(value, bool):
         raise TypeError(f"retry_exceptions is True or False, got {value!r}")
     return value

@@ -220,6 +220,16 @@ class RuntimeContext:
         task = _core.current_task()
         return task[1] if task else None
 
+    def is_canceled(self) -> bool:
+        """Whether the task that runs here is cancelled; who learns that is not interrupted.
+
+        Raises:
+            RuntimeError: this is a driver.
+        """
+        from sundog import _cancel
+
+        return _cancel.is_canceled()
+
     def get_actor_id(self) -> str | None:
         """The actor that this process is, 40 hex digits; None if it is none."""
         from sundog import _actor

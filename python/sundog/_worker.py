@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from sundog import _core
+from sundog import _cancel, _core
 
 # Not used here, but by the first task: they are imported before the fork.
 from sundog import _actor, _errors, _function, _pickling, _threads  # noqa: F401  # isort: skip
@@ -26,6 +26,7 @@ def main(control_fd: int, job: int, runtime_env: int, token: int) -> None:
     """
     # Ctrl-C is the driver's: a terminal sends it to all, and the session has to survive it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(_core.INTERRUPT_SIGNAL, _cancel.on_interrupt)
     sys.breakpointhook = breakpoint_hook
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:

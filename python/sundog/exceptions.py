@@ -22,6 +22,8 @@ __all__ = [
     "SystemError",
     "TaskCancelledError",
     "TaskError",
+    "TaskKilledError",
+    "TaskTimeoutError",
     "TaskUnschedulableError",
     "WorkerCrashedError",
 ]
@@ -130,6 +132,14 @@ class TaskUnschedulableError(SundogError):
 
 class TaskCancelledError(SundogError):
     """The task was cancelled."""
+
+
+class TaskKilledError(TaskCancelledError, WorkerCrashedError):
+    """The task was cancelled with ``force=True``, and its worker killed."""
+
+
+class TaskTimeoutError(TaskCancelledError, TimeoutError):
+    """The task ran longer than its ``timeout_s``."""
 
 
 class GetTimeoutError(SundogError, TimeoutError):

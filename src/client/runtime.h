@@ -127,6 +127,8 @@ struct TaskOptions {
   std::string group;  // kMethod
   model::Returns returns = model::Returns::kFixed;
   uint64_t stream_items = 0;  // kStream: untaken items at which its producer waits; 0: no limit
+  DurationNs timeout_ns = 0;  // kTask: of an attempt; 0: none
+  uint32_t max_calls = 0;     // kTask: after so many its worker ends; 0: never
 };
 
 // One call to be submitted. Views live until submit() returned.
@@ -244,6 +246,12 @@ class Runtime {
   // Nobody wants more: the producer ends at its next yield, what was not taken is freed. Nothing
   // happens for a stream that is over. Never waits.
   virtual void close_stream(const TaskId& task) = 0;
+  // Ends the task that makes this object; nothing happens to one that is finished. `grace_ms`:
+  // between kInterrupt and kKill. `recursive`: with what it submitted.
+  virtual CallResult<Unit> cancel(Entry* entry, model::CancelLevel level, uint32_t grace_ms,
+                                  bool recursive) = 0;
+  // Driver: ends all tasks that it submitted, with theirs.
+  virtual CallResult<Unit> cancel_all(model::CancelLevel level) = 0;
 
   // ---- actors
   // Ends the process of an actor; with `no_restart` false it comes back if it has restarts left.
@@ -315,6 +323,12 @@ class Runtime {
   // `exiting`: the actor asked for its own end, this was its last call.
   virtual CallResult<Unit> finish(const TaskCall& call, bool failed, bool retry, TimeNs started,
                                   TimeNs finished, bool exiting = false) = 0;
+
+  // Whether somebody cancelled this task, which runs here.
+  virtual bool is_cancelled(const TaskId& task) = 0;
+  // Cancelling of running tasks arrives here, on the runtime thread; the task may have ended.
+  virtual void on_cancel(
+      std::function<void(const TaskId& task, model::CancelLevel level)> handler) = 0;
 
   // ---- questions
   virtual CallResult<std::string> query(model::Question question, std::string_view argument,

@@ -112,6 +112,8 @@ CallResult<uint32_t> RuntimeImpl::define_template(const TaskOptions& options, Ob
   definition.group = options.group;
   definition.returns = options.returns;
   definition.stream_items = options.stream_items;
+  definition.timeout_ns = options.timeout_ns;
+  definition.max_calls = options.max_calls;
   core_.define_template(definition);
   return definition.template_id;
 }

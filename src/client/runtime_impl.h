@@ -3,6 +3,7 @@
 //   runtime_inbound.cc  what comes in, sleeping, leader and followers
 //   runtime_calls.cc    submit, put, get, wait, allocate, query
 //   runtime_tasks.cc    the worker's side
+//   runtime_cancel.cc   cancelling, on both sides
 //   runtime_actors.cc   killing and naming actors
 //   runtime_streams.cc  items of streams, taken and yielded
 //   runtime_thread.cc   the one thread of its own: hang-up, drops, output
@@ -62,8 +63,9 @@ struct HeldTask {
   uint16_t group = 0;
   uint32_t concurrency = 1;
   uint64_t arrival = 0;
+  TaskId task;             // while it runs
+  bool cancelled = false;  // somebody wants it to end
   // Of a task that streams.
-  TaskId task;
   uint32_t attempt = 0;
   uint32_t items = 0;  // yielded
   core::StreamAmount credit;
@@ -92,6 +94,11 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   CallResult<bool> yield_item(const TaskCall& call, const OutValue& value,
                               std::unique_ptr<Room> room, Yielder* yielder) override;
   uint32_t items_yielded(const TaskCall& call) override;
+  CallResult<Unit> cancel(Entry* entry, model::CancelLevel level, uint32_t grace_ms,
+                          bool recursive) override;
+  CallResult<Unit> cancel_all(model::CancelLevel level) override;
+  bool is_cancelled(const TaskId& task) override;
+  void on_cancel(std::function<void(const TaskId&, model::CancelLevel)> handler) override;
   CallResult<Unit> kill_actor(Entry* actor, bool no_restart) override;
   CallResult<NameAnswer> claim_name(std::string_view name_space, std::string_view name,
                                     Yielder* yielder) override;
@@ -226,6 +233,9 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   // ---- runtime_streams.cc
   void take_credit(const model::StreamCredit& message);
   CallResult<Unit> await_credit(const TaskCall& call, HeldTask* held, Yielder* yielder, Lock& lock);
+  // ---- runtime_cancel.cc
+  void take_cancel(const model::CancelRunning& message);
+  void deliver_cancels();
 
   // ---- runtime_actors.cc
   template <typename Request>
@@ -293,8 +303,11 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   std::map<uint32_t, std::unique_ptr<HeldTask>> running_;  // by slot
   std::vector<std::unique_ptr<HeldTask>> spare_tasks_;
   bool stop_after_task_ = false;
-  std::map<uint32_t, uint64_t> watches_;  // request to token
-  std::vector<uint64_t> watched_;         // tokens of what is here
+  std::vector<model::CancelRunning> cancels_;  // for the handler
+  std::function<void(const TaskId&, model::CancelLevel)> cancel_handler_;
+  std::atomic<uint32_t> cancelled_running_{0};  // how many of running_ are
+  std::map<uint32_t, uint64_t> watches_;        // request to token
+  std::vector<uint64_t> watched_;               // tokens of what is here
   std::deque<Delivery> deliveries_;
   bool delivering_ = false;
   std::condition_variable delivered_;  // nothing is left to deliver

@@ -24,6 +24,7 @@ std::unique_ptr<HeldTask> RuntimeImpl::recycled_task() {
 void RuntimeImpl::recycle(std::unique_ptr<HeldTask> held) {
   held->results.clear();
   held->result_bytes = 0;
+  if (std::exchange(held->cancelled, false)) --cancelled_running_;
   if (spare_tasks_.size() < kSpareTasksMax) spare_tasks_.push_back(std::move(held));
 }
 
@@ -65,6 +66,7 @@ bool RuntimeImpl::claim(std::unique_ptr<HeldTask> held, TaskCall* call,
     call->refs.push_back({ref.value.format, std::move(bytes)});
   }
   if (context_source_ == nullptr) core_.begin_task(execute.task, execute.attempt);
+  held->task = execute.task;
   running_[execute.slot] = std::move(held);
   return true;
 }

@@ -69,6 +69,7 @@ void RuntimeImpl::serve_event() {
 }
 
 void RuntimeImpl::deliver() {
+  deliver_cancels();
   while (true) {
     Delivery next;
     std::function<void(const model::Output&)> on_output;

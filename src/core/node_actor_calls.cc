@@ -88,7 +88,7 @@ void NodeCore::call_orphan_told(uint32_t call, bool claimed, const model::DeathC
   }
   const bool dead = actors_[actor].state == ActorState::kDead;
   const bool allowed = !claimed || retries < 0 || t.failures <= static_cast<uint32_t>(retries);
-  const bool keep = !dead && allowed && !is_over(t);
+  const bool keep = !dead && allowed && !is_over(t) && !t.cancelling;
   if (keep && claimed) {
     SUNDOG_PROBE("actors.call_tried_again");
     ++t.attempt;
@@ -97,6 +97,8 @@ void NodeCore::call_orphan_told(uint32_t call, bool claimed, const model::DeathC
   const bool last = actors_.orphan_answered(call, keep);
   if (!keep && is_over(t)) {
     fail_task(call, ErrorKind::kTaskCancelled, "its driver has ended");
+  } else if (!keep && t.cancelling) {
+    fail_cancelled(call, cancelling_.reason(call), claimed);
   } else if (!keep) {
     fail_call(call);
   }

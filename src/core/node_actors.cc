@@ -8,13 +8,6 @@ namespace sundog::core {
 using model::ErrorKind;
 using model::Format;
 
-namespace {
-
-// After Stop; then the process is killed.
-constexpr DurationNs kStopGrace = 2 * kSecond;
-
-}  // namespace
-
 // ---------------------------------------------------------------- creation
 
 void NodeCore::begin_actor(uint32_t creation) {

@@ -67,6 +67,7 @@ void NodeCore::settle_objects() {
 }
 
 void NodeCore::finish_step() {
+  if (cancelling_.next() <= now_) cancel_what_is_due();
   settle_objects();
   if (!to_settle_.empty()) {
     for (JobId ended : std::exchange(to_settle_, {})) settle_ended_job(ended);
@@ -86,11 +87,13 @@ void NodeCore::finish_step() {
   freed_.clear();
   if (!admission_.empty()) serve_admission();
   if (actors_.has_to_serve()) offer_calls();
+  if (!retiring_.empty()) settle_retiring();
   scheduler_.schedule(now_, &actions_);
   perform_all();
   TimeNs at = scheduler_.next_timer();
   if (!admission_.empty()) at = std::min(at, now_ + StoreAdmission::kGrace);
   if (!stopping_.empty()) at = std::min(at, stopping_.front().first);
+  at = std::min(at, cancelling_.next());
   // A timer that fires a little early is only a Tick too many: keep it unless it must come sooner.
   bool keep = timer_at_ > now_ && timer_at_ <= at && timer_at_ != kNever;
   if (!keep && at != timer_at_) {
@@ -236,15 +239,21 @@ void NodeCore::settle_ended_job(JobId id) {
 void NodeCore::on(const ClaimRevoked& e) {
   auto orphan = orphans_.find({e.worker, e.slot});
   if (orphan == orphans_.end()) {
+    const uint32_t asked = scheduler_.task_at(e.worker, e.slot);
+    const bool outstanding = asked != kNoIndex && tasks_[asked].generation == e.generation;
     uint32_t task = scheduler_.claim_revoked(e.worker, e.slot, e.generation, e.won);
     if (task == kNoIndex) {
       SUNDOG_PROBE("tasks.worker_kept_its_claim");
+      if (outstanding) claim_was_kept(asked);
       return;
     }
     SUNDOG_PROBE("tasks.taken_back_unclaimed");
     // The worker never saw the arguments: the pins made for it are ours to give back.
     for (uint32_t r : tasks_[task].refs())
       if (!objects_[r].extent.empty()) objects_.unpin(r, e.worker, 1);
+    end_deadline(task);
+    if (tasks_[task].actor != kNoIndex) actors_.answered(task);
+    if (tasks_[task].cancelling) fail_cancelled(task, cancelling_.reason(task), false);
     return;
   }
   Orphan o = std::move(orphan->second);
@@ -262,8 +271,11 @@ void NodeCore::on(const ClaimRevoked& e) {
     fail_task(o.task, model::ErrorKind::kTaskCancelled, "its driver has ended");
   } else if (is_unwanted(t)) {
     fail_task(o.task, model::ErrorKind::kTaskCancelled, "its generator was closed");
+  } else if (t.cancelling) {
+    fail_cancelled(o.task, cancelling_.reason(o.task), false);
   } else {
     SUNDOG_PROBE("tasks.worker_died_without_a_claim");
+    end_deadline(o.task);
     scheduler_.enqueue(o.task);  // never tried: costs no retry
   }
 }
@@ -352,9 +364,13 @@ std::string NodeCore::validate() const {
       if (actors_[i].groups[g].offered != offered[g])
         return "actor " + actors_[i].handle.hex() + ": miscounts what is with its process";
   }
+  if (std::string wrong = cancelling_.validate(); !wrong.empty()) return wrong;
+  size_t cancelled = 0;
   for (uint32_t i = 0; i < tasks_.end(); ++i) {
     const TaskRecord& t = tasks_[i];
     if (!t.live) continue;
+    if (t.cancelling || t.has_deadline) ++cancelled;
+    if (t.cancelling != cancelling_.asked(i)) return "a task disagrees about its end";
     std::string who = "task " + t.id.hex() + ": ";
     if (t.state == TaskState::kReady && !t.queued) return who + "ready but in no queue";
     if (t.state == TaskState::kWaiting && t.unready == 0) return who + "waits for nothing";
@@ -370,6 +386,7 @@ std::string NodeCore::validate() const {
     if (t.state == TaskState::kOffered && scheduler_.worker(t.worker) == nullptr)
       return who + "is offered to nobody";
   }
+  if (cancelled != cancelling_.size()) return "cancelled tasks are miscounted";
   return {};
 }
 

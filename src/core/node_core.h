@@ -10,19 +10,21 @@
 //   LocalScheduler  which task runs where                     core/sched/local_scheduler.h
 //   ActorTable      actors and the calls that wait for them   core/actors/actor_table.h
 //   NameTable       names of actors                           core/actors/name_table.h
+//   Cancelling      tasks that are to end, and when    core/tasks/cancelling.h
 //   StoreAdmission  who waits for room in the store           core/objects/store_admission.h
 // and is itself the only place where an effect of one becomes an event of another.
 //
 // Implementation: node_core.cc (step, clients, jobs), node_tasks.cc (life of a task),
 // node_objects.cc (values, references, waits), node_actors.cc and node_actor_calls.cc (actors,
-// their calls and names), node_streams.cc (tasks that yield), node_report.cc and
-// node_actor_report.cc (explain, dump, status).
+// their calls and names), node_streams.cc (tasks that yield), node_cancel.cc (cancelling),
+// node_report.cc and node_actor_report.cc (explain, dump, status).
 #pragma once
 
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,7 @@
 #include "core/objects/store_admission.h"
 #include "core/objects/wait_table.h"
 #include "core/sched/local_scheduler.h"
+#include "core/tasks/cancelling.h"
 #include "core/tasks/streams.h"
 #include "core/tasks/task_table.h"
 #include "model/errors.h"
@@ -59,10 +62,11 @@ struct Client {
   model::Role role = model::Role::kDriver;
   JobId job;
   uint32_t pid = 0;
-  std::vector<uint32_t> templates;    // client's number -> TaskTable's
-  std::vector<model::Extent> grants;  // lent and not sealed yet
-  uint64_t pushed_bytes = 0;          // unasked and not acknowledged
-  uint32_t actor = kNoIndex;          // whose process it is
+  std::vector<uint32_t> templates;     // client's number -> TaskTable's
+  std::vector<model::Extent> grants;   // lent and not sealed yet
+  uint64_t pushed_bytes = 0;           // unasked and not acknowledged
+  uint32_t actor = kNoIndex;           // whose process it is
+  std::map<ObjectId, uint32_t> calls;  // of functions with max_calls
 };
 
 struct Job {
@@ -129,7 +133,6 @@ class NodeCore {
   void on_message(Client& c, const model::Submit& m);
   void on_message(Client& c, const model::Results& m);
   void on_message(Client& c, const model::Done& m);
-  void on_message(Client& c, const model::CancelTask& m);
   void arguments_ready(uint32_t task);
   bool argument_failed(uint32_t task);
   uint32_t template_for(uint32_t index, JobId id);
@@ -163,6 +166,19 @@ class NodeCore {
                    const StreamAmount& amount);
   bool is_unwanted(const TaskRecord& t) const;
   std::string explain_stream(const TaskRecord& t) const;
+  // ---- cancelling (node_cancel.cc)
+  void on_message(Client& c, const model::CancelTask& m);
+  // The task and, if `recursive`, what it submitted; `root` may be a driver's own.
+  void cancel_tree(const TaskId& root, CancelRequest request, bool recursive);
+  void cancel_one(uint32_t task, CancelRequest request);
+  void fail_cancelled(uint32_t task, CancelReason reason, bool ran);
+  void claim_was_kept(uint32_t task);
+  void cancel_what_is_due();
+  void cancelled_task_done(Client& c, uint32_t task, const model::Done& m);
+  void retire_worker(ClientId worker);
+  void settle_retiring();
+  void end_deadline(uint32_t task);
+  void count_call(Client& c, const TaskTemplate& tmpl);
 
   // ---- messages (node_objects.cc)
   void on_message(Client& c, const model::Put& m);
@@ -213,6 +229,7 @@ class NodeCore {
   void stop_actor_process(uint32_t actor, std::string_view reason);
   void kill_actor_process(uint32_t actor, std::string_view reason);
   void kill_stopped_too_long();
+  static constexpr DurationNs kStopGrace = 2 * kSecond;  // after Stop; then it is killed
   void forget_actor_if_over(uint32_t actor);
   bool keeps_on(const Client& worker) const;
 
@@ -271,6 +288,8 @@ class NodeCore {
   ActorTable actors_;
   NameTable directory_;
   StoreAdmission admission_;
+  Cancelling cancelling_;
+  std::set<ClientId> retiring_;           // workers that end when what they run has ended
   std::unique_ptr<NodeCluster> cluster_;  // null in a session of one node
   std::vector<Client> clients_;           // by client index
   std::map<JobId, Job> jobs_;

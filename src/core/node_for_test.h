@@ -221,6 +221,7 @@ class Node {
   std::string reply;
   std::vector<std::pair<ClientId, std::string>> stops;  // and why
   std::vector<ClientId> kills;
+  std::vector<std::pair<TaskId, model::CancelLevel>> cancels;
   std::vector<std::pair<ClientId, model::NameReply>> names;
   std::vector<JobId> settled;
   TimeNs timer_at = kNever;
@@ -243,6 +244,8 @@ class Node {
     }
     if (auto* s = std::get_if<model::Stop>(&to->message))
       stops.emplace_back(to->client, std::string(s->reason));
+    if (auto* c = std::get_if<model::CancelRunning>(&to->message))
+      cancels.emplace_back(c->task, c->level);
     if (auto* n = std::get_if<model::NameReply>(&to->message)) names.emplace_back(to->client, *n);
     if (auto* v = std::get_if<model::Value>(&to->message))
       values.emplace_back(v->id, to_string(v->value.bytes));

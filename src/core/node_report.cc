@@ -11,6 +11,7 @@ constexpr size_t kObjectsShownMax = 10'000;
 constexpr uint32_t kTasksShownMax = 1'000;
 
 const char* state_name(const TaskRecord& t) {
+  if (t.cancelling) return "being cancelled";
   switch (t.state) {
     case TaskState::kWaiting:
       return "waiting for arguments";
@@ -113,6 +114,11 @@ void NodeCore::explain_running(uint32_t index, const Worker& w, TimeNs now,
                      seconds(now - (at_once ? t.offered : w.front_since));
   text += " in worker pid " + std::to_string(w.pid);
   if (w.blocked > 0) text += ", which itself waits";
+  if (t.cancelling) {
+    text += ", and is being cancelled";
+    if (cancelling_.reached(index) >= model::CancelLevel::kInterrupt)
+      text += ": it was interrupted and has not ended; cancel(ref, force=True) kills its worker";
+  }
   if (admission_.waits(w.client)) text += ", which waits for room in the object store";
   text += explain_stream(t);
   chain->push_back(text);
@@ -199,6 +205,7 @@ std::string NodeCore::explain_json(const ObjectId& id, TimeNs now) const {
       j.field("bytes", o.value().size());
     } else if (o.producer != kNoIndex) {
       const TaskRecord& t = tasks_[o.producer];
+      if (t.kind == model::CallKind::kMethod) j.field("call", true);
       j.field("task", t.id.hex())
           .field("name", tasks_.tmpl_of(t).title)
           .field("source", tasks_.tmpl_of(t).source);

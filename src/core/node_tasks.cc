@@ -50,6 +50,8 @@ void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
   t.retry_exceptions = m.retry_exceptions;
   t.priority = m.priority;
   t.runtime_env = m.runtime_env;
+  t.timeout = m.timeout_ns;
+  t.max_calls = m.max_calls;
   t.shape = scheduler_.intern_shape(t);
   uint32_t index = tasks_.intern_template(std::move(t));
   if (m.template_id >= c.templates.size() || c.templates[m.template_id] == kNoIndex)
@@ -81,6 +83,7 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   uint32_t parent = tasks_.find(m.parent);
   t.depth =
       parent == kNoIndex ? 1 : static_cast<uint16_t>(std::min(tasks_[parent].depth + 1, 60'000));
+  if (parent != kNoIndex) tasks_[parent].has_children = true;
 
   auto slots = t.all_indexes();
   size_t at = 0;
@@ -113,6 +116,9 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   const bool over = is_over(t);
   if (kind == model::CallKind::kCreateActor) begin_actor(index);
   if (over) return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
+  // A cancelled task may still tell actors that it ends.
+  if (kind == model::CallKind::kTask && parent != kNoIndex && tasks_[parent].cancels_children)
+    return fail_cancelled(index, CancelReason::kParent, false);
   warn_if_unplaceable(index);
   if (cluster_ && t.unready > 0) cluster_->wanted_by_task(index);
   if (t.unready == 0) arguments_ready(index);
@@ -194,6 +200,10 @@ void NodeCore::assign(const Action& a) {
     e.stream_items = credit.items;
     e.stream_bytes = credit.bytes;
   }
+  if (tmpl.timeout > 0) {
+    tasks_[a.task].has_deadline = true;
+    cancelling_.set_deadline(a.task, now_ + tmpl.timeout);
+  }
   if (t.num_refs > 0) {
     auto& arguments = kept_arguments_.emplace_back();
     arguments.reserve(t.num_refs);
@@ -229,8 +239,10 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
   if (m.finished >= m.started && m.finished <= now_ + kSecond)
     tasks_.learn_duration(tmpl_index, m.finished - m.started);
   scheduler_.task_done(c.id, index, now_);
+  if (tmpl.max_calls > 0) count_call(c, tmpl);
   const uint32_t its_actor = t.actor;
   if (its_actor != kNoIndex) actors_.answered(index);
+  if (t.cancelling && m.failed) return cancelled_task_done(c, index, m);
   bool again = m.failed && m.retry && tmpl.retry_exceptions && !is_over(t) && !m.exiting &&
                !is_unwanted(t) &&
                (tmpl.max_retries < 0 || t.failures < static_cast<uint32_t>(tmpl.max_retries));
@@ -242,6 +254,7 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
     ++t.attempt;
     t.results_seen = 0;
     t.worker = ClientId{};
+    end_deadline(index);
     return retry(index);
   }
   if (!accept_results(c, index, m.results)) return;
@@ -303,15 +316,6 @@ void NodeCore::discard_results(Client& c, std::span<const model::ResultView> res
     if (r.value.in_extent()) on_message(c, model::Abandon{r.value.extent});
 }
 
-void NodeCore::on_message(Client& c, const model::CancelTask& m) {
-  uint32_t index = tasks_.find(m.task);
-  if (index == kNoIndex || !speaks_for(c, m.task.job())) return;
-  TaskState state = tasks_[index].state;
-  if (state != TaskState::kReady && state != TaskState::kWaiting && state != TaskState::kAtActor)
-    return;
-  fail_task(index, ErrorKind::kTaskCancelled, "it was cancelled before it started");
-}
-
 // ---------------------------------------------------------------- the end of a task
 
 void NodeCore::worker_crashed(uint32_t index, const model::DeathCause& cause, uint32_t pid) {
@@ -322,9 +326,11 @@ void NodeCore::worker_crashed(uint32_t index, const model::DeathCause& cause, ui
   if (is_over(t)) return fail_task(index, ErrorKind::kTaskCancelled, "its driver has ended");
   if (is_unwanted(t))
     return fail_task(index, ErrorKind::kTaskCancelled, "its generator was closed");
+  if (t.cancelling) return fail_cancelled(index, cancelling_.reason(index), true);
   if (tmpl.max_retries < 0 || t.failures <= static_cast<uint32_t>(tmpl.max_retries)) {
     ++t.attempt;
     t.results_seen = 0;
+    end_deadline(index);
     scheduler_.enqueue(index);
     return;
   }
@@ -374,6 +380,7 @@ void NodeCore::finish_task(uint32_t index) {
 
 void NodeCore::release_task(uint32_t index) {
   const TaskRecord& t = tasks_[index];
+  if (t.cancelling || t.has_deadline) cancelling_.forget(index);
   if (t.handle != kNoIndex) objects_.drop_internal(t.handle);
   if (t.kind == model::CallKind::kCreateActor && t.actor != kNoIndex)
     actors_[t.actor].creation = kNoIndex;

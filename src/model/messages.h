@@ -38,6 +38,15 @@ enum class CallKind : uint8_t { kTask = 1, kCreateActor = 2, kMethod = 3 };
 // the worker's language makes.
 enum class Returns : uint8_t { kFixed = 1, kStream = 2, kDynamic = 3 };
 
+// How far the end of a task is asked for; each level has those before it. A task that has not begun
+// never begins, whatever the level. Calls of actors go no further than kCooperative.
+enum class CancelLevel : uint8_t {
+  kQueued = 0,       // only if it has not begun
+  kCooperative = 1,  // it can ask whether it is cancelled
+  kInterrupt = 2,    // KeyboardInterrupt is raised in it
+  kKill = 3,         // its worker is killed
+};
+
 struct NamedAmount {
   std::string_view name;
   int64_t amount = 0;  // 1/10000
@@ -80,6 +89,10 @@ struct DefineTemplate {
   std::string_view group;  // kMethod: where its calls are counted; empty: among all others
   Returns returns = Returns::kFixed;
   uint64_t stream_items = 0;  // kStream: untaken ones at which its producer waits; 0: no limit
+  // kTask: how long an attempt may run (0: as long as it likes), and after how many calls of this
+  // function a worker ends (0: never).
+  DurationNs timeout_ns = 0;
+  uint32_t max_calls = 0;
 };
 
 // Language-neutral arguments: `arguments` is laid out by src/wire/arguments.h; `refs` are the
@@ -200,11 +213,14 @@ struct FindName {
   std::string_view name;
 };
 
-// Slots of later issues, so that numbers stay: Cancel is understood at level kQueued only.
+// Ends a task, and with `recursive` what it submitted and submits yet. `task` may be what a process
+// names its parent outside of tasks: then only what that submitted ends. kKill comes `grace_ms`
+// after kInterrupt, or at once if that is 0.
 struct CancelTask {
   TaskId task;
-  uint8_t level = 0;  // 0 queued, 1 cooperative, 2 interrupt, 3 kill
+  CancelLevel level = CancelLevel::kQueued;
   bool recursive = false;
+  uint32_t grace_ms = 0;
 };
 
 // Questions about the state, answered by one or more Reply with JSON text.
@@ -307,9 +323,10 @@ struct Refused {
 struct Stop {
   std::string_view reason;
 };
+// Of a task that this worker runs; void for any other. Level kCooperative or kInterrupt.
 struct CancelRunning {
   TaskId task;
-  uint8_t level = 0;
+  CancelLevel level = CancelLevel::kCooperative;
 };
 // Output of a worker, for the driver of its job: whole lines without the last newline.
 struct Output {

@@ -1,5 +1,7 @@
 #include "sim/oracle.h"
 
+#include <algorithm>
+
 #include "base/random.h"
 
 namespace sundog::sim {
@@ -39,6 +41,8 @@ uint64_t Oracle::meaning_of(const ObjectId& id) const {
 void Oracle::started(const TaskId& id, uint32_t attempt, uint32_t node) {
   TaskFacts* t = task(id);
   if (t == nullptr) return fail("task " + id.hex() + " runs and nobody submitted it");
+  if (attempt > t->last_attempt) fail("task " + id.hex() + " was cancelled and tried again");
+  if (t->was_queued) fail("task " + id.hex() + " was cancelled in the queue and began");
   if (isolated_.contains(node)) excuse(id, "its node is cut off");
   std::string name = "task " + id.hex() + " attempt " + std::to_string(attempt);
   if (!t->started.insert(attempt).second) fail(name + " started twice");
@@ -104,6 +108,36 @@ void Oracle::published_end(const TaskId& id, uint32_t, bool raised, bool will_re
   t->raised = t->raised || raised;
 }
 
+void Oracle::cancelled(const TaskId& id, bool recursive) {
+  TaskFacts* t = task(id);
+  if (t == nullptr || actors_.contains({id, 0})) return;
+  t->cancelled = true;
+  t->cancels_children = t->cancels_children || recursive;
+}
+
+void Oracle::cancel_heard(const TaskId& id, uint32_t attempt, bool queued) {
+  TaskFacts* t = task(id);
+  if (t == nullptr || actors_.contains({id, 0})) return;
+  t->last_attempt = std::min(t->last_attempt, attempt);
+  t->was_queued = t->was_queued || queued;
+}
+
+void Oracle::killed_for_cancelling(const TaskId& running) {
+  if (!may_be_cancelled(running))
+    fail("task " + running.hex() + " was killed with its worker, and nobody cancelled it");
+}
+
+// It, or what submitted it, or a task over that, is cancelled or runs too long.
+bool Oracle::may_be_cancelled(const TaskId& id) const {
+  auto found = tasks_.find(id);
+  if (found == tasks_.end()) return false;
+  if (found->second.cancelled || found->second.timed) return true;
+  for (auto at = tasks_.find(found->second.parent); at != tasks_.end();
+       at = tasks_.find(at->second.parent))
+    if (at->second.cancels_children || at->second.timed) return true;
+  return false;
+}
+
 void Oracle::crashed(const TaskId& id, uint32_t) {
   TaskFacts* t = task(id);
   t->running = false;
@@ -134,7 +168,7 @@ bool Oracle::may_fail(const ObjectId& id) const {
   auto found = tasks_.find(id.task);
   if (found == tasks_.end() || id.is_put()) return false;
   const TaskFacts& t = found->second;
-  if (t.raised) return true;
+  if (t.raised || may_be_cancelled(id.task)) return true;
   // An attempt that was with a node when it died counts, whether or not it had begun.
   uint32_t failures = t.crashes + node_deaths_;
   if (t.max_retries >= 0 && failures > static_cast<uint32_t>(t.max_retries)) return true;

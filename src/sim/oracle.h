@@ -42,6 +42,13 @@ struct TaskFacts {
   bool raised = false;         // its program failed by itself
   bool finished = false;       // an end was published
   bool running = false;
+  TaskId parent;
+  bool timed = false;  // may run only so long
+  bool cancelled = false, cancels_children = false;
+  // What the owner knew when it heard of it: attempts after this one are wrong, and any if the task
+  // was with nobody.
+  uint32_t last_attempt = UINT32_MAX;
+  bool was_queued = false;
   // ---- a call
   ObjectId actor;         // nil: it is none
   uint64_t caller = 0;    // the process that made it
@@ -75,6 +82,13 @@ class Oracle {
   void started(const TaskId& task, uint32_t attempt, uint32_t node);
   void published_end(const TaskId& task, uint32_t attempt, bool raised, bool will_retry);
   void crashed(const TaskId& task, uint32_t attempt);
+  // Somebody wants the task to end; its failure, and with `recursive` that of its children, is
+  // justified from now on.
+  void cancelled(const TaskId& task, bool recursive);
+  // Its owner heard of that, and the task was in this attempt.
+  void cancel_heard(const TaskId& task, uint32_t attempt, bool queued);
+  // A worker dies for a cancelled task while it runs this one.
+  void killed_for_cancelling(const TaskId& running);
   // From now on nobody is owed the results of this job.
   void job_ended(JobId job) { ended_jobs_.insert(job); }
   // What this node owned or ran may be lost.
@@ -108,6 +122,7 @@ class Oracle {
 
   const Written* find(uint64_t content) const;
   TaskFacts* task(const TaskId& id);
+  bool may_be_cancelled(const TaskId& id) const;
   uint64_t meaning_of(const ObjectId& id) const;
   bool may_fail(const ObjectId& id) const;
 

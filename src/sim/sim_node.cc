@@ -189,8 +189,20 @@ void SimNode::to_core(SimProcess* from, wire::RecordType type, std::vector<std::
       return world_->oracle.fail("a client's message cannot be read: " + decoded.error());
     world_->trace(name() + ": client " + std::to_string(id.value) + " says record " +
                   std::to_string(static_cast<int>(type)));
+    if (const auto* cancel = std::get_if<model::CancelTask>(&decoded.value())) hears_of(*cancel);
     step(core::FromClient{id, decoded.value()});
   });
+}
+
+// A task that this node owns, and has or may give away no more, begins no further attempt.
+void SimNode::hears_of(const model::CancelTask& cancel) {
+  const uint32_t index = core_->tasks().find(cancel.task);
+  if (index == core::kNoIndex) return;
+  const core::TaskRecord& t = core_->tasks()[index];
+  if (t.foreign || t.state == core::TaskState::kRemote) return;
+  const bool queued = t.state == core::TaskState::kWaiting || t.state == core::TaskState::kReady ||
+                      t.state == core::TaskState::kAtActor;
+  world_->oracle.cancel_heard(cancel.task, t.attempt, queued);
 }
 
 // ---------------------------------------------------------------- the core
@@ -308,7 +320,11 @@ void SimNode::on_effect(const core::KillClient& e) {
                 std::string(e.reason));
   if (e.reason.find("protocol") != std::string_view::npos)
     world_->oracle.fail(name() + ": " + std::string(e.reason));
-  at(now() + world_->delay(kMicrosecond, kMillisecond), [this, id = e.client] {
+  const bool for_cancelling = e.reason == "its task is cancelled";
+  at(now() + world_->delay(kMicrosecond, kMillisecond), [this, id = e.client, for_cancelling] {
+    const SimProcess& process = *find(id)->process;
+    if (for_cancelling && process.alive() && process.runs_task())
+      world_->oracle.killed_for_cancelling(process.running_task());
     kill(id, {model::DeathCause::Kind::kKilledByUs, 9, {}});
   });
 }

@@ -72,6 +72,7 @@ class SimNode {
   // Runs `what` unless the machine crashed meanwhile.
   void at(TimeNs when, std::function<void()> what);
   void perform(const core::Effect& effect);
+  void hears_of(const model::CancelTask& cancel);
   void on_effect(const core::ToClient& e);
   void on_effect(const core::RevokeClaim& e);
   void on_effect(const core::SpawnWorker& e);

@@ -116,6 +116,13 @@ void SimProcess::receive(wire::RecordType type, const std::vector<std::byte>& pa
     } else {
       stop_ = true;
     }
+  } else if (auto* cancel = std::get_if<model::CancelRunning>(&message)) {
+    if (running_ && running_->task == cancel->task) {
+      SUNDOG_PROBE("sim.cancel_reached_the_task");
+      cancelled_ = cancel->level;
+    } else {
+      SUNDOG_PROBE("sim.cancel_came_late");
+    }
   } else if (auto* name = std::get_if<model::NameReply>(&message)) {
     name_replies_[name->request] = *name;
   } else if (auto* credit = std::get_if<model::StreamCredit>(&message)) {

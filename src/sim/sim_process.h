@@ -76,6 +76,7 @@ class SimProcess {
   bool alive() const { return alive_; }
   bool finished() const { return finished_; }
   bool runs_task() const { return running_.has_value(); }
+  const TaskId& running_task() const { return running_->task; }
   bool is_blocked() const { return blocked_; }
   bool has_blocked() const { return has_blocked_; }
   // The core asked for a task back in vain: it goes on behind one that blocked, unplanned.
@@ -119,6 +120,7 @@ class SimProcess {
   Co<bool> allocate(uint64_t size, model::Extent* extent);
   Co<bool> put_value(uint64_t size, std::vector<ObjectId> contained, std::vector<ObjectId>* own);
   void submit(uint32_t depth, std::vector<ObjectId>* own);
+  void cancel_one(const std::vector<ObjectId>& own);
   // Any call: the message, what the oracle is to know of it, and its results in *own.
   TaskId send_submit(model::Submit submit, TaskFacts facts, uint32_t depth,
                      std::vector<ObjectId>* own);
@@ -197,6 +199,7 @@ class SimProcess {
   std::optional<OwnedExecute> running_;
   std::vector<OwnedExecute> begun_;  // claimed and not run yet: to the core they run
   uint32_t yielded_ = 0;             // items of the running task
+  model::CancelLevel cancelled_ = model::CancelLevel::kQueued;  // what running_ was told
   bool blocked_ = false, has_blocked_ = false, contested_ = false;
   int64_t running_cpu_ = 0, running_gpu_ = 0;
   ObjectId actor_;  // whose constructor began here

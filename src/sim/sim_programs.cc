@@ -19,12 +19,19 @@ struct SimTemplate {
   int64_t cpu, gpu;  // 1/10000
   int32_t max_retries;
   bool retry_exceptions;
+  DurationNs timeout;
+  uint32_t max_calls;
 };
 constexpr int64_t kOne = model::kResourceUnit;
 constexpr SimTemplate kTemplates[] = {
-    {"plain", kOne, 0, 3, false},         {"half", kOne / 2, 0, 1, false},
-    {"gpu", kOne, kOne, 2, false},        {"light", 0, 0, 3, false},
-    {"wide_once", 2 * kOne, 0, 0, false}, {"stubborn", kOne, 0, 2, true},
+    {"plain", kOne, 0, 3, false, 0, 0},
+    {"half", kOne / 2, 0, 1, false, 0, 0},
+    {"gpu", kOne, kOne, 2, false, 0, 0},
+    {"light", 0, 0, 3, false, 0, 0},
+    {"wide_once", 2 * kOne, 0, 0, false, 0, 0},
+    {"stubborn", kOne, 0, 2, true, 0, 0},
+    {"timed", kOne, 0, 2, true, 20 * kMillisecond, 0},
+    {"few", kOne, 0, 3, false, 0, 2},
 };
 constexpr uint32_t kGpuTemplate = 2;
 constexpr uint32_t kNumFunctions = 3;
@@ -48,6 +55,8 @@ void SimProcess::define_templates() {
     define.resources = needs;
     define.max_retries = t.max_retries;
     define.retry_exceptions = t.retry_exceptions;
+    define.timeout_ns = t.timeout;
+    define.max_calls = t.max_calls;
     send(define);
     ++number;
   }
@@ -148,6 +157,7 @@ void SimProcess::submit(uint32_t depth, std::vector<ObjectId>* own) {
   facts.max_retries = t.max_retries;
   facts.cpu = t.cpu;
   facts.gpu = t.gpu;
+  facts.timed = t.timeout > 0;
   send_submit(submit, std::move(facts), depth, own);
 }
 
@@ -166,6 +176,7 @@ TaskId SimProcess::send_submit(model::Submit submit, TaskFacts facts, uint32_t d
   submit.arguments = arguments;
   facts.num_results = submit.num_results;
   facts.owner = node_->index();
+  facts.parent = submit.parent;
   facts.arguments.assign(submit.refs.begin(), submit.refs.end());
   node_->world().oracle.submitted(submit.task, std::move(facts));
   send(submit);
@@ -201,6 +212,19 @@ Co<bool> SimProcess::random_get(std::vector<ObjectId>* own, bool values) {
   co_return true;
 }
 
+void SimProcess::cancel_one(const std::vector<ObjectId>& own) {
+  if (own.empty()) return;
+  const ObjectId& id = own[random_.below(own.size())];
+  if (id.is_put()) return;
+  model::CancelTask cancel;
+  cancel.task = id.task;
+  cancel.level = static_cast<model::CancelLevel>(random_.below(4));
+  cancel.recursive = random_.one_in(2);
+  cancel.grace_ms = static_cast<uint32_t>(random_.below(3)) * 30;
+  node_->world().oracle.cancelled(cancel.task, cancel.recursive);
+  send(cancel);
+}
+
 Co<bool> SimProcess::random_step(uint32_t depth, std::vector<ObjectId>* own) {
   uint64_t choice = random_.below(22);
   if (choice > 19) {
@@ -234,6 +258,8 @@ Co<bool> SimProcess::random_step(uint32_t depth, std::vector<ObjectId>* own) {
   } else if (choice == 13) {
     drop_some_views(false);
     flush();
+  } else if (choice == 15 && random_.one_in(2)) {
+    cancel_one(*own);
   } else {
     bool is_long = random_.one_in(4);
     DurationNs least = is_long ? kMillisecond : kMicrosecond;
@@ -334,6 +360,7 @@ bool SimProcess::claim(const OwnedExecute& e) {
   if (!check_actor(e)) return false;
   running_ = e;
   yielded_ = 0;
+  cancelled_ = model::CancelLevel::kQueued;
   has_blocked_ = has_blocked_ && (contested_ || kept_cpu_ > 0);
   running_cpu_ = facts->cpu;
   running_gpu_ = facts->gpu;
@@ -431,6 +458,9 @@ Co<bool> SimProcess::produce_results(std::vector<ObjectId> own, bool raised) {
     arguments = mix(arguments, written == nullptr ? 0 : written->meaning);
   }
   raised = raised || Random(e.seed).one_in(12);
+  // Who was interrupted ends so, mostly; who was only told may, too.
+  if (cancelled_ >= model::CancelLevel::kInterrupt) raised = raised || !random_.one_in(4);
+  if (cancelled_ == model::CancelLevel::kCooperative) raised = raised || random_.one_in(2);
   std::vector<model::ResultView> results(e.num_results);
   std::vector<std::vector<ObjectId>> contained(e.num_results);
   std::vector<std::vector<std::byte>> bytes(e.num_results);

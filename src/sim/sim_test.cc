@@ -92,6 +92,13 @@ TEST(Simulation, rare_branches_of_streams_are_reached) {
                "streams.producer_told_to_end", "streams.producer_waits"});
 }
 
+TEST(Simulation, rare_branches_of_cancelling_are_reached) {
+  run_seeds(2000, 2060);
+  expect_hits({"cancel.before_it_began", "cancel.ended", "cancel.it_runs", "cancel.kill",
+               "cancel.timeout", "sim.cancel_came_late", "sim.cancel_reached_the_task",
+               "workers.max_calls"});
+}
+
 TEST(Oracle, wrong_stale_and_unwritten_values_are_failures) {
   Oracle oracle;
   ObjectId a{TaskId::root_of(JobId{1}), ObjectId::kPutBit | 1};
@@ -126,6 +133,26 @@ TEST(Oracle, failure_of_a_task_needs_a_reason) {
   EXPECT_TRUE(oracle.failures().empty());
   oracle.started(task, 2, 0);
   EXPECT_EQ(oracle.failures().size(), 1u) << "a third attempt is too many";
+}
+
+TEST(Oracle, a_cancelled_task_begins_no_further_attempt) {
+  Oracle oracle;
+  TaskId task = TaskId::make(JobId{1}, {}, 0, 1), child = TaskId::make(JobId{1}, {}, 0, 2);
+  TaskFacts facts;
+  facts.max_retries = 3;
+  oracle.submitted(task, facts);
+  facts.parent = task;
+  oracle.submitted(child, facts);
+  oracle.started(task, 0, 0);
+  EXPECT_FALSE(oracle.may_fail({child, 0}));
+  oracle.cancelled(task, true);
+  oracle.cancel_heard(task, 0, false);
+  EXPECT_TRUE(oracle.may_fail({task, 0}));
+  EXPECT_TRUE(oracle.may_fail({child, 0})) << "with what submitted it";
+  oracle.crashed(task, 0);
+  EXPECT_TRUE(oracle.failures().empty());
+  oracle.started(task, 1, 0);
+  EXPECT_EQ(oracle.failures().size(), 1u);
 }
 
 TEST(Oracle, one_attempt_starts_once) {

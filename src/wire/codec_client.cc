@@ -23,13 +23,15 @@ struct Codec<DefineTemplate> {
     uint64_t runtime_env;
     uint32_t group_bytes, num_groups;
     uint64_t stream_items;
-    uint8_t out_of_order, returns, pad[6];
+    uint8_t out_of_order, returns, pad[2];
+    uint32_t max_calls;
+    int64_t timeout_ns;
   };
   struct Resource {
     int64_t amount;
     uint32_t name_bytes, pad;
   };
-  static_assert(sizeof(Fixed) == 96 && sizeof(Resource) == 16);
+  static_assert(sizeof(Fixed) == 104 && sizeof(Resource) == 16);
 
   static uint64_t size(const DefineTemplate& m) {
     uint64_t total = sizeof(Fixed) + padded(m.name.size()) + padded(m.source.size()) +
@@ -62,7 +64,9 @@ struct Codec<DefineTemplate> {
                     m.stream_items,
                     m.out_of_order,
                     static_cast<uint8_t>(m.returns),
-                    {}});
+                    {},
+                    m.max_calls,
+                    m.timeout_ns});
     w->text(m.name);
     w->text(m.source);
     w->text(m.method);
@@ -96,6 +100,9 @@ struct Codec<DefineTemplate> {
     m.group = r->text(f.group_bytes, "concurrency group");
     m.returns = read_returns(f.returns, r);
     m.stream_items = f.stream_items;
+    m.max_calls = f.max_calls;
+    m.timeout_ns = f.timeout_ns;
+    r->require(f.timeout_ns >= 0, "its timeout is under 0");
     m.resources = read_amounts(f.num_resources, r, &scratch->resources);
     m.lifetime = read_amounts(f.num_lifetime, r, &scratch->lifetime);
     m.groups = read_amounts(f.num_groups, r, &scratch->groups);
@@ -411,18 +418,20 @@ struct Codec<CancelTask> {
   static constexpr const char* kName = "CancelTask record";
   struct Fixed {
     TaskId task;
-    uint8_t level, recursive, pad[6];
+    uint8_t level, recursive, pad[2];
+    uint32_t grace_ms;
   };
   static_assert(sizeof(Fixed) == 24);
 
   static uint64_t size(const CancelTask&) { return sizeof(Fixed); }
   static void write(const CancelTask& m, Writer* w) {
-    w->header(Fixed{m.task, m.level, m.recursive, {}});
+    w->header(Fixed{m.task, static_cast<uint8_t>(m.level), m.recursive, {}, m.grace_ms});
   }
   static CancelTask read(Reader* r, DecodeScratch*) {
     const auto f = r->header<Fixed>();
     r->require(f.level <= kCancelLevelMax, "its level is unknown");
-    return {f.task, f.level, r->flag(f.recursive, "its recursive is neither 0 nor 1")};
+    return {f.task, static_cast<CancelLevel>(f.level),
+            r->flag(f.recursive, "its recursive is neither 0 nor 1"), f.grace_ms};
   }
 };
 

@@ -234,11 +234,13 @@ struct Codec<CancelRunning> {
   static_assert(sizeof(Fixed) == 24);
 
   static uint64_t size(const CancelRunning&) { return sizeof(Fixed); }
-  static void write(const CancelRunning& m, Writer* w) { w->header(Fixed{m.task, m.level, {}}); }
+  static void write(const CancelRunning& m, Writer* w) {
+    w->header(Fixed{m.task, static_cast<uint8_t>(m.level), {}});
+  }
   static CancelRunning read(Reader* r, DecodeScratch*) {
     const auto f = r->header<Fixed>();
     r->require(f.level <= kCancelLevelMax, "its level is unknown");
-    return {f.task, f.level};
+    return {f.task, static_cast<CancelLevel>(f.level)};
   }
 };
 

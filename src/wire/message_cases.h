@@ -66,7 +66,7 @@ auto fields(const M& m) {
     return std::tie(m.template_id, m.language, m.function, m.name, m.source, m.resources,
                     m.max_retries, m.retry_exceptions, m.priority, m.runtime_env, m.kind, m.method,
                     m.lifetime, m.max_restarts, m.detached, m.max_concurrency, m.groups,
-                    m.out_of_order, m.group, m.returns, m.stream_items);
+                    m.out_of_order, m.group, m.returns, m.stream_items, m.timeout_ns, m.max_calls);
   else if constexpr (std::is_same_v<M, Submit>)
     return std::tie(m.task, m.parent, m.actor, m.parent_attempt, m.template_id, m.num_results,
                     m.refs, m.contained, m.arguments);
@@ -92,7 +92,7 @@ auto fields(const M& m) {
     return std::tie(m.task, m.attempt, m.slot, m.failed, m.retry, m.started, m.finished, m.results,
                     m.exiting);
   else if constexpr (std::is_same_v<M, CancelTask>)
-    return std::tie(m.task, m.level, m.recursive);
+    return std::tie(m.task, m.level, m.recursive, m.grace_ms);
   else if constexpr (std::is_same_v<M, Query>)
     return std::tie(m.request, m.question, m.argument);
   else if constexpr (std::is_same_v<M, Execute>)
@@ -265,7 +265,7 @@ class MessageCases {
   }
   model::Returns returns() { return static_cast<model::Returns>(1 + random_.below(3)); }
   uint32_t items() { return static_cast<uint32_t>(random_.below(model::kStreamItemsMax + 1ull)); }
-  uint8_t level() { return static_cast<uint8_t>(random_.below(4)); }
+  model::CancelLevel level() { return static_cast<model::CancelLevel>(random_.below(4)); }
   TimeNs time() { return static_cast<TimeNs>(random_.next()); }
 
   model::DefineTemplate make(model::DefineTemplate) {
@@ -290,7 +290,9 @@ class MessageCases {
             text(),
 
             returns(),
-            random_.next()};
+            random_.next(),
+            static_cast<DurationNs>(random_.next() >> 1),
+            word()};
   }
   model::Submit make(model::Submit) {
     return {task(),        task(),    object(),  word(),          word(),
@@ -312,7 +314,7 @@ class MessageCases {
   model::Done make(model::Done) {
     return {task(), word(), slot(), coin(), coin(), time(), time(), results(), coin()};
   }
-  model::CancelTask make(model::CancelTask) { return {task(), level(), coin()}; }
+  model::CancelTask make(model::CancelTask) { return {task(), level(), coin(), word()}; }
   model::Query make(model::Query) {
     return {word(), static_cast<model::Question>(1 + random_.below(9)), text()};
   }

@@ -207,6 +207,12 @@ def wait_for_one_twice():
     sundog.wait([ref, ref])
 
 
+def get_of_cancelled():
+    ref = nap.remote(30)
+    sundog.cancel(ref)
+    sundog.get(ref)
+
+
 def init_anew(**options):
     sundog.shutdown()
     return sundog.init(**{"num_cpus": 2, "logging_level": "error", **options})
@@ -350,6 +356,12 @@ MISTAKES = {
     "actor that exits": call_of_actor_that_exits,
     "handle of an old session": call_of_old_handle,
     "reference of an old session": get_of_old_reference,
+    "cancel of a list": lambda: sundog.cancel([f.remote()]),
+    "cancel of an actor": lambda: sundog.cancel(counter()),
+    "cancel of what was put": lambda: sundog.cancel(sundog.put(1)),
+    "get of a cancelled task": get_of_cancelled,
+    "get of a task that runs too long": lambda: sundog.get(nap.options(timeout_s=0.2).remote(30)),
+    "timeout in words": lambda: f.options(timeout_s="1 s"),
     "unknown level": lambda: sundog.init(logging_level="loud"),
     "store in gigabytes": lambda: init_anew(object_store_memory=2),
     "modules as text": lambda: init_anew(preload="numpy"),

@@ -32,7 +32,6 @@ ABSENT_MEMBERS = {
     "RuntimeContext.get_resource_ids": "deprecated in Ray: get_accelerator_ids()",
     "RuntimeContext.get_runtime_env_string": LATER,
     "RuntimeContext.get_task_function_name": LATER,
-    "RuntimeContext.is_canceled": LATER,
     "RuntimeContext.job_id": "deprecated in Ray: get_job_id()",
     "RuntimeContext.node_id": "deprecated in Ray: get_node_id()",
     "RuntimeContext.runtime_env": LATER,

@@ -306,7 +306,7 @@ def test_references_of_other_sessions_are_told_apart(session: None) -> None:
         ({"resources": {"CPU": 1}}, ValueError, "use num_cpus for 'CPU'"),
         ({"resources": 5}, TypeError, "resources is a dict"),
         ({"runtime_env": {}}, ValueError, "option 'runtime_env' is not in this version"),
-        ({"retry_exceptions": [ValueError]}, ValueError, "not in this version"),
+        ({"retry_exceptions": [5]}, TypeError, "a list of exception types, got one with 5"),
         ({"name": 5}, TypeError, "name is a string"),
     ],
 )

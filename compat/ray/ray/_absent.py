@@ -45,7 +45,6 @@ ABSENT = {
     "ray._private": INTERNAL,
     "ray._raylet": INTERNAL,
     "ray.autoscaler": CLUSTER,
-    "ray.cancel": LATER,
     "ray.client": CLIENT,
     "ray.client_builder": CLIENT,
     "ray.cluster_utils": CLUSTER,
@@ -76,7 +75,7 @@ ABSENT = {
     "ray.util.placement_group_table": LATER,
     "ray.util.ray_debugpy": INTERNAL,
     "ray.util.remove_placement_group": LATER,
-    "ray.util.scheduling_strategies": LATER,
+    "ray.util.scheduling_strategies.PlacementGroupSchedulingStrategy": LATER,
     "ray.util.state": LATER,
 }
 

@@ -109,10 +109,25 @@ void GilYielder::acquire() {
   state_ = nullptr;
 }
 
+namespace {
+
+// Ctrl-C ended a wait of this program: a second one cancels what it submitted.
+void note_interrupt() {
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  if (!call_package("_cancel", "interrupted", {}).is_valid()) PyErr_Clear();
+  PyErr_Restore(type, value, traceback);
+}
+
+}  // namespace
+
 bool GilYielder::interrupted() {
   const bool released = state_ != nullptr;
   if (released) acquire();
-  raised_ = raised_ || PyErr_CheckSignals() != 0;
+  if (!raised_ && PyErr_CheckSignals() != 0) {
+    raised_ = true;
+    if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) note_interrupt();
+  }
   if (released) release();
   return raised_;
 }

@@ -3,6 +3,7 @@
 #include "awaiting.h"
 #include "buffers.h"
 #include "calls.h"
+#include "cancelling.h"
 #include "concurrent_calls.h"
 #include "model/limits.h"
 #include "object_ref.h"
@@ -29,6 +30,7 @@ NB_MODULE(_core, module) {
   add_public_function(module);
   add_actors(module);
   add_awaiting(module);
+  add_cancelling(module);
   add_output_queue(module);
   add_task_error(module);
   add_concurrent_calls(module);

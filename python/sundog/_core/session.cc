@@ -114,13 +114,15 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   PyObject* groups = nullptr;
   const char* group = "";
   int retry_exceptions = 0, detached = 0, out_of_order = 0;
+  long long timeout_ns = 0;
   int kind = static_cast<int>(options.kind), returns = static_cast<int>(options.returns);
   unsigned long long stream_items = 0;
-  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ipIO!psiK", &function, &size, &name, &source,
+  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ipIO!psiKiLI", &function, &size, &name, &source,
                         &PyDict_Type, &resources, &options.max_retries, &retry_exceptions, &kind,
                         &method, &PyDict_Type, &lifetime, &options.max_restarts, &detached,
                         &options.max_concurrency, &PyDict_Type, &groups, &out_of_order, &group,
-                        &returns, &stream_items)) {
+                        &returns, &stream_items, &options.priority, &timeout_ns,
+                        &options.max_calls)) {
     return nullptr;
   }
   if (function != nullptr && size != sizeof(ObjectId)) {
@@ -137,6 +139,7 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   options.group = group;
   options.returns = static_cast<model::Returns>(returns);
   options.stream_items = stream_items;
+  options.timeout_ns = timeout_ns;
   if (!read_resources(resources, &options.resources)) return nullptr;
   if (!read_resources(lifetime, &options.lifetime)) return nullptr;
   if (!read_resources(groups, &options.groups)) return nullptr;
@@ -187,7 +190,8 @@ PyMethodDef methods[] = {
     {"define", session_define, METH_VARARGS,
      "define($self, function, name, source, resources, max_retries, retry_exceptions, kind=1, "
      "method='', lifetime={}, max_restarts=0, detached=False, max_concurrency=1, groups={}, "
-     "out_of_order=False, group='', returns=1, stream_items=0)\n--\n\n"
+     "out_of_order=False, group='', returns=1, stream_items=0, priority=0, "
+     "timeout_ns=0, max_calls=0)\n--\n\n"
      "Announces what is to be called, with its options; the number that submissions name. kind: 1 "
      "a "
      "function (without an id, the C++ function of that name), 2 a class, 3 a method. returns: 1 "

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/tables.h"
+#include "cancelling.h"
 #include "concurrent_calls.h"
 #include "incoming.h"
 #include "model/limits.h"
@@ -77,6 +78,7 @@ class WorkerLoop final : private CallRunner {
       if (yielder.raised()) PyErr_Clear();  // a signal for the driver, not for a worker
       if (!call) return true;
       if (!run_one(*call)) return false;
+      if (ends_after_task()) return true;
       if (driver_.is_valid()) return run_calls_at_once();
     }
   }
@@ -98,7 +100,12 @@ class WorkerLoop final : private CallRunner {
     running = &call;
     if (call.kind != model::CallKind::kMethod && call.cpus != cpus_) use_cpus(call.cpus);
     const TimeNs started = now();
+    begin_interruptible(call.task);
     Object value = call_with_arguments(call);
+    if (end_interruptible() && value.is_valid()) {  // it ended as it was asked to
+      value = {};
+      PyErr_SetNone(PyExc_KeyboardInterrupt);
+    }
     const bool done = end_one(call, started, std::move(value));
     running = nullptr;
     return done;
@@ -116,14 +123,15 @@ class WorkerLoop final : private CallRunner {
       PyErr_Clear();
       done = hand_over_nothing(call) && finish(call, started, false, true);
     } else if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
-      done = hand_over_error(call) && finish(call, started, true);
+      const bool retry = may_be_retried(call);
+      done = hand_over_error(call) && finish(call, started, true, false, retry);
     }
     return done;
   }
 
-  bool finish(const client::TaskCall& call, TimeNs started, bool failed, bool exiting = false) {
-    auto finished =
-        runtime_->finish(call, failed, failed && call.retry_exceptions, started, now(), exiting);
+  bool finish(const client::TaskCall& call, TimeNs started, bool failed, bool exiting = false,
+              bool retry = false) {
+    auto finished = runtime_->finish(call, failed, retry, started, now(), exiting);
     if (finished.ok()) return true;
     raise_call_error(finished.error());
     return false;
@@ -136,6 +144,19 @@ class WorkerLoop final : private CallRunner {
     if (!call_package("_threads", "limit", {number.ptr()}).is_valid()) {
       PyErr_WriteUnraisable(nullptr);
     }
+  }
+
+  // Whether the call's options allow another attempt after the pending exception.
+  bool may_be_retried(const client::TaskCall& call) {
+    auto known = by_id_.find(call.function);
+    if (!call.retry_exceptions || known == by_id_.end()) return call.retry_exceptions;
+    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+    PyErr_Fetch(&type, &value, &traceback);
+    Object allowed = call_package("_retries", "allows", {known->second, type});
+    if (!allowed.is_valid()) PyErr_Clear();
+    const bool may = allowed.ptr() == Py_True;
+    PyErr_Restore(type, value, traceback);
+    return may;
   }
 
   // ---- what is called, and its arguments
@@ -402,7 +423,9 @@ PyObject* run_worker(PyObject*, PyObject* args) {
                                                  runtime_env, token);
   if (!runtime.ok()) return raise_call_error(runtime.error());
   Session* session = open_session(std::move(*runtime), true);
-  if (session == nullptr || !WorkerLoop(session).run()) return nullptr;
+  if (session == nullptr) return nullptr;
+  listen_for_cancels(session->runtime);
+  if (!WorkerLoop(session).run()) return nullptr;
   Py_RETURN_NONE;
 }
 

@@ -234,17 +234,30 @@ void LocalScheduler::revoke_behind_front(Worker* w, Actions* actions) {
   // The last first: taken back in this order, each goes to the front of the ready queue, so that
   // they stand there in their old order.
   for (size_t i = w->queue.size(); i-- > 1;) {
-    TaskRecord& t = (*tasks_)[w->queue[i]];
-    if (t.state != TaskState::kOffered) continue;
-    t.state = TaskState::kRevoking;
-    ++revoking_;
-    Action a;
-    a.kind = Action::Kind::kRevoke;
-    a.worker = w->client;
-    a.slot = t.slot;
-    a.generation = t.generation;
-    actions->push_back(a);
+    if ((*tasks_)[w->queue[i]].state == TaskState::kOffered) ask_back(w->queue[i], actions);
   }
+}
+
+void LocalScheduler::ask_back(uint32_t task, Actions* actions) {
+  TaskRecord& t = (*tasks_)[task];
+  SUNDOG_CHECK(t.state == TaskState::kOffered);
+  t.state = TaskState::kRevoking;
+  ++revoking_;
+  Action a;
+  a.kind = Action::Kind::kRevoke;
+  a.worker = t.worker;
+  a.slot = t.slot;
+  a.generation = t.generation;
+  actions->push_back(a);
+}
+
+void LocalScheduler::retire(ClientId client, Actions* actions) {
+  Worker* w = worker(client);
+  if (w == nullptr || w->actor || w->stopping) return;
+  w->stopping = true;
+  close(w);
+  std::erase(pools_[w->pool].idle, client);
+  revoke_behind_front(w, actions);
 }
 
 uint32_t LocalScheduler::claim_revoked(ClientId client, uint32_t slot, uint32_t generation,
@@ -263,6 +276,7 @@ uint32_t LocalScheduler::claim_revoked(ClientId client, uint32_t slot, uint32_t 
   SUNDOG_CHECK(at != w->queue.end());
   erase_from_queue(w, static_cast<size_t>(at - w->queue.begin()));
   t.worker = ClientId{};
+  if (w->actor) return task;
   ready_.push_front(task);
   try_shape(tasks_->tmpl_of(t).shape);
   if (w->queue.empty()) {  // the task in front ended while this one was asked back

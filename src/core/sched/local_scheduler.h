@@ -125,8 +125,13 @@ class LocalScheduler {
   void set_awaited(uint32_t task) { ready_.set_awaited(task); }
   // The worker finished `task`. False if it was not offered to this worker.
   bool task_done(ClientId client, uint32_t task, TimeNs now);
-  // Answer to kRevoke. Returns the task if it is back in the ready queue, else kNoIndex.
+  // Answer to kRevoke. Returns the task if it is back in the ready queue (a call of an actor: in no
+  // queue), else kNoIndex.
   uint32_t claim_revoked(ClientId client, uint32_t slot, uint32_t generation, bool won);
+  // Asks the task, which was offered, back from its worker; the answer is claim_revoked().
+  void ask_back(uint32_t task, Actions* actions);
+  // Nothing more comes to the worker, and what it has not begun is asked back.
+  void retire(ClientId client, Actions* actions);
   uint32_t task_at(ClientId client, uint32_t slot) const;
 
   // ---- workers of actors (actor_workers.cc)

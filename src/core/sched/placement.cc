@@ -10,7 +10,9 @@ namespace sundog::core {
 
 DurationNs LocalScheduler::expected(uint32_t task) const {
   const TaskTemplate& t = tasks_->tmpl_of((*tasks_)[task]);
-  return t.samples == 0 ? kUnknownDuration : std::max<DurationNs>(t.average_ns, kMicrosecond);
+  // A task that may run only so long, or whose worker may end with it, has a worker to itself.
+  if (t.samples == 0 || t.timeout > 0 || t.max_calls > 0) return kUnknownDuration;
+  return std::max<DurationNs>(t.average_ns, kMicrosecond);
 }
 
 // The shape to try whose first task comes first; forgets shapes that need no try any more.

@@ -53,6 +53,8 @@ uint32_t TaskTable::intern_template(TaskTemplate candidate) {
     append(limit);
     key += name;
   }
+  append(candidate.timeout);
+  append(candidate.max_calls);
   for (const model::ResourceSet* set : {&candidate.resources, &candidate.lifetime}) {
     append(set->entries().size());
     for (const auto& r : set->entries()) {

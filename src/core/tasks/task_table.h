@@ -45,6 +45,8 @@ struct TaskTemplate {
   std::string group;  // kMethod
   model::Returns returns = model::Returns::kFixed;
   uint64_t stream_items = 0;  // kStream: 0: no limit
+  DurationNs timeout = 0;     // of an attempt; 0: none
+  uint32_t max_calls = 0;     // of this function in one worker; 0: any number
   // Running time, exponentially weighted; 0: never ran.
   DurationNs average_ns = 0;
   uint32_t samples = 0;
@@ -67,6 +69,10 @@ struct TaskRecord {
   bool queued = false;        // in a ready list (links below are valid)
   bool outlives_job = false;  // it is a detached actor's, or was submitted by one
   bool may_start = false;     // a call: whether it is in its actor's list of those
+  bool cancelling = false;    // with a worker, and to end: see Cancelling
+  bool has_deadline = false;
+  bool has_children = false;      // it submitted something
+  bool cancels_children = false;  // what it submits yet is cancelled too
   model::CallKind kind = model::CallKind::kTask;
   TaskState state = TaskState::kWaiting;
   uint16_t depth = 0;  // nesting: a driver's tasks have 1

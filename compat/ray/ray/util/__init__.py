@@ -15,7 +15,14 @@ from sundog.util import (
     register_serializer,
 )
 
-_MODULES = ("actor_pool", "joblib", "metrics", "multiprocessing", "queue")
+_MODULES = (
+    "actor_pool",
+    "joblib",
+    "metrics",
+    "multiprocessing",
+    "queue",
+    "scheduling_strategies",
+)
 _absent_name = _absent.attribute_of("ray.util")
 
 

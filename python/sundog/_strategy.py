@@ -1,0 +1,95 @@
+"""``scheduling_strategy`` and ``label_selector``: checked, and what they ask of this node.
+
+A session has one node. What it does not match travels as a resource that no node has, so that it
+waits and is told like any other that is missing.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sundog import _core
+    from sundog.util import scheduling_strategies
+
+UNIT = 10_000  # of a resource
+NAMED = ("DEFAULT", "SPREAD")  # on one node they are the same
+
+
+class Placement:
+    """Where the calls of a function, or the actors of a class, may run."""
+
+    __slots__ = ("labels", "node", "soft")
+
+    def __init__(self, given: Mapping[str, object]) -> None:
+        """Takes both options.
+
+        Raises ValueError or TypeError that names the option.
+        """
+        self.node = ""
+        self.soft = True
+        self.labels: list[tuple[str, scheduling_strategies._LabelMatchExpression]] = []
+        strategy, selector = given.get("scheduling_strategy"), given.get("label_selector")
+        if strategy is not None:
+            self.take_strategy(strategy)
+        if selector is not None:
+            self.labels += sorted(checked_selector(selector).items(), key=lambda item: item[0])
+
+    def take_strategy(self, strategy: object) -> None:
+        """One that is given."""
+        if isinstance(strategy, str):
+            if strategy not in NAMED:
+                raise ValueError(f"scheduling_strategy is one of {NAMED}, got {strategy!r}")
+            return
+        from sundog.util import scheduling_strategies
+
+        if isinstance(strategy, scheduling_strategies.NodeAffinitySchedulingStrategy):
+            self.node, self.soft = strategy.node_id, strategy.soft
+        elif isinstance(strategy, scheduling_strategies.NodeLabelSchedulingStrategy):
+            self.labels += sorted(strategy.hard.items(), key=lambda item: item[0])
+        else:
+            raise TypeError(
+                "scheduling_strategy is 'DEFAULT', 'SPREAD', a NodeAffinitySchedulingStrategy or "
+                f"a NodeLabelSchedulingStrategy, got {strategy!r}"
+            )
+
+    def key(self) -> tuple[object, ...]:
+        """What the daemon distinguishes."""
+        return self.node, self.soft, tuple((name, repr(wanted)) for name, wanted in self.labels)
+
+    def missing(self, session: _core.Session) -> dict[str, int]:
+        """Resources that stand for what this session's node is not; none if it will do."""
+        if not self.labels and (self.soft or not self.node):
+            return {}
+        own = str(session.info()["node"])
+        asked = {}
+        if self.node not in ("", own) and not self.soft:
+            asked[f"node {self.node}"] = UNIT
+        labels = {"ray.io/node-id": own}
+        for name, wanted in self.labels:
+            if not wanted.matches(labels.get(name)):
+                asked[f"node with label {name} {wanted!r}"] = UNIT
+        return asked
+
+
+def checked_selector(given: object) -> dict[str, scheduling_strategies._LabelMatchExpression]:
+    """``label_selector``: labels to ``"a"``, ``"!a"``, ``"in(a, b)"`` or ``"!in(a, b)"``."""
+    from sundog.util import scheduling_strategies as s
+
+    if not isinstance(given, dict):
+        raise TypeError(f"label_selector is a dictionary of labels to values, got {given!r}")
+    selector: dict[str, s._LabelMatchExpression] = {}
+    for label, value in given.items():
+        if not isinstance(label, str) or not isinstance(value, str):
+            raise TypeError(
+                f"label_selector: labels and values are strings, got {label!r}: {value!r}"
+            )
+        negated = value.startswith("!")
+        text = value.removeprefix("!")
+        if text.startswith("in(") and text.endswith(")"):
+            values = [part.strip() for part in text[3:-1].split(",")]
+        else:
+            values = [text]
+        selector[label] = s.NotIn(*values) if negated else s.In(*values)
+    return selector
