@@ -45,9 +45,11 @@ class AsyncDriver:
         self.loop.add_reader(self.event, self.take_calls)
         self.loop.call_soon(self.take_calls)
         self.guard.start(self.loop, threading.get_ident())
+        _core.on_cancelled_call(self.hear_of_cancelled)
         try:
             self.run_loop()
         finally:
+            _core.on_cancelled_call(None)
             self.guard.stop()
         if self.reason_to_end is None or isinstance(self.reason_to_end, _core.ActorExit):
             self.end_what_is_left()
@@ -134,6 +136,10 @@ class AsyncDriver:
             return
         if isinstance(error, _core.ActorExit):
             self.end_process(error)
+
+    def hear_of_cancelled(self, task: bytes) -> None:
+        """On the runtime's thread: somebody cancelled a call that runs here."""
+        self.loop.call_soon_threadsafe(self.cancel, task.hex())
 
     def cancel(self, task: str) -> bool:
         """Cancels a call at its next await; False if it is not at one."""

@@ -1,5 +1,6 @@
 """Cancelling tasks: in the queue, while they wait, while they run, with what they submitted."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -300,6 +301,33 @@ def test_calls_of_actors(session: None, tmp_path: Path) -> None:
     with pytest.raises(TaskCancelledError, match="while it ran"):
         sundog.get(running)
     assert sundog.get([queued[0], queued[2]]) == [1, 2]
+
+
+@sundog.remote
+class Waiter:
+    """An asynchronous actor."""
+
+    async def wait(self, folder: Path) -> str:
+        (folder / "t.began").touch()
+        try:
+            await asyncio.sleep(LONG_S)
+        finally:
+            (folder / "t.ended").touch()
+        return "waited"
+
+    async def quick(self) -> str:
+        return "quick"
+
+
+def test_call_of_an_asynchronous_actor_ends_at_its_await(session: None, tmp_path: Path) -> None:
+    actor = Waiter.remote()
+    ref = actor.wait.remote(tmp_path)
+    began(tmp_path)
+    sundog.cancel(ref)
+    with pytest.raises(TaskCancelledError, match="while it ran"):
+        sundog.get(ref)
+    assert (tmp_path / "t.ended").exists()
+    assert sundog.get(actor.quick.remote()) == "quick"
 
 
 def test_a_stray_interrupt_does_no_harm(one_cpu: None, tmp_path: Path) -> None:
