@@ -218,7 +218,8 @@ void SimProcess::cancel_one(const std::vector<ObjectId>& own) {
   if (id.is_put()) return;
   model::CancelTask cancel;
   cancel.task = id.task;
-  cancel.level = static_cast<model::CancelLevel>(random_.below(4));
+  // Half of them by force: most tasks end before it comes to that.
+  cancel.level = static_cast<model::CancelLevel>(std::min<uint64_t>(random_.below(6), 3));
   cancel.recursive = random_.one_in(2);
   cancel.grace_ms = static_cast<uint32_t>(random_.below(3)) * 30;
   node_->world().oracle.cancelled(cancel.task, cancel.recursive);

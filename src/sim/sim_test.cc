@@ -73,7 +73,7 @@ TEST(Simulation, rare_branches_of_clusters_are_reached) {
 }
 
 TEST(Simulation, rare_branches_of_actors_are_reached) {
-  run_seeds(1000, 1080);
+  run_seeds(1000, 1140);
   expect_hits({"actors.call_behind_one_that_waits", "actors.call_tried_again",
                "actors.constructor_crashed_and_runs_again", "actors.killed_after_the_grace",
                "actors.last_handle_gone", "actors.restarted",
