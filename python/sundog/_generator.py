@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import types
-from collections import deque
 
 from sundog import _core
 from sundog._core import public
@@ -191,6 +190,8 @@ class DynamicObjectRefGenerator(Generic[T]):
 
     def __init__(self, refs: Iterable[_core.ObjectRef[T]]) -> None:
         """Takes the references, in order."""
+        from collections import deque
+
         self._refs = deque(refs)
 
     def __iter__(self) -> Iterator[_core.ObjectRef[T]]:

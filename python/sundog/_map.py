@@ -11,13 +11,13 @@ import itertools
 import operator
 import sys
 import time
-from collections import deque
 
 from sundog import _core, _function
 from sundog._core import public
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Generator, Iterable, Iterator
     from typing import Any, TypeVar
 
@@ -82,6 +82,8 @@ class Chunks:
         """``expected``: how many items there will be, 0 if nobody knows."""
         session = _core.current_session()
         cpus = int(str(session.info()["num_cpus"])) // UNIT if session is not None else 1
+        from collections import deque
+
         self.function = function
         self.items = iter(items)
         self.expected = expected

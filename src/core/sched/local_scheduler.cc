@@ -207,9 +207,12 @@ bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
   erase_from_queue(w, static_cast<size_t>(at - w->queue.begin()));
   w->front_since = now;
   w->overrun = false;
-  may_widen_ = false;
-  if (held_since_ != kNever) held_since_ = now;
   if (w->actor) return true;
+  may_widen_ = false;
+  // Something moves; but a program that looks again and again must not hold others back for ever.
+  if (held_since_ != kNever) {
+    held_since_ = std::min(now, held_from_ + kHeldMax - kWidenAfter);
+  }
   if (!w->gpus.empty()) {
     end_lease(w);
     return true;

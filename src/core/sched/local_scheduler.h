@@ -87,6 +87,7 @@ class LocalScheduler {
   static constexpr uint32_t kPipelineDepthMax = 32;
   static constexpr DurationNs kOverrunMin = 2 * kMillisecond;
   static constexpr DurationNs kWidenAfter = 10 * kMillisecond;
+  static constexpr DurationNs kHeldMax = 100 * kMillisecond;  // whatever ends meanwhile
   static constexpr DurationNs kShapeQuantum = 10 * kMillisecond;
   static constexpr DurationNs kIdleWorkerKept = 10 * kSecond;
   static constexpr DurationNs kUnknownDuration = kSecond;
@@ -251,7 +252,8 @@ class LocalScheduler {
   uint32_t revoking_ = 0;  // tasks asked back whose answer is outstanding
   uint32_t blocked_workers_ = 0;
   std::map<uint16_t, uint32_t> offered_by_depth_;
-  TimeNs held_since_ = kNever;  // nothing ended since then, and a wider task is held back
+  TimeNs held_since_ = kNever;  // no task ended since then, and a wider one is held back
+  TimeNs held_from_ = kNever;   // when that one was held back first
   bool may_widen_ = false;      // that lasted long enough: one may start
   std::vector<ClientId> deep_;  // with a task behind the running one; no actors' workers
   uint64_t last_token_ = 0;

@@ -314,6 +314,38 @@ TEST(LocalScheduler, a_timeout_resumes_whatever_is_free) {
   EXPECT_EQ(b.sched->validate(), "");
 }
 
+TEST(LocalScheduler, a_wider_task_is_not_held_back_for_ever_by_others_that_end) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  for (int i = 0; i < 4; ++i) b.join();
+  auto run = [&](uint32_t task) {
+    b.decide();
+    auto a = b.take(Action::Kind::kAssign);
+    return a.size() == 1 && a[0].task == task ? a[0].worker : ClientId{};
+  };
+  b.sched->block(run(b.add_task(f, 1)), &b.actions);
+  b.sched->block(run(b.add_task(f, 2)), &b.actions);
+  uint32_t wide = b.add_task(f, 1);
+  ASSERT_EQ(run(wide), ClientId{});
+  const TimeNs held = b.now;
+  bool placed = false;
+  // Deeper ones come and end more often than kWidenAfter.
+  while (!placed && b.now < held + 10 * LocalScheduler::kHeldMax) {
+    uint32_t deep = b.add_task(f, 3);
+    b.sched->set_awaited(deep);
+    ClientId worker = run(deep);
+    ASSERT_NE(worker, ClientId{});
+    b.now += LocalScheduler::kWidenAfter / 2;
+    b.done(worker, deep);
+    if (b.now >= b.sched->next_timer()) b.sched->tick(b.now, &b.actions);
+    b.decide();
+    for (const Action& a : b.take(Action::Kind::kAssign)) placed |= a.task == wide;
+  }
+  EXPECT_TRUE(placed);
+  EXPECT_LE(b.now, held + LocalScheduler::kHeldMax + LocalScheduler::kWidenAfter);
+  EXPECT_EQ(b.sched->validate(), "");
+}
+
 TEST(LocalScheduler, a_wider_task_waits_while_deeper_ones_are_with_workers) {
   Bench b(1);
   uint32_t f = b.make_template("f", 10000);

@@ -137,7 +137,7 @@ bool LocalScheduler::would_only_widen(uint32_t task, TimeNs now) {
     return false;
   }
   SUNDOG_PROBE("workers.deeper_tasks_first");
-  if (held_since_ == kNever) held_since_ = now;
+  if (held_since_ == kNever) held_since_ = held_from_ = now;
   return true;
 }
 
