@@ -1,5 +1,5 @@
 // NodeCore: cancelling tasks, timeouts, and workers that end after so many calls
-// (docs/design/0007-cancelling.md).
+// (docs/design/0009-cancelling.md).
 //
 // A task that no worker has is over at once. One that a worker may have begun is asked back first:
 // if the claim is still there, it never began; if not, its levels begin. A worker is killed for a
