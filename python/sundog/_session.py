@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 UNIT = 10_000
 PRESTART_MAX = 64
 STORE_BYTES_MIN = 1 << 20
+JOB_WEIGHT_MIN, JOB_WEIGHT_MAX = 0.01, 100  # model/limits.h
 INIT_OPTIONS = (
     "address",
     "num_cpus",
@@ -34,6 +35,7 @@ INIT_OPTIONS = (
     "preload",
     "cpp_worker",
     "local_mode",
+    "job_weight",
 )
 # Ray's other keywords with Ray's defaults: those are accepted, for they ask for nothing; any other
 # value is refused.
@@ -246,6 +248,7 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
         entry_point(),
         "",
         str(options.get("namespace", "")),
+        checked_weight(options.get("job_weight")),
     )
     opened(options.get("log_to_driver") is not False)
     text = f"session {session.name}: {plan.describe()}"
@@ -270,7 +273,25 @@ def namespace_of(given: str | None) -> str:
     return _actor_options.checked_namespace(given) or ""
 
 
-def join(address: str, print_output: bool, namespace: str = "") -> _core.Session:
+def checked_weight(value: object) -> float:
+    """``job_weight``; 1 if neither ``init`` nor SUNDOG_JOB_WEIGHT was told one."""
+    value = _settings.given("job_weight", value)
+    if value is None:
+        return 1.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"init(): job_weight is a number, got {value!r}")
+    if not JOB_WEIGHT_MIN <= value <= JOB_WEIGHT_MAX:
+        raise ValueError(
+            f"init(): job_weight is a number from {JOB_WEIGHT_MIN} to {JOB_WEIGHT_MAX}, got "
+            f"{value!r}: a program of weight 2 gets twice the CPU time of one of weight 1 while "
+            "both have tasks waiting"
+        )
+    return float(value)
+
+
+def join(
+    address: str, print_output: bool, namespace: str = "", job_weight: float = 1.0
+) -> _core.Session:
     """Joins a running session of this user."""
     if address == "auto":
         sockets = _paths.running_sockets()
@@ -283,7 +304,7 @@ def join(address: str, print_output: bool, namespace: str = "") -> _core.Session
         raise ValueError(
             f"address is 'auto' or the path of a session's socket in this version, got {address!r}"
         )
-    session = _core.connect("", [], 0, entry_point(), address, namespace)
+    session = _core.connect("", [], 0, entry_point(), address, namespace, job_weight)
     opened(print_output)
     _log.info(f"session {session.name}: joined")
     return session
@@ -327,7 +348,7 @@ def end() -> None:
 def start_by_default() -> None:
     """The first use of a session without ``init``."""
     _log.set_level(_log.level_of(_settings.given("logging_level", None) or "info"))
-    unsaid = dict.fromkeys(("log_to_driver", "preload", "cpp_worker"))
+    unsaid = dict.fromkeys(("log_to_driver", "preload", "cpp_worker", "job_weight"))
     start({**unsaid, "namespace": namespace_of(None)}, explain=False)
 
 
@@ -360,6 +381,7 @@ def init(
     preload: Iterable[str] | None = None,
     cpp_worker: str | os.PathLike[str] | None = None,
     local_mode: bool = False,
+    job_weight: float | None = None,
     **unknown: object,
 ) -> Context:
     """Starts a session on this machine. Without it, the first use of Sundog starts one.
@@ -389,6 +411,9 @@ def init(
             started as often as their tasks and actors need it.
         local_mode: True runs tasks and methods of actors in this process, where they are called,
             for a debugger.
+        job_weight: this program's share of the CPUs beside other programs of the session, while
+            several have tasks waiting: one of weight 2 gets twice the CPU time of one of weight 1,
+            which is the default. From 0.01 to 100.
         unknown: refused, by name.
 
     Returns:
@@ -404,6 +429,7 @@ def init(
     if include_dashboard:
         raise ValueError("init(): include_dashboard=True is not in this version")
     space = namespace_of(namespace)
+    weight = checked_weight(job_weight)
     _log.set_level(_log.level_of(_settings.given("logging_level", logging_level) or "info"))
     session = _core.current_session()
     described = num_cpus, num_gpus, resources, object_store_memory, _memory, address
@@ -411,7 +437,7 @@ def init(
         if session.is_worker:
             return Context(session)
         if session.connected:
-            asked = (*described, preload, cpp_worker, namespace, local_mode)
+            asked = (*described, preload, cpp_worker, namespace, local_mode, job_weight)
             if ignore_reinit_error or is_same_cell(asked):
                 _log.info(f"session {session.name} is already running")
                 return Context(session)
@@ -422,7 +448,7 @@ def init(
         end()
     if address is not None and address != "local":
         shown = _settings.given("log_to_driver", log_to_driver) is not False
-        return Context(join(address, shown, space))
+        return Context(join(address, shown, space, weight))
     options = {
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
@@ -434,9 +460,10 @@ def init(
         "cpp_worker": cpp_worker,
         "namespace": space,
         "local_mode": local_mode,
+        "job_weight": weight,
     }
     global _cell_options
-    _cell_options = (*described, preload, cpp_worker, namespace, local_mode)
+    _cell_options = (*described, preload, cpp_worker, namespace, local_mode, job_weight)
     return Context(start(options, explain=True))
 
 

@@ -53,6 +53,8 @@ TABLE = (
     Setting("resources", "", "--resource", "", "none", "custom resources and their amounts"),
     Setting("namespace", "SUNDOG_NAMESPACE", "", "text", "one of the program's own",
             "where names of actors are given and looked up"),
+    Setting("job_weight", "SUNDOG_JOB_WEIGHT", "", "factor", "1",
+            "the program's share of the CPUs beside other programs of the session, as a ratio"),
     Setting("logging_level", "SUNDOG_LOGGING_LEVEL", "", "text", "info",
             "what Sundog itself prints: debug, info, warning, error"),
     Setting("log_to_driver", "SUNDOG_LOG_TO_DRIVER", "", "switch", "on",
@@ -91,7 +93,7 @@ def parsed(row: Setting, text: str) -> Any:
     Raises:
         ValueError: it cannot be read.
     """
-    if row.kind == "number":
+    if row.kind in ("number", "factor"):
         try:
             return float(text)
         except ValueError:

@@ -21,6 +21,7 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "base/time.h"
+#include "model/limits.h"
 #include "model/messages.h"
 
 namespace sundog::core {
@@ -187,6 +188,8 @@ struct DriverConfig {
   std::string entry_point;
   std::string address;     // empty: start a daemon; else the socket of a running one
   std::string name_space;  // of the names of actors; empty: one that is this job's alone
+  uint32_t job_weight = model::kJobWeightUnit;  // beside other jobs of the session, in 1/1000
+  bool only_asks = false;                       // it looks at a session, and is no job of it
 };
 
 // What became of a name that was asked for.

@@ -16,9 +16,10 @@ constexpr size_t kDescriptorsBeforeArenas = 4;
 
 wire::Hello driver_hello(const DriverConfig& config) {
   wire::Hello hello;
-  hello.role = static_cast<uint8_t>(model::Role::kDriver);
+  hello.role = static_cast<uint8_t>(config.only_asks ? model::Role::kTool : model::Role::kDriver);
   hello.language = static_cast<uint8_t>(model::Language::kPython);
   hello.prestart = config.prestart;
+  hello.job_weight = config.job_weight;
   config.entry_point.copy(hello.entry_point, sizeof hello.entry_point - 1);
   config.name_space.copy(hello.name_space, sizeof hello.name_space - 1);
   return hello;

@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/time.h"
 #include "model/events.h"
+#include "model/limits.h"
 #include "model/messages.h"
 
 namespace sundog::core {
@@ -34,6 +35,7 @@ struct ClientConnected {
   uint32_t pid = 0;
   uint64_t spawn_token = 0;  // of SpawnWorker, 0 if it came by itself
   bool warm = true;          // false: forked before all was imported that workers are to have
+  uint32_t weight = model::kJobWeightUnit;  // drivers: of the job beside others
 };
 // The process is gone and its ring is drained.
 struct ClientGone {

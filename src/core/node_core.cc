@@ -32,6 +32,7 @@ void NodeCore::join_cluster(const ClusterConfig& config) {
 
 void NodeCore::begin_step(TimeNs now, Effects* effects) {
   now_ = now;
+  scheduler_.at(now);
   effects_ = effects;
   if (!kept_text_.empty()) kept_text_.clear();
   if (!kept_arguments_.empty()) kept_arguments_.clear();
@@ -159,7 +160,10 @@ void NodeCore::on(const ClientConnected& e) {
   c.role = e.role;
   c.job = e.job;
   c.pid = e.pid;
-  if (e.role == model::Role::kDriver) jobs_[e.job].driver = e.client;
+  if (e.role == model::Role::kDriver) {
+    jobs_[e.job].driver = e.client;
+    scheduler_.set_weight(e.job, e.weight);
+  }
   if (e.role == model::Role::kWorker) {
     JobId pool_job = e.language == model::Language::kCpp ? JobId{} : e.job;
     scheduler_.worker_joined(e.client, {pool_job, e.language, e.runtime_env}, e.pid, e.spawn_token,
@@ -233,6 +237,7 @@ void NodeCore::settle_ended_job(JobId id) {
   if (j.detached > 0) return;
   for (uint32_t object : j.held) objects_.drop_internal(object);
   j.held.clear();
+  scheduler_.job_ended(id);
   effects_->push_back(JobSettled{id});
 }
 

@@ -21,6 +21,9 @@ constexpr size_t kTaskReferencesMax = 1'000'000;
 // Names of actors and their namespaces; the latter travel in a Hello, too.
 constexpr size_t kActorNameBytesMax = 255;
 constexpr size_t kNameSpaceBytesMax = 127;
+// A job's weight beside others, in 1/1000.
+constexpr uint32_t kJobWeightUnit = 1000;
+constexpr uint32_t kJobWeightMin = 10, kJobWeightMax = 100'000;
 // Templates of one process: remote functions times sets of options.
 constexpr uint32_t kTemplatesMax = 1'000'000;
 constexpr uint32_t kResultsMax = 100'000;

@@ -176,6 +176,7 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
     client->job = JobId{next_job_++};
     drivers_[client->job] = client->id;
     name_spaces_[client->job] = hello.name_space;
+    if (hello.job_weight > 0) connected.weight = hello.job_weight;
     ++drivers_seen_;
   } else if (spawn != nullptr) {
     connected.spawn_token = spawn->token;

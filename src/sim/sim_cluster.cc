@@ -34,6 +34,19 @@ SimConfig SimConfig::of_seed(uint64_t seed) {
   return c;
 }
 
+SimConfig SimConfig::rivals(uint64_t seed) {
+  Random random(mix(seed, 77));
+  SimConfig c;
+  c.seed = seed;
+  c.drivers = 2 + static_cast<uint32_t>(random.below(2));
+  c.cpus = 1 + static_cast<uint32_t>(random.below(3));
+  c.rival_tasks = 250;
+  c.store_bytes = 60'000 * model::kPageBytes;  // nobody waits for room
+  // A worker's turn, a task, and what counts as even, for each CPU.
+  c.share_slack = static_cast<DurationNs>(c.cpus) * 2 * 35 * kMillisecond;
+  return c;
+}
+
 SimCluster::SimCluster(const SimConfig& config) : world_(config) {
   if (config.nodes > 1) network_ = std::make_unique<SimNetwork>(&world_);
   for (uint32_t i = 0; i < config.nodes; ++i) {

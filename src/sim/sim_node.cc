@@ -112,6 +112,7 @@ void SimNode::start_driver(JobId job) {
   core::ClientConnected who;
   who.role = model::Role::kDriver;
   who.job = job;
+  if (world_->config.rival_tasks > 0) who.weight = model::kJobWeightUnit * (1 + job.value % 3);
   attach(who);
   if (world_->random.one_in(2))
     step(core::Prestart{job, model::Language::kPython, 0, world_->config.cpus});

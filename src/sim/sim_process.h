@@ -103,6 +103,7 @@ class SimProcess {
   // ---- programs (sim_programs.cc)
   Co<bool> driver_program();
   Co<bool> worker_program();
+  Co<bool> rival_program();  // sim_rivals.cc
   Co<bool> run_task(OwnedExecute e);
   // Writes the results of the running task and says Done. `own`: refs that may go into results.
   Co<bool> produce_results(std::vector<ObjectId> own, bool raised);
@@ -202,6 +203,7 @@ class SimProcess {
   model::CancelLevel cancelled_ = model::CancelLevel::kQueued;  // what running_ was told
   bool blocked_ = false, has_blocked_ = false, contested_ = false;
   int64_t running_cpu_ = 0, running_gpu_ = 0;
+  TimeNs running_since_ = 0;
   ObjectId actor_;  // whose constructor began here
   bool constructed_ = false, exiting_ = false, ignores_stop_ = false;
   int64_t kept_cpu_ = 0, kept_gpu_ = 0;

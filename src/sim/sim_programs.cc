@@ -274,6 +274,10 @@ Co<bool> SimProcess::random_step(uint32_t depth, std::vector<ObjectId>* own) {
 
 Co<bool> SimProcess::driver_program() {
   define_templates();
+  if (node_->world().config.rival_tasks > 0) {
+    auto rivalry = rival_program();
+    co_return co_await rivalry;
+  }
   std::vector<ObjectId> own;
   if (random_.one_in(2)) {  // several drivers begin at once and want the same name
     auto naming = named_step(&own);
@@ -364,6 +368,8 @@ bool SimProcess::claim(const OwnedExecute& e) {
   cancelled_ = model::CancelLevel::kQueued;
   has_blocked_ = has_blocked_ && (contested_ || kept_cpu_ > 0);
   running_cpu_ = facts->cpu;
+  running_since_ = node_->now();
+  node_->world().shares.began(e.task.job());
   running_gpu_ = facts->gpu;
   bool same = facts->arguments.size() == e.refs.size();
   for (size_t i = 0; same && i < e.refs.size(); ++i) same = e.refs[i].id == facts->arguments[i];
@@ -412,7 +418,8 @@ Co<bool> SimProcess::run_task(OwnedExecute e) {
   DurationNs least = is_short ? kMicrosecond : 100 * kMicrosecond;
   auto computing = sleep(node_->world().delay(least, 40 * least));
   co_await computing;
-  if (e.kind == model::CallKind::kTask && random_.one_in(2)) call_actors(&own);
+  const bool is_rival = node_->world().config.rival_tasks > 0;
+  if (e.kind == model::CallKind::kTask && !is_rival && random_.one_in(2)) call_actors(&own);
   if (e.kind != model::CallKind::kTask) {
     auto leaf = run_leaf(&own);
     co_await leaf;
@@ -437,6 +444,9 @@ Co<bool> SimProcess::run_task(OwnedExecute e) {
 
 void SimProcess::end_task(const model::Done& done, bool raised) {
   Oracle& oracle = node_->world().oracle;
+  const std::string unfair =
+      node_->world().shares.ended(done.task.job(), node_->now() - running_since_);
+  if (!unfair.empty()) oracle.fail(unfair);
   oracle.published_end(done.task, done.attempt, raised, done.retry);
   if (running_->kind == model::CallKind::kCreateActor) {
     const ActorFacts* facts = oracle.actor(actor_);

@@ -99,6 +99,33 @@ TEST(Simulation, rare_branches_of_cancelling_are_reached) {
                "workers.max_calls"});
 }
 
+TEST(Simulation, jobs_get_cpu_time_by_their_weights) {
+  for (uint64_t seed = 1; seed <= 8; ++seed) {
+    SimResult one = SimCluster(SimConfig::rivals(seed)).run();
+    for (const std::string& failure : one.failures)
+      ADD_FAILURE() << "seed " << seed << ": " << failure;
+    EXPECT_EQ(one.hash, SimCluster(SimConfig::rivals(seed)).run().hash) << "seed " << seed;
+    EXPECT_GE(one.tasks, 500u);
+  }
+}
+
+TEST(Oracle, jobs_that_want_more_are_compared_since_both_are_there) {
+  ShareOracle shares(10 * kMillisecond);
+  JobId one{1}, two{2};
+  shares.wants(one, 1, 100);
+  shares.began(one);
+  EXPECT_EQ(shares.ended(one, kSecond), "") << "it was alone";
+  shares.wants(two, 2, 100);
+  shares.began(one);
+  EXPECT_EQ(shares.ended(one, 8 * kMillisecond), "");
+  shares.began(two);
+  EXPECT_EQ(shares.ended(two, 20 * kMillisecond), "") << "twice as much is its share";
+  shares.began(two);
+  EXPECT_NE(shares.ended(two, 30 * kMillisecond), "");
+  for (int i = 0; i < 98; ++i) shares.began(two);
+  EXPECT_EQ(shares.ended(two, 30 * kMillisecond), "") << "it wants no more";
+}
+
 TEST(Oracle, wrong_stale_and_unwritten_values_are_failures) {
   Oracle oracle;
   ObjectId a{TaskId::root_of(JobId{1}), ObjectId::kPutBit | 1};

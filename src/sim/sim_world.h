@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "sim/event_queue.h"
 #include "sim/oracle.h"
+#include "sim/share_oracle.h"
 
 namespace sundog::sim {
 
@@ -29,20 +30,25 @@ struct SimConfig {
   uint32_t double_one_in = 0;
   bool partitions = false;
   uint32_t spawn_fails_one_in = 0;
+  uint32_t rival_tasks = 0;  // drivers submit so many short tasks at once, and nothing else
+  DurationNs share_slack = 0;
   DurationNs deadline = 900 * kSecond;
   bool trace = false;
 
   // A mixture that the seed decides.
   static SimConfig of_seed(uint64_t seed);
+  // Several jobs of different weights on one node that want more than it has.
+  static SimConfig rivals(uint64_t seed);
 };
 
 struct SimWorld {
-  explicit SimWorld(const SimConfig& c) : config(c), random(c.seed) {}
+  explicit SimWorld(const SimConfig& c) : config(c), random(c.seed), shares(c.share_slack) {}
 
   SimConfig config;
   EventQueue queue;
   Random random;
   Oracle oracle;
+  ShareOracle shares;
   uint64_t hash = 0;
   uint64_t steps = 0;
 

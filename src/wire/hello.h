@@ -39,8 +39,8 @@ struct Hello {
   uint32_t job = 0;  // drivers: 0, the daemon gives one; workers: as told by the zygote
   uint64_t runtime_env = 0;
   uint64_t spawn_token = 0;
-  uint32_t prestart = 0;  // drivers: workers to start at once
-  uint32_t pad2 = 0;
+  uint32_t prestart = 0;       // drivers: workers to start at once
+  uint32_t job_weight = 0;     // drivers: beside other jobs, in 1/1000; 0: 1
   char entry_point[256] = {};  // drivers: script or "-c", for people; C++ workers: their program
   char name_space[128] = {};   // drivers: where the job's actors are named; empty: by job
 };

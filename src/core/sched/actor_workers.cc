@@ -20,6 +20,7 @@ void LocalScheduler::creation_done(ClientId client, uint32_t task,
   w->lifetime = lifetime;
   w->overrun = w->overdrawn = false;
   w->front_since = now;
+  charge(w);
   try_all();
   if (!w->pooled) return;  // made for a GPU: no pool misses it
   w->pooled = false;

@@ -56,6 +56,7 @@ void LocalScheduler::lease_joined(Worker* w, uint64_t token, Starting starting) 
   w->shape = starting.shape;
   w->holds_resources = true;
   w->gpus = std::move(starting.gpus);
+  charge(w);
   shape.leased.emplace(token, w->client);
   try_shape(starting.shape);
 }

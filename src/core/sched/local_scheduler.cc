@@ -14,18 +14,20 @@ LocalScheduler::LocalScheduler(TaskTable* tasks, model::ResourceSet total)
       total_(total),
       available_(std::move(total)),
       ready_(tasks),
-      gpu_ids_(total_.get(model::kGpu)) {}
+      gpu_ids_(total_.get(model::kGpu)),
+      shares_(total_.get(kCpu)) {}
 
 uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
   JobId job = t.language == model::Language::kCpp ? JobId{} : t.job;
   PoolKey key{job, t.language, t.runtime_env};
   bool makes_actors = t.kind == model::CallKind::kCreateActor;
+  uint32_t its_account = account(t.job);
   for (uint32_t i = 0; i < shapes_.size(); ++i)
     if (shapes_[i].pool_key == key && shapes_[i].resources == t.resources &&
-        shapes_[i].makes_actors == makes_actors)
+        shapes_[i].makes_actors == makes_actors && shapes_[i].account == its_account)
       return i;
-  shapes_.push_back({key, pool_of(key), t.resources, makes_actors, {}, false, {}, {}});
-  ready_.add_shape();
+  shapes_.push_back({key, pool_of(key), t.resources, makes_actors, its_account, {}, false, {}, {}});
+  ready_.add_shape(its_account);
   return static_cast<uint32_t>(shapes_.size() - 1);
 }
 
@@ -170,15 +172,17 @@ void LocalScheduler::release_resources(Worker* w) {
     cpu.set(kCpu, held.get(kCpu));
     available_.subtract(cpu, true);
   }
-  w->holds_resources = false;
   set_blocked(w, 0);
+  w->holds_resources = false;
+  charge(w);
   try_all();
 }
 
 void LocalScheduler::count_offered(uint32_t task, int change) {
-  auto at = offered_by_depth_.try_emplace((*tasks_)[task].depth, 0).first;
+  auto& offered = depths_[account_of(task)].offered;
+  auto at = offered.try_emplace((*tasks_)[task].depth, 0).first;
   at->second += static_cast<uint32_t>(change);
-  if (at->second == 0) offered_by_depth_.erase(at);
+  if (at->second == 0) offered.erase(at);
 }
 
 void LocalScheduler::erase_from_queue(Worker* w, size_t position) {
@@ -337,11 +341,11 @@ int64_t LocalScheduler::cpu_of(const Worker& w) const {
 }
 
 void LocalScheduler::set_blocked(Worker* w, uint32_t blocked) {
-  if (!w->actor) {
-    if (w->blocked == 0 && blocked > 0) ++blocked_workers_;
-    if (w->blocked > 0 && blocked == 0) --blocked_workers_;
-  }
+  const bool was_blocked = w->blocked > 0;
   w->blocked = blocked;
+  if (was_blocked == (blocked > 0)) return;
+  if (!w->actor) depths_[shapes_[w->shape].account].blocked += was_blocked ? -1 : 1;
+  charge(w);
 }
 
 void LocalScheduler::block(ClientId client, Actions* actions) {
@@ -436,16 +440,13 @@ bool LocalScheduler::ready_task_fits() const {
 std::string LocalScheduler::validate() const {
   if (std::string wrong = ready_.validate(); !wrong.empty()) return wrong;
   model::ResourceSet sum = available_;
-  uint32_t revoking = 0, blocked = 0;
+  uint32_t revoking = 0;
   size_t deep = 0;
-  std::map<uint16_t, uint32_t> offered;
   for (const Worker& w : workers_) {
     if (!w.live) continue;
     if (w.queue.size() > 1 && !w.actor) ++deep;
     if (w.deep_position != kNoIndex && deep_[w.deep_position] != w.client)
       return "the list of deep workers is torn";
-    if (w.blocked > 0 && !w.actor) ++blocked;
-    for (uint32_t task : w.queue) ++offered[(*tasks_)[task].depth];
     if (w.holds_resources != (w.actor || !w.queue.empty() || !w.gpus.empty()))
       return "a worker holds resources without a task, or a task without resources";
     if (w.holds_resources) {
@@ -474,8 +475,7 @@ std::string LocalScheduler::validate() const {
   if (revoking != revoking_) return "tasks that are being asked back are miscounted";
   if (sum != total_) return "resources are not conserved";
   if (deep != deep_.size()) return "deep workers are miscounted";
-  if (blocked != blocked_workers_) return "blocked workers are miscounted";
-  if (offered != offered_by_depth_) return "offered tasks are miscounted";
+  if (std::string wrong = validate_shares(); !wrong.empty()) return wrong;
   uint32_t starting = 0;
   for (const Pool& p : pools_) {
     starting += p.starting;

@@ -10,9 +10,11 @@
 //  - A worker that blocks, overruns or dies loses what it has not claimed, at no cost to the task.
 //  - A blocked worker gives its CPU back. It resumes at once while at most twice the CPUs run,
 //    else it is the first to get one.
-//  - While as many workers are blocked as there are CPUs and deeper tasks are with workers, no
-//    wider one gets a CPU unless nothing has ended for a while: blocked workers follow the depth of
-//    a program, not its width.
+//  - While as many workers of a job are blocked as there are CPUs and deeper tasks of it are with
+//    workers, no wider one of it gets a CPU unless nothing has ended for a while: blocked workers
+//    follow the depth of a program, not its width.
+//  - Of several jobs the one that is furthest behind its share goes first (fair_share.h); the order
+//    above holds among the tasks of one job. Whoever cannot be placed holds nobody up.
 //  - Waking an idle worker costs more than a very short task: such tasks go to an awake one.
 //  - A creation of an actor is placed like a task of unknown length. Its worker belongs to the
 //  actor
@@ -26,6 +28,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "core/sched/fair_share.h"
 #include "core/sched/gpu_ids.h"
 #include "core/sched/ready_queues.h"
 #include "core/tasks/task_table.h"
@@ -62,6 +65,7 @@ struct Worker {
   bool used = false;       // something was offered to it
   bool actor = false;      // belongs to one; `lifetime` is what it holds
   model::ResourceSet lifetime;
+  int64_t charged = 0;  // of the CPUs, to its job's account; while there are several jobs
   ClientId client;
   uint32_t pool = 0;
   uint32_t pid = 0;
@@ -96,6 +100,12 @@ class LocalScheduler {
   static constexpr int64_t kStartedAhead = 4;  // workers for creations that wait for a CPU
 
   LocalScheduler(TaskTable* tasks, model::ResourceSet total);
+
+  // ---- jobs (job_shares.cc)
+  // The moment of what follows.
+  void at(TimeNs now) { now_ = now; }
+  void set_weight(JobId job, uint32_t weight);
+  void job_ended(JobId job);
 
   // ---- shapes
   uint32_t intern_shape(const TaskTemplate& t);
@@ -170,6 +180,7 @@ class LocalScheduler {
     uint32_t pool = 0;
     model::ResourceSet resources;
     bool makes_actors = false;
+    uint32_t account = 0;        // of its job, which the pool of C++ workers does not tell
     std::vector<ClientId> open;  // busy workers of this shape with room behind
     bool try_now = false;
     std::map<uint64_t, ClientId> leased;  // started for a GPU, without a task yet; by spawn token
@@ -188,6 +199,11 @@ class LocalScheduler {
     uint32_t pool = 0;
     uint32_t shape = kNoIndex;  // of a worker for a GPU
     std::vector<GpuShare> gpus;
+  };
+  // What blocked workers of a job wait for.
+  struct Depths {
+    uint32_t blocked = 0;  // workers
+    std::map<uint16_t, uint32_t> offered;
   };
   struct Resume {
     ClientId worker;
@@ -211,6 +227,13 @@ class LocalScheduler {
   void revoke_behind_front(Worker* w, Actions* actions);
   void erase_from_queue(Worker* w, size_t position);
   void count_offered(uint32_t task, int change);
+  uint32_t account_of(uint32_t task) const;
+  // ---- job_shares.cc
+  uint32_t account(JobId job);
+  void charge_anew();
+  int64_t cost_of(const Worker& w) const;
+  void charge(Worker* w);
+  std::string validate_shares() const;
   bool would_only_widen(uint32_t task, TimeNs now);
   void set_blocked(Worker* w, uint32_t blocked);
   void became_idle(Worker* w, TimeNs now);
@@ -233,7 +256,7 @@ class LocalScheduler {
   void stop_ended_leases(Actions* actions);
   void stop_surplus(TimeNs now, Actions* actions);
   DurationNs expected(uint32_t task) const;
-  uint32_t best_shape();
+  uint32_t best_shape(TimeNs now);
   void try_shape(uint32_t shape);
 
   TaskTable* tasks_;
@@ -250,8 +273,9 @@ class LocalScheduler {
   std::deque<Resume> resumes_;
   uint32_t live_workers_ = 0;
   uint32_t revoking_ = 0;  // tasks asked back whose answer is outstanding
-  uint32_t blocked_workers_ = 0;
-  std::map<uint16_t, uint32_t> offered_by_depth_;
+  FairShare shares_;
+  std::vector<Depths> depths_;  // by account
+  TimeNs now_ = 0;
   TimeNs held_since_ = kNever;  // no task ended since then, and a wider one is held back
   TimeNs held_from_ = kNever;   // when that one was held back first
   bool may_widen_ = false;      // that lasted long enough: one may start

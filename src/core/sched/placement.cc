@@ -15,10 +15,13 @@ DurationNs LocalScheduler::expected(uint32_t task) const {
   return std::max<DurationNs>(t.average_ns, kMicrosecond);
 }
 
-// The shape to try whose first task comes first; forgets shapes that need no try any more.
-uint32_t LocalScheduler::best_shape() {
+// The shape to try whose job's turn it is and, of those, whose first task comes first; forgets
+// shapes that need no try any more.
+uint32_t LocalScheduler::best_shape(TimeNs now) {
+  const bool several = shares_.several();
   uint32_t best = kNoIndex;
   ReadyKey best_key;
+  int64_t best_turn = 0;
   TimeNs best_since = 0;
   for (size_t i = 0; i < to_try_.size();) {
     uint32_t s = to_try_[i];
@@ -30,15 +33,19 @@ uint32_t LocalScheduler::best_shape() {
       continue;
     }
     ++i;
-    if (to_try_.size() == 1) return s;
+    if (!several && to_try_.size() == 1) return s;
+    const int64_t turn = several ? shares_.turn(shapes_[s].account, now) : 0;
     ReadyKey key = ready_.key_of(front);
     TimeNs since = (*tasks_)[front].became_ready;
-    if (best == kNoIndex || std::tie(key, since, s) < std::tie(best_key, best_since, best)) {
+    if (best == kNoIndex ||
+        std::tie(turn, key, since, s) < std::tie(best_turn, best_key, best_since, best)) {
       best = s;
+      best_turn = turn;
       best_key = key;
       best_since = since;
     }
   }
+  if (several && best != kNoIndex) shares_.chosen(shapes_[best].account, now);
   return best;
 }
 
@@ -49,8 +56,11 @@ void LocalScheduler::try_shape(uint32_t shape) {
 }
 
 void LocalScheduler::enqueue(uint32_t task) {
+  const uint32_t shape = tasks_->tmpl_of((*tasks_)[task]).shape;
+  const uint32_t its_account = shapes_[shape].account;
+  if (shares_.several() && !ready_.job_has_tasks(its_account)) shares_.came(its_account, now_);
   ready_.push_back(task);
-  try_shape(tasks_->tmpl_of((*tasks_)[task]).shape);
+  try_shape(shape);
 }
 
 void LocalScheduler::place_all(TimeNs now, Actions* actions) {
@@ -60,7 +70,7 @@ void LocalScheduler::place_all(TimeNs now, Actions* actions) {
     SUNDOG_PROBE("workers.placing_waits_for_tasks_asked_back");
     return;
   }
-  for (uint32_t shape = best_shape(); shape != kNoIndex; shape = best_shape()) {
+  for (uint32_t shape = best_shape(now); shape != kNoIndex; shape = best_shape(now)) {
     while (place_one(shape, now, actions)) {
       if (ready_.shapes_with_tasks() > 1) break;  // look again at who is first
     }
@@ -68,6 +78,7 @@ void LocalScheduler::place_all(TimeNs now, Actions* actions) {
 }
 
 void LocalScheduler::schedule(TimeNs now, Actions* actions) {
+  at(now);
   serve_resumes(actions);
   if (try_all_) {
     for (uint32_t s = 0; s < shapes_.size(); ++s)
@@ -116,6 +127,7 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
       w->front_since = now;
       w->holds_resources = true;
       available_.subtract(shape.resources);
+      charge(w);
       assign(w, task, now, actions);
       return true;
     }
@@ -126,11 +138,12 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
   return false;
 }
 
-// Enough workers are blocked, and what they wait for is with workers: this task would likely only
-// block too. If nothing ends for a while, one more may start.
+// Enough workers of its job are blocked, and what they wait for is with workers: this task would
+// likely only block too. If nothing ends for a while, one more may start.
 bool LocalScheduler::would_only_widen(uint32_t task, TimeNs now) {
-  if (blocked_workers_ == 0 || blocked_workers_ * model::kResourceUnit < total_.get(model::kCpu) ||
-      offered_by_depth_.rbegin()->first <= (*tasks_)[task].depth)
+  const Depths& job = depths_[account_of(task)];
+  if (job.blocked == 0 || job.blocked * model::kResourceUnit < total_.get(model::kCpu) ||
+      job.offered.rbegin()->first <= (*tasks_)[task].depth)
     return false;  // another one may be held still: its timer stays
   if (std::exchange(may_widen_, false)) {
     SUNDOG_PROBE("workers.one_more_after_a_while");

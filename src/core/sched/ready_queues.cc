@@ -7,12 +7,23 @@ ReadyKey ReadyQueues::key_of(uint32_t task) const {
   return {!t.awaited, -tasks_->tmpl_of(t).priority, t.awaited ? -int32_t{t.depth} : 0};
 }
 
+void ReadyQueues::add_shape(uint32_t account) {
+  shapes_.emplace_back().account = account;
+  if (account >= of_jobs_.size()) of_jobs_.resize(account + 1);
+}
+
 void ReadyQueues::counted(uint32_t shape, int change) {
   Shape& s = shapes_[shape];
-  if (change > 0 && s.count == 0) ++shapes_with_tasks_;
+  if (change > 0 && s.count == 0) {
+    ++shapes_with_tasks_;
+    ++of_jobs_[s.account];
+  }
   s.count += static_cast<uint64_t>(change);
   total_ += static_cast<uint64_t>(change);
-  if (change < 0 && s.count == 0) --shapes_with_tasks_;
+  if (change < 0 && s.count == 0) {
+    --shapes_with_tasks_;
+    --of_jobs_[s.account];
+  }
 }
 
 void ReadyQueues::push_back(uint32_t task) {
@@ -91,6 +102,7 @@ uint32_t ReadyQueues::front(uint32_t shape) const {
 
 std::string ReadyQueues::validate() const {
   uint64_t total = 0;
+  std::vector<uint32_t> of_jobs(of_jobs_.size());
   for (uint32_t s = 0; s < shapes_.size(); ++s) {
     uint64_t count = 0;
     for (const auto& [key, list] : shapes_[s].lists) {
@@ -109,7 +121,9 @@ std::string ReadyQueues::validate() const {
     }
     if (count != shapes_[s].count) return "ready tasks are miscounted";
     total += count;
+    if (count > 0) ++of_jobs[shapes_[s].account];
   }
+  if (of_jobs != of_jobs_) return "shapes with ready tasks are miscounted for a job";
   return total == total_ ? "" : "ready tasks are miscounted in total";
 }
 

@@ -28,7 +28,8 @@ class ReadyQueues {
  public:
   explicit ReadyQueues(TaskTable* tasks) : tasks_(tasks) {}
 
-  void add_shape() { shapes_.emplace_back(); }
+  // Its tasks are of the job with this account (fair_share.h).
+  void add_shape(uint32_t account);
   void push_back(uint32_t task);
   void push_front(uint32_t task);  // taken back from a worker: it was first before
   void remove(uint32_t task);
@@ -40,6 +41,7 @@ class ReadyQueues {
   uint64_t count(uint32_t shape) const { return shapes_[shape].count; }
   uint64_t total() const { return total_; }
   uint32_t shapes_with_tasks() const { return shapes_with_tasks_; }
+  bool job_has_tasks(uint32_t account) const { return of_jobs_[account] > 0; }
   std::string validate() const;
 
  private:
@@ -49,6 +51,7 @@ class ReadyQueues {
   struct Shape {
     std::map<ReadyKey, List> lists;  // never empty lists
     uint64_t count = 0;
+    uint32_t account = 0;
   };
   void counted(uint32_t shape, int change);
 
@@ -56,6 +59,7 @@ class ReadyQueues {
   std::vector<Shape> shapes_;
   uint64_t total_ = 0;
   uint32_t shapes_with_tasks_ = 0;
+  std::vector<uint32_t> of_jobs_;  // by account: its shapes with tasks
 };
 
 }  // namespace sundog::core
