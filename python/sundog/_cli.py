@@ -21,6 +21,7 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   status               what the running session has, and how much of it is used
   memory               the objects in the store: sizes, references, pins
   list actors          actors: state, process, what they hold, why they ended
+  list jobs            programs: state, process, share of the CPUs, command line
   timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev), or as a page (FILE.html)
   stop                 ends every session of this user, or the one that --session names
   debug [PID]          attaches to a task that stopped at breakpoint()
@@ -102,10 +103,10 @@ def run(words: list[str]) -> int:
         expect_nothing("debug", rest[1:])
         return debug_dump(session) if rest == ["dump"] else debug(session, rest)
     if command == "list":
-        if rest[:1] != ["actors"]:
-            raise UsageError("list has one subject: sundog list actors")
-        expect_nothing("list actors", rest[1:])
-        return list_actors(session)
+        if rest[:1] not in (["actors"], ["jobs"]):
+            raise UsageError("list has two subjects: sundog list actors, sundog list jobs")
+        expect_nothing(f"list {rest[0]}", rest[1:])
+        return list_actors(session) if rest == ["actors"] else list_jobs(session)
     output = take_value(rest, "-o", "--output") if command == "timeline" else None
     expect_nothing(command, rest)
     if command == "timeline":
@@ -214,7 +215,7 @@ def stop(session: str | None) -> int:
 def ask(session: str | None, question: int) -> Any:
     """Joins a running session for one question; the answer."""
     socket = sockets_of(session)[0]
-    joined = _core.connect("", [], 0, "sundog " + " ".join(sys.argv[1:]), socket)
+    joined = _core.connect("", [], 0, "sundog " + " ".join(sys.argv[1:]), socket, only_asks=True)
     try:
         return json.loads(joined.query(question))
     finally:
@@ -310,6 +311,36 @@ def memory(session: str | None) -> int:
     return 0
 
 
+def print_table(rows: Sequence[tuple[str, ...]], below: Sequence[str] = ()) -> None:
+    """Rows in columns; below each what is said of it."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row, note in zip(rows, below or [""] * len(rows), strict=True):
+        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        print(line.rstrip() + (f"\n    {note}" if note else ""))
+
+
+def list_jobs(session: str | None) -> int:
+    """Programs of the session, one line each; those that ended too."""
+    import time
+
+    from sundog import _explain
+
+    jobs = ask(session, _explain.JOBS)
+    rows = [("job", "state", "pid", "weight", "began", "namespace", "command")]
+    for j in jobs:
+        began = time.strftime("%H:%M:%S", time.localtime(j["began_ms"] / 1000))
+        weight = f"{j['weight']:g}"
+        command = j["entry_point"]
+        rows.append((j["job"], j["state"], str(j["pid"]), weight, began, j["namespace"], command))
+    print_table(rows)
+    running = sum(j["state"] == "RUNNING" for j in jobs)
+    print(
+        f"{running} programs run"
+        + (f", {len(jobs) - running} ended" if running < len(jobs) else "")
+    )
+    return 0
+
+
 def list_actors(session: str | None) -> int:
     """Actors, one line each; below a dead one, why it ended."""
     from sundog import _explain
@@ -321,11 +352,7 @@ def list_actors(session: str | None) -> int:
         holds = ", ".join(f"{amount:g} {what}" for what, amount in a["resources"].items())
         pid = str(a["pid"]) if a["pid"] else ""
         rows.append((a["actor"], a["class_name"], a["state"], pid, name, holds))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    causes = ["", *(a["cause"] for a in actors)]
-    for row, cause in zip(rows, causes, strict=True):
-        line = "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True))
-        print(line.rstrip() + (f"\n    {cause}" if cause else ""))
+    print_table(rows, ["", *(a["cause"] for a in actors)])
     dead = sum(a["state"] == "DEAD" for a in actors)
     print(f"{len(actors) - dead} actors" + (f", and {dead} that have ended" if dead else ""))
     return 0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # model::Question
 DUMP, EXPLAIN, TIMELINE, STATUS, MEMORY, OUTPUT, NAMES, ACTORS = 1, 2, 3, 4, 5, 6, 7, 8
-PENDING_CALLS = 9
+PENDING_CALLS, JOBS = 9, 10
 
 
 def ask(ref: _core.ObjectRef[Any]) -> dict[str, Any] | None:

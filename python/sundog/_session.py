@@ -148,10 +148,10 @@ def list_of_names(option: str, value: object) -> list[str]:
     return list(value)
 
 
-def write_zygote_config(folder: str, socket: str, preload: Iterable[str]) -> None:
-    """Describes this process to the one that forks workers: they are to look like it."""
+def describe_driver() -> dict[str, object]:
+    """This process, for those that are to look like it."""
     path = [entry if entry else os.getcwd() for entry in sys.path]
-    config = {
+    return {
         "sys_path": path,
         "prefixes": {
             name: getattr(sys, name)
@@ -161,6 +161,13 @@ def write_zygote_config(folder: str, socket: str, preload: Iterable[str]) -> Non
         "cwd": os.getcwd(),
         "dont_write_bytecode": sys.dont_write_bytecode,
         "import_lines": pth_import_lines(path),
+        "python": list(sys.version_info[:2]),
+    }
+
+
+def write_zygote_config(folder: str, socket: str, preload: Iterable[str]) -> None:
+    """Describes this process to the one that forks workers."""
+    config = describe_driver() | {
         "numpy": "numpy" in sys.modules,
         "asyncio": "asyncio" in sys.modules,
         "preload": list(preload),
@@ -223,8 +230,9 @@ def after_fork_in_child() -> None:
 
 
 def entry_point() -> str:
-    """The script, for people."""
-    return (sys.argv[0] if sys.argv else "") or "-c"
+    """The command line of the program, for people; a long one is cut."""
+    words = [(sys.argv[0] if sys.argv else "") or "-c", *sys.argv[1:]]
+    return " ".join(w if w and not any(c.isspace() for c in w) else repr(w) for w in words)
 
 
 def start(options: Mapping[str, object], explain: bool) -> _core.Session:
@@ -293,18 +301,9 @@ def join(
     address: str, print_output: bool, namespace: str = "", job_weight: float = 1.0
 ) -> _core.Session:
     """Joins a running session of this user."""
-    if address == "auto":
-        sockets = _paths.running_sockets()
-        if not sockets:
-            raise ConnectionError(
-                "address='auto': no session of this user runs here; init() starts one"
-            )
-        address = sockets[0]
-    elif not os.path.exists(address):
-        raise ValueError(
-            f"address is 'auto' or the path of a session's socket in this version, got {address!r}"
-        )
-    session = _core.connect("", [], 0, entry_point(), address, namespace, job_weight)
+    from sundog import _join
+
+    session = _join.connect(address, namespace, job_weight)
     opened(print_output)
     _log.info(f"session {session.name}: joined")
     return session
@@ -348,6 +347,10 @@ def end() -> None:
 def start_by_default() -> None:
     """The first use of a session without ``init``."""
     _log.set_level(_log.level_of(_settings.given("logging_level", None) or "info"))
+    if os.environ.get("SUNDOG_ADDRESS", "local") not in ("", "local"):
+        shown = _settings.given("log_to_driver", None) is not False
+        join(os.environ["SUNDOG_ADDRESS"], shown, namespace_of(None), checked_weight(None))
+        return
     unsaid = dict.fromkeys(("log_to_driver", "preload", "cpp_worker", "job_weight"))
     start({**unsaid, "namespace": namespace_of(None)}, explain=False)
 
@@ -390,8 +393,9 @@ def init(
     then from the machine.
 
     Args:
-        address: None starts a session; "auto" joins this user's newest one, which makes a
-            forked child a client.
+        address: None starts a session, unless SUNDOG_ADDRESS names one; "auto" joins this user's
+            newest one, which makes a forked child a client; the name of a session, or the path of
+            its socket, joins that one; "local" starts one whatever SUNDOG_ADDRESS says.
         num_cpus: CPUs that tasks may use; by default SUNDOG_NUM_CPUS, else what affinity mask
             and control group allow.
         num_gpus: GPUs that tasks may use; by default SUNDOG_NUM_GPUS, else those that are visible.
@@ -420,8 +424,11 @@ def init(
         A mapping that describes the session; as a context manager it ends the session.
 
     Raises:
-        RuntimeError: a session runs already.
-        ValueError: a keyword that does not exist or is not in this version.
+        ConnectionError: the session to join does not run.
+        PermissionError: it is another user's.
+        RuntimeError: a session runs already, or the one to join runs another version of Python.
+        ValueError: a keyword that does not exist or is not in this version, or one that describes
+            a new session where a running one is joined.
     """
     from sundog._context import Context
 
@@ -446,20 +453,25 @@ def init(
                 "init(ignore_reinit_error=True)"
             )
         end()
-    if address is not None and address != "local":
-        shown = _settings.given("log_to_driver", log_to_driver) is not False
-        return Context(join(address, shown, space, weight))
-    options = {
+    from sundog import _join
+
+    describes = {
         "num_cpus": num_cpus,
         "num_gpus": num_gpus,
         "resources": resources,
         "object_store_memory": object_store_memory,
         "_memory": _memory,
-        "log_to_driver": log_to_driver,
         "preload": preload,
         "cpp_worker": cpp_worker,
-        "namespace": space,
         "local_mode": local_mode,
+    }
+    address = _join.address_of(address, describes)
+    if address is not None:
+        shown = _settings.given("log_to_driver", log_to_driver) is not False
+        return Context(join(address, shown, space, weight))
+    options = describes | {
+        "log_to_driver": log_to_driver,
+        "namespace": space,
         "job_weight": weight,
     }
     global _cell_options

@@ -65,8 +65,8 @@ TABLE = (
             "program of the C++ workers, started as tasks and actors of C++ need them"),
     Setting("local_mode", "", "", "", "off",
             "tasks run in the program's own process, for a debugger"),
-    Setting("address", "", "", "", "a session of its own",
-            "\"auto\" or a session's socket: join it"),
+    Setting("address", "SUNDOG_ADDRESS", "", "text", "a session of its own",
+            "\"auto\", a session's name or its socket: join it; \"local\": a session of its own"),
     Setting("ignore_reinit_error", "", "", "", "off",
             "a second init returns the running session instead of raising"),
     Setting("", "SUNDOG_HOME", "", "path", "~/.sundog",
@@ -82,6 +82,7 @@ TABLE = (
 TOLD = (
     ("SUNDOG_SESSION", "the name of the session"),
     ("SUNDOG_ADDRESS", "the path of its socket"),
+    ("SUNDOG_DRIVER", "the process of the program whose tasks it runs"),
     ("SUNDOG_GPUS", "the numbers of the GPUs that the task or actor holds"),
 )
 KEYWORDS = {row.keyword: row for row in TABLE if row.keyword}

@@ -20,6 +20,8 @@ from collections.abc import Callable
 CONTROL_FD = 3
 PACKET_BYTES_MAX = 64 * 1024
 FDS_PER_FORK = 3  # control, stdout, stderr
+OURS = ("sundog", "cloudpickle")
+GPUS = ("CUDA_VISIBLE_DEVICES",)  # of the session, whose GPUs are counted in these names
 
 
 def load_config(path: str) -> dict[str, object]:
@@ -69,6 +71,26 @@ def become_the_driver(config: dict[str, object]) -> None:
             exec(line, {"__name__": "sundog._pth"})
         except Exception as error:
             complain(f"a line of a .pth file failed: {line!r}: {error}")
+
+
+def become_another_driver(old: dict[str, object], path: str) -> None:
+    """Makes a worker look like a program that joined the session, which ``path`` describes."""
+    config = load_config(path)
+    gone = set(strings(old, "sys_path")) - set(strings(config, "sys_path"))
+    # What was imported ahead from folders that this program does not have is none of its modules.
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if os.path.dirname(file) in gone and name.partition(".")[0] not in OURS:
+            del sys.modules[name]
+    environment = config.get("environment")
+    if isinstance(environment, dict):
+        kept = {name: os.environ[name] for name in GPUS if name in os.environ}
+        os.environ.clear()
+        os.environ.update(environment)
+        os.environ.update(kept)
+    if isinstance(config.get("umask"), int):
+        os.umask(int(str(config["umask"])))
+    become_the_driver(config)
 
 
 def hide_main() -> None:
@@ -152,6 +174,15 @@ def wait_until_reparented(intermediate: int, daemon: int) -> bool:
     return os.getppid() == daemon
 
 
+def programs_beside(socket: str) -> list[str]:
+    """The files in which programs that joined the session describe themselves."""
+    folder, name = os.path.split(socket)
+    try:
+        return [os.path.join(folder, n) for n in os.listdir(folder) if n.startswith(f"{name}.")]
+    except OSError:
+        return []
+
+
 class ForkRequest:
     """One ``fork`` packet: what the worker serves, and the descriptors it gets."""
 
@@ -160,7 +191,7 @@ class ForkRequest:
         self.token = int(fields[0])
         self.job = int(fields[1])
         self.runtime_env = int(fields[2])
-        self.environment = [tuple(item.split("=", 1)) for item in fields[3:] if "=" in item]
+        self.environment = [item.split("=", 1) for item in fields[3:] if "=" in item]
         self.control, self.stdout, self.stderr = fds
 
 
@@ -282,12 +313,12 @@ class Zygote:
                 os.killpg(group, signal.SIGKILL)
             except OSError:
                 pass
-        for path in (self.config.get("socket"), self.config_path):
-            if isinstance(path, str):
-                try:
-                    os.unlink(path)
-                except OSError:
-                    pass
+        socket = str(self.config.get("socket") or "")
+        for path in (socket, self.config_path, *programs_beside(socket)):
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
         os._exit(0)
 
     def start_over(self, reason: str) -> None:
@@ -381,8 +412,11 @@ class Zygote:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-        for name, value in request.environment:
-            os.environ[name] = value
+        given = dict(request.environment)
+        joined = f"{self.config.get('socket')}.{given.get('SUNDOG_DRIVER')}"
+        if os.path.exists(joined):
+            become_another_driver(self.config, joined)
+        os.environ.update(given)
         show_gpus(os.environ.get("SUNDOG_GPUS"))
         reseed()
         from sundog import _threads  # imported before the fork, by _worker

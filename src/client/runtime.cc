@@ -1,12 +1,15 @@
 // Connecting, the states of a Runtime and its end. See runtime_impl.h.
 #include "client/runtime.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 
 #include "client/runtime_impl.h"
 #include "os/clock.h"
+#include "os/socket.h"
+#include "wire/hello.h"
 
 namespace sundog::client {
 namespace {
@@ -124,6 +127,21 @@ void RuntimeImpl::node_died(std::string cause) {
 
 // ---------------------------------------------------------------- the end
 
+// The daemon that we started serves other programs too. It says so when it has given up what was
+// ours; a daemon that ends says nothing.
+bool RuntimeImpl::goes_on_without_us(int control) {
+  const TimeNs deadline = os::now() + kDaemonEndTimeout;
+  for (TimeNs now = os::now(); now < deadline; now = os::now()) {
+    pollfd ready{control, POLLIN, 0};
+    if (::poll(&ready, 1, static_cast<int>((deadline - now) / kMillisecond) + 1) <= 0) continue;
+    os::Received packet = os::receive_packet(control, /*wait=*/false);
+    if (packet.status == os::ReceiveStatus::kNothing) continue;
+    if (packet.status != os::ReceiveStatus::kPacket) return false;
+    if (wire::parse_control<wire::Goodbye>(packet.data)) return true;
+  }
+  return false;
+}
+
 void RuntimeImpl::shutdown() {
   if (state_.load() == State::kForkedChild) return;
   {
@@ -137,7 +155,9 @@ void RuntimeImpl::shutdown() {
     wake_everyone();
   }
   stop_thread();
-  ::shutdown(session_.control.get(), SHUT_RDWR);
+  ::shutdown(session_.control.get(), SHUT_WR);
+  if (session_.daemon.pid != 0 && goes_on_without_us(session_.control.get()))
+    session_.daemon = {};  // it ends with the last of its programs
   session_.control.reset();
   end_daemon();
   {

@@ -167,6 +167,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   void node_died(std::string cause);
   std::optional<CallError> check_entries(std::span<Entry* const> entries) const;
   void stop_thread();
+  static bool goes_on_without_us(int control);
   void end_daemon();
 
   // ---- runtime_inbound.cc

@@ -336,7 +336,8 @@ void NodeCore::on_message(Client& c, const model::Query& m) {
     case model::Question::kTimeline:
       effects_->push_back(AnswerTimeline{c.id, m.request});
       return;
-    case model::Question::kOutput:  // the shell's; an empty answer where it has none
+    case model::Question::kJobs:
+    case model::Question::kOutput:  // the shell's; an empty answer where there is none
       break;
     case model::Question::kDump:
       text = dump_json();

@@ -234,6 +234,7 @@ enum class Question : uint8_t {
   kNames = 7,   // named actors; argument: a namespace, empty: of all
   kActors = 8,  // all actors: state, process, resources, restarts, why they died
   kPendingCalls = 9,  // how many calls of an actor the asker waits for; argument: its handle
+  kJobs = 10,         // the programs of the session, the last that ended too
 };
 struct Query {
   uint32_t request = 0;

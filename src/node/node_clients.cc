@@ -177,6 +177,8 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
     drivers_[client->job] = client->id;
     name_spaces_[client->job] = hello.name_space;
     if (hello.job_weight > 0) connected.weight = hello.job_weight;
+    jobs_.began(client->job,
+                {hello.pid, hello.entry_point, hello.name_space, connected.weight, os::wall_now()});
     ++drivers_seen_;
   } else if (spawn != nullptr) {
     connected.spawn_token = spawn->token;
@@ -359,13 +361,32 @@ void NodeShell::disconnect(ClientLink* client, model::DeathCause::Kind kind, int
 void NodeShell::drop_link(ClientId id) {
   ClientLink* client = link(id);
   if (client == nullptr) return;
-  if (client->role == model::Role::kDriver) {
-    drivers_.erase(client->job);
-    output_->job_ended(client->job);
-    if (drivers_.empty() && !options_.stay) stop("the last driver is gone");
-  }
+  if (client->role == model::Role::kDriver) driver_left(client);
   clients_[id.index()].reset();
   reap_strangers();  // a worker that we disconnected before it ended
+}
+
+// Where a program that joined says what its workers are to look like; the zygote reads it.
+std::string NodeShell::described_in(JobId id) const {
+  const JobList::Job* job = jobs_.find(id);
+  return options_.socket_path + "." + std::to_string(job == nullptr ? 0 : job->pid);
+}
+
+// The session is over with its last driver. Another one that ends, and may wait for the end of the
+// daemon that it started, is told that the session goes on.
+void NodeShell::driver_left(ClientLink* client) {
+  drivers_.erase(client->job);
+  jobs_.ended(client->job, os::wall_now());
+  output_->job_ended(client->job);
+  if (!drivers_.empty()) {
+    std::string others = std::to_string(drivers_.size()) + " other program" +
+                         (drivers_.size() == 1 ? " uses" : "s use");
+    net::send_control(client->control.get(),
+                      net::make_goodbye("the session goes on: " + others + " it"))
+        .ok();
+  } else if (!options_.stay) {
+    stop("the last driver is gone");
+  }
 }
 
 }  // namespace sundog::node

@@ -2,6 +2,7 @@
 #include "model/limits.h"
 #include "node/node_shell.h"
 #include "os/clock.h"
+#include "os/files.h"
 #include "shm/claims.h"
 
 namespace sundog::node {
@@ -158,7 +159,11 @@ void NodeShell::perform(const core::SetTimer& e) { tick_at_ = e.at; }
 
 void NodeShell::perform(const core::RecordTask& e) { recorder_.record(e.event); }
 
-void NodeShell::perform(const core::JobSettled& e) { name_spaces_.erase(e.job); }
+void NodeShell::perform(const core::JobSettled& e) {
+  name_spaces_.erase(e.job);
+  os::remove_file(described_in(e.job));
+  jobs_.settled(e.job);
+}
 
 void NodeShell::perform(const core::AnswerTimeline& e) {
   ClientLink* client = link(e.client);

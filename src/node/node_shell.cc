@@ -218,6 +218,10 @@ bool NodeShell::read_record(ClientLink* client, const shm::Record& record) {
     output_->mark(client->job, query->request);  // no business of the core
     return true;
   }
+  if (query != nullptr && query->question == model::Question::kJobs) {
+    send(client, model::Reply{query->request, true, jobs_.json()});
+    return true;
+  }
   if (message) {
     decide(core::FromClient{client->id, *std::move(message)});
     return true;
@@ -333,6 +337,7 @@ void NodeShell::shut_down() {
   output_->stop();
   arena_->stop();
   os::remove_file(options_.zygote_config);
+  for (const auto& [job, ignored] : jobs_.all()) os::remove_file(described_in(job));
   log_.info("daemon ends", {{"turns", counters_.turns},
                             {"long_turns", counters_.long_turns},
                             {"longest_turn_us", counters_.longest_turn / kMicrosecond},

@@ -23,6 +23,7 @@
 #include "node/arena.h"
 #include "node/batching.h"
 #include "node/client_link.h"
+#include "node/job_list.h"
 #include "node/options.h"
 #include "node/output_log.h"
 #include "node/session.h"
@@ -158,6 +159,8 @@ class NodeShell {
   ClientLink* driver_of(JobId job);
   uint32_t free_index();
   void drop_link(ClientId id);
+  void driver_left(ClientLink* client);
+  std::string described_in(JobId job) const;
   void mark_for_publishing(ClientLink* client);
 
   // ---- node_workers.cc
@@ -199,9 +202,10 @@ class NodeShell {
   std::vector<uint32_t> generations_;                 // by index
   std::map<JobId, ClientId> drivers_;
   std::map<JobId, std::string> name_spaces_;  // until the job is settled
-  std::map<int, Newcomer> newcomers_;         // by socket
-  std::map<uint64_t, Spawn> spawns_;          // by token
-  std::set<std::string> task_names_;          // for labels; as many as templates
+  JobList jobs_;
+  std::map<int, Newcomer> newcomers_;  // by socket
+  std::map<uint64_t, Spawn> spawns_;   // by token
+  std::set<std::string> task_names_;   // for labels; as many as templates
   uint32_t next_job_ = 1;
   int drivers_seen_ = 0;
   int64_t oom_kills_ = -1;

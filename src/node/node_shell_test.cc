@@ -2,6 +2,7 @@
 #include "node/node_shell.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -178,6 +179,15 @@ TEST_F(NodeShellTest, a_client_that_talks_nonsense_is_disconnected_and_nobody_el
   EXPECT_NE(tool.wait_for_goodbye().find("malformed record"), std::string::npos);
   driver_->say(model::Query{1, model::Question::kStatus, {}});
   EXPECT_FALSE(driver_->expect<model::Reply>().text.empty());
+}
+
+TEST_F(NodeShellTest, a_driver_that_leaves_others_is_told_that_the_session_goes_on) {
+  TestClient other = by_path();
+  ASSERT_TRUE(other.attach(other.hello(model::Role::kDriver)));
+  ASSERT_EQ(::shutdown(other.control(), SHUT_WR), 0);
+  EXPECT_EQ(other.wait_for_goodbye(), "the session goes on: 1 other program uses it");
+  driver_->say(model::Query{1, model::Question::kJobs, {}});
+  EXPECT_NE(driver_->expect<model::Reply>().text.find("RUNNING"), std::string::npos);
 }
 
 TEST_F(NodeShellTest, a_process_that_lies_about_its_pid_is_refused) {

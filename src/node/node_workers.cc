@@ -47,6 +47,8 @@ void NodeShell::perform(const core::SpawnWorker& e) {
   order.job = e.job;
   order.runtime_env = e.runtime_env;
   order.environment = worker_environment();
+  if (const JobList::Job* job = jobs_.find(e.job))
+    order.environment.push_back("SUNDOG_DRIVER=" + std::to_string(job->pid));
   if (!e.gpus.empty()) order.environment.push_back("SUNDOG_GPUS=" + comma_separated(e.gpus));
   order.control = std::move(control->theirs);
   order.out = std::move(out->write);

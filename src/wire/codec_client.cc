@@ -453,7 +453,7 @@ struct Codec<Query> {
   }
   static Query read(Reader* r, DecodeScratch*) {
     const auto f = r->header<Fixed>();
-    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kPendingCalls),
+    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kJobs),
                "its question is unknown");
     return {f.request, static_cast<Question>(f.question), r->text(f.argument_bytes, "argument")};
   }

@@ -213,6 +213,11 @@ def get_of_cancelled():
     sundog.get(ref)
 
 
+def join_anew(address, **options):
+    sundog.shutdown()
+    return sundog.init(address, logging_level="error", **options)
+
+
 def init_anew(**options):
     sundog.shutdown()
     return sundog.init(**{"num_cpus": 2, "logging_level": "error", **options})
@@ -365,7 +370,8 @@ MISTAKES = {
     "unknown level": lambda: sundog.init(logging_level="loud"),
     "store in gigabytes": lambda: init_anew(object_store_memory=2),
     "modules as text": lambda: init_anew(preload="numpy"),
-    "address of another machine": lambda: init_anew(address="10.0.0.1:6379"),
+    "address of another machine": lambda: join_anew("10.0.0.1:6379"),
+    "weight that is none": lambda: init_anew(job_weight=0),
     "map over nothing": lambda: sundog.map(divide),
     "map of no function": lambda: sundog.map(3, [1]),
     "map with several results": lambda: sundog.map(divide, [1], num_returns=2),
@@ -376,7 +382,10 @@ MISTAKES = {
     "metric that shrinks": lambda: metrics.Counter("shrinks").inc(-1),
     "histogram without boundaries": lambda: metrics.Histogram("seconds"),
     "setting that is no number": init_with_a_wrong_variable,
-    "no session to join": lambda: init_anew(address="auto"),
+    "no session to join": lambda: join_anew("auto"),
+    "session of this name does not run": lambda: join_anew("ab12"),
+    "session that has ended": lambda: join_anew("/run/sundog-1000/ab12.sock"),
+    "joining with CPUs of its own": lambda: join_anew("auto", num_cpus=2),
     "question without a session": ask_without_a_session,
     "call in a forked child": call_in_a_fork,
     "daemon killed": get_without_a_daemon,

@@ -80,7 +80,7 @@ def test_second_init_is_refused_or_ignored(session: None) -> None:
         ({"logging_level": "loud"}, ValueError, "logging_level is one of"),
         ({"job_weight": 0}, ValueError, "job_weight is a number from 0.01 to 100, got 0: a prog"),
         ({"job_weight": "2"}, TypeError, "job_weight is a number, got '2'"),
-        ({"address": "10.0.0.1:6379"}, ValueError, "address is 'auto' or the path"),
+        ({"address": "10.0.0.1:6379"}, ValueError, "address is 'auto', 'local', a sess"),
     ],
 )
 def test_keywords_of_init_are_checked(

@@ -34,7 +34,7 @@ def init(address: str | None = None, **options: Any) -> Context:
     """Starts a session: ``sundog.init``, which has the keywords, with those of 2018 as well.
 
     Args:
-        address: as ``sundog.init`` has it.
+        address: as ``sundog.init`` has it; if it is not given, RAY_ADDRESS is read too.
         options: as ``sundog.init`` has them; ``redis_address`` is ``address``, ``include_webui`` is
             ``include_dashboard``, and ``redirect_output=True`` is ``log_to_driver=False``.
 
@@ -51,6 +51,8 @@ def init(address: str | None = None, **options: Any) -> Context:
             if address not in (None, old):
                 raise ValueError("init(): 'redis_address' is the old name of 'address'")
             address = old
+    if address is None and not os.environ.get("SUNDOG_ADDRESS"):
+        address = os.environ.get("RAY_ADDRESS") or None
     if "include_webui" in options:
         renamed(options, "include_webui", "include_dashboard", options.pop("include_webui"))
     if options.pop("redirect_output", None):
