@@ -2,8 +2,8 @@
 #include "node/node_shell.h"
 
 #include <gtest/gtest.h>
-#include <sys/socket.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
