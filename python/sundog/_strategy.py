@@ -1,7 +1,7 @@
 """``scheduling_strategy`` and ``label_selector``: checked, and what they ask of this node.
 
 A session has one node. What it does not match travels as a resource that no node has, so that it
-waits and is told like any other that is missing.
+waits and is told like any other that is missing. What may run on another node only fails.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sundog.util import scheduling_strategies
 
 UNIT = 10_000  # of a resource
+ONLY_ON_NODE = "only on node "  # model/resources.h
 NAMED = ("DEFAULT", "SPREAD")  # on one node they are the same
 
 
@@ -65,7 +66,7 @@ class Placement:
         own = str(session.info()["node"])
         asked = {}
         if self.node not in ("", own) and not self.soft:
-            asked[f"node {self.node}"] = UNIT
+            asked[f"{ONLY_ON_NODE}{self.node}"] = UNIT
         labels = {"ray.io/node-id": own}
         for name, wanted in self.labels:
             if not wanted.matches(labels.get(name)):

@@ -147,7 +147,8 @@ class NodeCore {
   void release_task(uint32_t task);
   void record(const TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started,
               TimeNs finished);
-  void warn_if_unplaceable(uint32_t task);
+  std::string missing_node(const TaskTemplate& t) const;
+  bool is_unplaceable(uint32_t task);
 
   // ---- tasks that yield items (node_streams.cc)
   void on_message(Client& c, const model::StreamTaken& m);

@@ -119,7 +119,7 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   // A cancelled task may still tell actors that it ends.
   if (kind == model::CallKind::kTask && parent != kNoIndex && tasks_[parent].cancels_children)
     return fail_cancelled(index, CancelReason::kParent, false);
-  warn_if_unplaceable(index);
+  if (is_unplaceable(index)) return;
   if (cluster_ && t.unready > 0) cluster_->wanted_by_task(index);
   if (t.unready == 0) arguments_ready(index);
 }
@@ -411,12 +411,34 @@ void NodeCore::record(const TaskRecord& t, model::Outcome outcome, uint32_t pid,
   effects_->push_back(RecordTask{std::move(e)});
 }
 
-void NodeCore::warn_if_unplaceable(uint32_t index) {
+// The node that the task is bound to, if it is not this one; else empty.
+std::string NodeCore::missing_node(const TaskTemplate& t) const {
+  for (const auto& need : t.resources.entries()) {
+    const std::string& name = names_.name(need.id);
+    if (name.starts_with(model::kOnlyOnNode) && scheduler_.total().get(need.id) < need.amount)
+      return name.substr(model::kOnlyOnNode.size());
+  }
+  return {};
+}
+
+// Fails what will never run (true), and tells the driver of what waits for more than there is.
+bool NodeCore::is_unplaceable(uint32_t index) {
   const TaskRecord& t = tasks_[index];
   // In a cluster the controller knows what is infeasible; actors stay on their node.
-  if (cluster_ && t.kind != model::CallKind::kCreateActor) return;
+  if (cluster_ && t.kind != model::CallKind::kCreateActor) return false;
   const TaskTemplate& tmpl = tasks_.tmpl_of(t);
   if (!scheduler_.feasible(tmpl.shape)) {
+    if (std::string node = missing_node(tmpl); !node.empty() && !cluster_) {
+      std::string why = "it may run only on node " + node +
+                        ", which is not in this session; with soft=True in its "
+                        "NodeAffinitySchedulingStrategy it runs elsewhere";
+      if (t.actor != kNoIndex) {
+        end_actor(t.actor, {std::move(why), {}, {}});
+      } else {
+        fail_task(index, ErrorKind::kTaskUnschedulable, why);
+      }
+      return true;
+    }
     notice(t.id.job(), 1,
            task_label(t) + " cannot run: " + missing_resources(tmpl) +
                ". It waits until a node with that joins; sundog.init(...) sets what this one has.");
@@ -424,6 +446,7 @@ void NodeCore::warn_if_unplaceable(uint32_t index) {
              !scheduler_.pool_has_workers({JobId{}, tmpl.language, tmpl.runtime_env})) {
     notice(t.id.job(), 1, task_label(t) + " waits for a C++ worker: none has joined this session.");
   }
+  return false;
 }
 
 }  // namespace sundog::core

@@ -14,6 +14,9 @@ constexpr ResourceId kCpu = 0;
 constexpr ResourceId kGpu = 1;
 constexpr ResourceId kMemory = 2;  // bytes, in units of 10000 for one byte like every other
 constexpr int64_t kResourceUnit = 10'000;
+// What may run on one node only asks for a resource of this name and the node's id, which that node
+// has; where it is not, nobody waits for it.
+constexpr std::string_view kOnlyOnNode = "only on node ";
 
 struct ResourceAmount {
   ResourceId id = 0;

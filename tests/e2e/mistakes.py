@@ -213,6 +213,13 @@ def get_of_cancelled():
     sundog.get(ref)
 
 
+def get_of_another_node():
+    strategy = sundog.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+        "f" * 32, soft=False
+    )
+    return sundog.get(slow.options(scheduling_strategy=strategy).remote(1))
+
+
 def join_anew(address, **options):
     sundog.shutdown()
     return sundog.init(address, logging_level="error", **options)
@@ -371,6 +378,7 @@ MISTAKES = {
     "store in gigabytes": lambda: init_anew(object_store_memory=2),
     "modules as text": lambda: init_anew(preload="numpy"),
     "address of another machine": lambda: join_anew("10.0.0.1:6379"),
+    "task of a node that is not here": get_of_another_node,
     "weight that is none": lambda: init_anew(job_weight=0),
     "map over nothing": lambda: sundog.map(divide),
     "map of no function": lambda: sundog.map(3, [1]),

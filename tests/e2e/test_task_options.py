@@ -12,6 +12,7 @@ import pytest
 from conftest import until
 
 import sundog
+from sundog.exceptions import ActorDiedError, TaskUnschedulableError
 from sundog.util.scheduling_strategies import (
     DoesNotExist,
     Exists,
@@ -165,10 +166,6 @@ def test_what_no_node_matches_waits_and_says_so(session: None) -> None:
     given: list[tuple[dict[str, object], str]] = [
         ({"label_selector": {"zone": "a"}}, r"node with label zone In\('a'\)"),
         (
-            {"scheduling_strategy": NodeAffinitySchedulingStrategy("f" * 32, soft=False)},
-            "node " + "f" * 32,
-        ),
-        (
             {"scheduling_strategy": NodeLabelSchedulingStrategy({"zone": Exists()})},
             r"node with label zone Exists\(\)",
         ),
@@ -177,6 +174,26 @@ def test_what_no_node_matches_waits_and_says_so(session: None) -> None:
         ref = never.options(**options).remote()
         assert re.search(f"it needs 1 {missing}, this session has 0", sundog.explain(ref))
         sundog.cancel(ref)
+
+
+def test_what_may_run_on_another_node_only_fails(session: None) -> None:
+    elsewhere = NodeAffinitySchedulingStrategy("f" * 32, soft=False)
+
+    @sundog.remote(scheduling_strategy=elsewhere)
+    def never() -> None:
+        pass
+
+    @sundog.remote
+    class Never:
+        def call(self) -> None:
+            pass
+
+    text = "it may run only on node " + "f" * 32 + ", which is not in this session"
+    with pytest.raises(TaskUnschedulableError, match=text):
+        sundog.get(never.remote(), timeout=20)
+    actor = Never.options(scheduling_strategy=elsewhere).remote()
+    with pytest.raises(ActorDiedError, match=text):
+        sundog.get(actor.call.remote(), timeout=20)
 
 
 def test_wrong_strategies_are_refused() -> None:

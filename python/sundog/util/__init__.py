@@ -37,7 +37,14 @@ _PARTS = {
     "register_serializer": "sundog.util._serializers",
     "tqdm": "sundog.experimental.tqdm_ray",
 }
-_MODULES = ("actor_pool", "joblib", "metrics", "multiprocessing", "queue")
+_MODULES = (
+    "actor_pool",
+    "joblib",
+    "metrics",
+    "multiprocessing",
+    "queue",
+    "scheduling_strategies",
+)
 
 
 def __getattr__(name: str) -> object:
