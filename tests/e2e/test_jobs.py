@@ -374,8 +374,12 @@ LEAVES = """
     class Keeper:
         def keep(self, refs):
             self.refs = refs
+        def keep_more(self, refs):
+            self.more = refs
         def read(self):
             return sundog.get(self.refs)
+        def read_more(self):
+            return sundog.get(self.more)
         def pid(self):
             return os.getpid()
 
@@ -385,7 +389,6 @@ LEAVES = """
 
     @sundog.remote
     def long():
-        print("runs", flush=True)
         import time
         time.sleep(1000)
 
@@ -394,6 +397,7 @@ LEAVES = """
     value, result = sundog.put(bytes(300_000)), double.remote(21)
     sundog.get([result, kept.keep.remote([value, result]), mine.keep.remote([])])
     running = long.remote()
+    sundog.get(kept.keep_more.remote([running]))
     waiting = [long.remote() for _ in range(50)]
     print(json.dumps(sundog.get([mine.pid.remote(), kept.pid.remote()])), flush=True)
     print(sundog.get_runtime_context().get_job_id(), flush=True)
@@ -435,6 +439,8 @@ def test_a_program_takes_what_is_its_own_and_leaves_the_rest(begin: Begin, way: 
         keeper = sundog.get_actor("kept")
         assert sundog.get(keeper.read.remote()) == [bytes(300_000), 42]
         assert sundog.get(keeper.pid.remote()) == kept
+        with pytest.raises(sundog.exceptions.TaskCancelledError, match="its driver has ended"):
+            sundog.get(keeper.read_more.remote(), timeout=20)
         sundog.kill(keeper)
         until(lambda: not alive(kept), "it was killed")
         until(
