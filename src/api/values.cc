@@ -49,6 +49,7 @@ std::string cause_of(const model::SystemError& error) {
       throw OutOfMemoryError(sentence);
     case model::ErrorKind::kWorkerCrashed:
     case model::ErrorKind::kWorkerStartFailed:
+    case model::ErrorKind::kRuntimeEnvSetup:
       throw WorkerCrashedError(sentence);
     case model::ErrorKind::kNodeDied:
       throw NodeDiedError(sentence);

@@ -229,6 +229,9 @@ class Runtime {
 
   // ---- submitting
   virtual CallResult<uint32_t> define_template(const TaskOptions& options, ObjectId function) = 0;
+  // Announces a runtime environment (model::DefineEnvironment); once for each hash is enough.
+  virtual CallResult<Unit> define_environment(uint64_t hash, std::string_view description,
+                                              DurationNs patience, uint32_t prestart) = 0;
   // New handles for the results are appended to *results.
   virtual CallResult<Unit> submit(const CallSpec& call, std::vector<RefHandle>* results) = 0;
 

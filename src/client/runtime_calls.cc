@@ -118,6 +118,14 @@ CallResult<uint32_t> RuntimeImpl::define_template(const TaskOptions& options, Ob
   return definition.template_id;
 }
 
+CallResult<Unit> RuntimeImpl::define_environment(uint64_t hash, std::string_view description,
+                                                 DurationNs patience, uint32_t prestart) {
+  if (auto error = unusable()) return Failure{*error};
+  Operation operation(this);
+  core_.define_environment({hash, patience, prestart, description});
+  return Unit{};
+}
+
 void RuntimeImpl::encode_arguments(std::span<const Argument> positional,
                                    std::span<const std::pair<std::string_view, Argument>> keyword) {
   argument_refs_.clear();

@@ -85,6 +85,8 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   bool connected() const override { return state_.load() == State::kLive; }
 
   CallResult<uint32_t> define_template(const TaskOptions& options, ObjectId function) override;
+  CallResult<Unit> define_environment(uint64_t hash, std::string_view description,
+                                      DurationNs patience, uint32_t prestart) override;
   CallResult<Unit> submit(const CallSpec& call, std::vector<RefHandle>* results) override;
   CallResult<RefHandle> next_item(const TaskId& task, TimeNs deadline, Yielder* yielder) override;
   RefHandle peek_item(const TaskId& task) override;

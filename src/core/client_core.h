@@ -114,6 +114,7 @@ class ClientCore {
   // ---- sending
   void define_template(const model::DefineTemplate& definition);
   uint32_t next_template_id() { return ++last_template_; }
+  void define_environment(const model::DefineEnvironment& definition);
   // Submits and appends one entry for each result to *results, each with one use for the caller.
   // Of `call` are used: template_id, actor, num_results, refs, contained, arguments.
   TaskId submit(model::Submit call, std::vector<ClientEntry*>* results);

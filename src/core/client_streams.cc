@@ -18,6 +18,10 @@ void ClientCore::define_template(const model::DefineTemplate& definition) {
   emit(definition);
 }
 
+void ClientCore::define_environment(const model::DefineEnvironment& definition) {
+  emit(definition);
+}
+
 // An object that we know nothing of came: it may be an item that was pushed.
 void ClientCore::pushed_item(const ObjectId& id) {
   auto it = streams_.find(id.task);

@@ -65,8 +65,20 @@ struct Prestart {
 // Workers that are asked for from now on have imported everything beforehand.
 struct WorkersWarm {};
 
+// Answers to PrepareEnvironment. Failed also when workers of it, ready before, cannot be started
+// any more; `reason` is for people and has the end of the log.
+struct EnvironmentReady {
+  uint64_t hash = 0;
+  uint32_t attempt = 0;
+};
+struct EnvironmentFailed {
+  uint64_t hash = 0;
+  uint32_t attempt = 0;
+  std::string_view reason;
+};
+
 using Event = std::variant<FromClient, ClientConnected, ClientGone, ClaimRevoked, SpawnFailed, Tick,
-                           Prestart, WorkersWarm>;
+                           Prestart, WorkersWarm, EnvironmentReady, EnvironmentFailed>;
 
 // ---------------------------------------------------------------- effects
 
@@ -112,9 +124,25 @@ struct AnswerTimeline {
 struct JobSettled {
   JobId job;
 };
+// Make ready what workers of this runtime environment need; nothing waits for it but its tasks.
+struct PrepareEnvironment {
+  uint64_t hash = 0;
+  uint32_t attempt = 0;
+  std::string_view description;  // JSON
+};
+// The attempt took too long: end it. No answer is expected.
+struct AbortEnvironment {
+  uint64_t hash = 0;
+  uint32_t attempt = 0;
+};
+// Nobody has used it for a while: what was started for it ends.
+struct EndEnvironment {
+  uint64_t hash = 0;
+};
 
-using Effect = std::variant<ToClient, RevokeClaim, SpawnWorker, KillClient, ExtentFreed, SetTimer,
-                            RecordTask, AnswerTimeline, JobSettled>;
+using Effect =
+    std::variant<ToClient, RevokeClaim, SpawnWorker, KillClient, ExtentFreed, SetTimer, RecordTask,
+                 AnswerTimeline, JobSettled, PrepareEnvironment, AbortEnvironment, EndEnvironment>;
 using Effects = std::vector<Effect>;
 
 }  // namespace sundog::core

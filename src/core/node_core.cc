@@ -69,6 +69,7 @@ void NodeCore::settle_objects() {
 
 void NodeCore::finish_step() {
   if (cancelling_.next() <= now_) cancel_what_is_due();
+  if (environments_.next() <= now_) environments_due();
   settle_objects();
   if (!to_settle_.empty()) {
     for (JobId ended : std::exchange(to_settle_, {})) settle_ended_job(ended);
@@ -94,7 +95,7 @@ void NodeCore::finish_step() {
   TimeNs at = scheduler_.next_timer();
   if (!admission_.empty()) at = std::min(at, now_ + StoreAdmission::kGrace);
   if (!stopping_.empty()) at = std::min(at, stopping_.front().first);
-  at = std::min(at, cancelling_.next());
+  at = std::min({at, cancelling_.next(), environments_.next()});
   // A timer that fires a little early is only a Tick too many: keep it unless it must come sooner.
   bool keep = timer_at_ > now_ && timer_at_ <= at && timer_at_ != kNever;
   if (!keep && at != timer_at_) {
@@ -129,6 +130,9 @@ void NodeCore::perform(const Action& a) {
     case Action::Kind::kStop:
       send(a.worker, model::Stop{"it is idle, and not needed any more"});
       return;
+    case Action::Kind::kPrepare:
+      want_environment(a.pool.runtime_env);
+      return;
     case Action::Kind::kResume: {
       auto get = static_cast<uint32_t>(a.token);
       send(a.worker, model::Waited{waits_[get].request});
@@ -160,6 +164,8 @@ void NodeCore::on(const ClientConnected& e) {
   c.role = e.role;
   c.job = e.job;
   c.pid = e.pid;
+  c.runtime_env = e.role == model::Role::kWorker ? e.runtime_env : 0;
+  if (c.runtime_env != 0) environments_.worker_came(c.runtime_env);
   if (e.role == model::Role::kDriver) {
     jobs_[e.job].driver = e.client;
     scheduler_.set_weight(e.job, e.weight);
@@ -201,6 +207,7 @@ void NodeCore::on(const ClientGone& e) {
   objects_.drop_client(e.client);
   bool was_driver = c->role == model::Role::kDriver;
   JobId ended = c->job;
+  if (c->runtime_env != 0) environments_.worker_left(c->runtime_env, now_);
   *c = Client{};
   close_streams_of(e.client);
   send_answers(answers);
@@ -289,14 +296,17 @@ void NodeCore::on(const SpawnFailed& e) {
   PoolKey pool;
   uint32_t failures = scheduler_.spawn_failed(e.spawn_token, &pool);
   SUNDOG_PROBE("workers.start_failed");
-  if (failures < LocalScheduler::kSpawnFailuresMax) return;
+  const bool own = pool.runtime_env != 0;  // its description is at fault, and stays as it is
+  if (failures < (own ? kEnvironmentStartsMax : LocalScheduler::kSpawnFailuresMax)) return;
+  if (own)
+    return fail_environment(pool.runtime_env, "no worker of it starts: " + std::string(e.reason));
   std::string sentence = "no worker could be started: " + std::string(e.reason);
   for (uint32_t i = 0; i < tasks_.end(); ++i) {
     TaskRecord& t = tasks_[i];
     if (!t.live || t.state != TaskState::kReady) continue;
     const TaskTemplate& tmpl = tasks_.tmpl_of(t);
     JobId pool_job = tmpl.language == model::Language::kCpp ? JobId{} : t.id.job();
-    if (tmpl.language != pool.language || pool_job != pool.job) continue;
+    if (tmpl.language != pool.language || pool_job != pool.job || tmpl.runtime_env != 0) continue;
     fail_task(i, model::ErrorKind::kWorkerStartFailed, sentence);
   }
 }
@@ -370,6 +380,7 @@ std::string NodeCore::validate() const {
         return "actor " + actors_[i].handle.hex() + ": miscounts what is with its process";
   }
   if (std::string wrong = cancelling_.validate(); !wrong.empty()) return wrong;
+  if (std::string wrong = environments_.validate(); !wrong.empty()) return wrong;
   size_t cancelled = 0;
   for (uint32_t i = 0; i < tasks_.end(); ++i) {
     const TaskRecord& t = tasks_[i];

@@ -11,12 +11,14 @@
 //   ActorTable      actors and the calls that wait for them   core/actors/actor_table.h
 //   NameTable       names of actors                           core/actors/name_table.h
 //   Cancelling      tasks that are to end, and when    core/tasks/cancelling.h
+//   Environments    runtime environments, prepared or not     core/sched/environments.h
 //   StoreAdmission  who waits for room in the store           core/objects/store_admission.h
 // and is itself the only place where an effect of one becomes an event of another.
 //
 // Implementation: node_core.cc (step, clients, jobs), node_tasks.cc (life of a task),
 // node_objects.cc (values, references, waits), node_actors.cc and node_actor_calls.cc (actors,
 // their calls and names), node_streams.cc (tasks that yield), node_cancel.cc (cancelling),
+// node_environments.cc (runtime environments),
 // node_report.cc and node_actor_report.cc (explain, dump, status).
 #pragma once
 
@@ -36,6 +38,7 @@
 #include "core/objects/object_table.h"
 #include "core/objects/store_admission.h"
 #include "core/objects/wait_table.h"
+#include "core/sched/environments.h"
 #include "core/sched/local_scheduler.h"
 #include "core/tasks/cancelling.h"
 #include "core/tasks/streams.h"
@@ -66,6 +69,7 @@ struct Client {
   std::vector<model::Extent> grants;   // lent and not sealed yet
   uint64_t pushed_bytes = 0;           // unasked and not acknowledged
   uint32_t actor = kNoIndex;           // whose process it is
+  uint64_t runtime_env = 0;            // of a worker
   std::map<ObjectId, uint32_t> calls;  // of functions with max_calls
 };
 
@@ -107,6 +111,7 @@ class NodeCore {
   const ActorTable& actors() const { return actors_; }
   const NameTable& names() const { return directory_; }
   const Streams& streams() const { return streams_; }
+  const Environments& environments() const { return environments_; }
 
  private:
   friend class NodeCluster;
@@ -181,6 +186,17 @@ class NodeCore {
   void end_deadline(uint32_t task);
   void count_call(Client& c, const TaskTemplate& tmpl);
 
+  // ---- runtime environments (node_environments.cc)
+  void on_message(Client& c, const model::DefineEnvironment& m);
+  void on(const EnvironmentReady& e);
+  void on(const EnvironmentFailed& e);
+  void want_environment(uint64_t hash);
+  void environments_due();
+  void perform(const EnvironmentOrders& orders);
+  // Its tasks that wait for a worker fail.
+  void fail_environment(uint64_t hash, std::string_view why);
+  std::string explain_environment(uint64_t hash, TimeNs now) const;
+
   // ---- messages (node_objects.cc)
   void on_message(Client& c, const model::Put& m);
   void on_message(Client& c, const model::Allocate& m);
@@ -230,6 +246,7 @@ class NodeCore {
   void stop_actor_process(uint32_t actor, std::string_view reason);
   void kill_actor_process(uint32_t actor, std::string_view reason);
   void kill_stopped_too_long();
+  static constexpr uint32_t kEnvironmentStartsMax = 3;   // failed starts in a row
   static constexpr DurationNs kStopGrace = 2 * kSecond;  // after Stop; then it is killed
   void forget_actor_if_over(uint32_t actor);
   bool keeps_on(const Client& worker) const;
@@ -290,6 +307,7 @@ class NodeCore {
   NameTable directory_;
   StoreAdmission admission_;
   Cancelling cancelling_;
+  Environments environments_;
   std::set<ClientId> retiring_;           // workers that end when what they run has ended
   std::unique_ptr<NodeCluster> cluster_;  // null in a session of one node
   std::vector<Client> clients_;           // by client index

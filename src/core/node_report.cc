@@ -173,6 +173,8 @@ void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>
       std::string text = "it is in the queue since " + seconds(now - t.became_ready) + ", " +
                          std::to_string(scheduler_.ready().count(tmpl.shape)) +
                          " of its kind are ready";
+      if (std::string why = explain_environment(tmpl.runtime_env, now); !why.empty())
+        return chain->push_back(why);
       for (const auto& need : tmpl.resources.entries()) {
         int64_t have = scheduler_.available().get(need.id);
         if (have < need.amount)

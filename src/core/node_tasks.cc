@@ -20,6 +20,9 @@ using model::Format;
 
 void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
   if (m.template_id > model::kTemplatesMax) return violation(c, "it defines too many templates");
+  if (m.runtime_env != 0 &&
+      (environments_.find(m.runtime_env) == nullptr || m.language != model::Language::kPython))
+    return violation(c, "a template names a runtime environment that it cannot have");
   TaskTemplate t;
   t.job = c.job;
   t.language = m.language;
@@ -145,7 +148,8 @@ void NodeCore::arguments_ready(uint32_t index) {
     t.state = TaskState::kAtActor;
     return actors_.arguments_came(index);
   }
-  bool stays = t.kind == model::CallKind::kCreateActor || t.outlives_job || t.stream != kNoIndex;
+  bool stays = t.kind == model::CallKind::kCreateActor || t.outlives_job || t.stream != kNoIndex ||
+               tasks_.tmpl_of(t).runtime_env != 0;
   if (!stays && cluster_ && cluster_->offload(index)) return;
   scheduler_.enqueue(index);
 }

@@ -23,8 +23,9 @@ enum class ErrorKind : uint32_t {
   kOutOfMemory = 8,
   kWorkerStartFailed = 9,
   kActorDied = 10,
-  kTaskKilled = 11,   // cancelled, and its worker was killed for it
-  kTaskTimeout = 12,  // it ran longer than it may
+  kTaskKilled = 11,       // cancelled, and its worker was killed for it
+  kTaskTimeout = 12,      // it ran longer than it may
+  kRuntimeEnvSetup = 13,  // its runtime environment could not be prepared
 };
 
 struct SystemError {

@@ -259,10 +259,18 @@ struct AwaitStream {
   bool blocking = false;
 };
 
+// A runtime environment that templates will name by its hash. Sent once, before the first of them.
+struct DefineEnvironment {
+  uint64_t hash = 0;             // of the description, not 0
+  DurationNs patience_ns = 0;    // how long preparing it may take; 0: as long as it likes
+  uint32_t prestart = 0;         // prepare it at once, and start so many workers
+  std::string_view description;  // JSON
+};
+
 using ClientMessage =
     std::variant<DefineTemplate, Submit, Put, Allocate, Abandon, Get, EndGet, AddRefs, DropRefs,
                  Unpin, Credit, Results, Done, CancelTask, Query, KillActor, ClaimName, BindName,
-                 FindName, StreamTaken, AwaitStream>;
+                 FindName, StreamTaken, AwaitStream, DefineEnvironment>;
 
 // ---------------------------------------------------------------- node -> client
 

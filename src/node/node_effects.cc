@@ -29,6 +29,7 @@ void NodeShell::drain_queue() {
     Queued next = std::move(queued_.front());
     queued_.pop_front();
     if (auto* failed = std::get_if<core::SpawnFailed>(&next.event)) failed->reason = next.text;
+    if (auto* env = std::get_if<core::EnvironmentFailed>(&next.event)) env->reason = next.text;
     auto* gone = std::get_if<core::ClientGone>(&next.event);
     if (gone != nullptr) gone->cause.detail = next.text;
     step(next.event);

@@ -91,6 +91,7 @@ Status NodeShell::start() {
       std::make_unique<OutputLog>(loop_.get(), session_->folder() + "/logs",
                                   [this](OutputBatch batch) { deliver_output(std::move(batch)); });
   if (Status s = output_->start(); !s) return s;
+  start_environments();
   if (!options_.python.empty()) {
     zygote_ = std::make_unique<ZygoteLink>(
         loop_.get(),
@@ -299,10 +300,11 @@ void NodeShell::on_signal() {
 void NodeShell::reap_strangers() {
   while (pid_t pid = os::peek_ended_child()) {
     auto number = static_cast<uint32_t>(pid);
-    bool known = zygote_ && zygote_->pid() == pid;
+    bool known = (zygote_ && zygote_->pid() == pid) || environments_->knows(pid);
     for (const auto& client : clients_) known |= client && client->pid == number;
     for (const auto& [token, spawn] : spawns_) known |= spawn.pid == number;
     if (known) return;  // its pidfd is readable; strangers behind it have their turn after that
+    environments_->catch_up();
     if (zygote_) zygote_->catch_up();  // a fork that ended before we heard of it
     for (const auto& [token, spawn] : spawns_) known |= spawn.pid == number;
     if (known) return;
@@ -329,6 +331,7 @@ void NodeShell::shut_down() {
     if (spawn.pid != 0) end(spawn.pid, spawn.pidfd);
   }
   if (zygote_) zygote_->stop();
+  environments_->stop();
   TimeNs deadline = os::now() + kSecond;
   for (int pidfd : pidfds) {
     os::ExitInfo ignored;
@@ -338,6 +341,7 @@ void NodeShell::shut_down() {
   arena_->stop();
   os::remove_file(options_.zygote_config);
   for (const auto& [job, ignored] : jobs_.all()) os::remove_file(described_in(job));
+  os::remove_tree(session_->environments_folder());
   log_.info("daemon ends", {{"turns", counters_.turns},
                             {"long_turns", counters_.long_turns},
                             {"longest_turn_us", counters_.longest_turn / kMicrosecond},

@@ -23,6 +23,7 @@
 #include "node/arena.h"
 #include "node/batching.h"
 #include "node/client_link.h"
+#include "node/environment_host.h"
 #include "node/job_list.h"
 #include "node/options.h"
 #include "node/output_log.h"
@@ -129,6 +130,9 @@ class NodeShell {
   void perform(const core::RecordTask& e);
   void perform(const core::AnswerTimeline& e);
   void perform(const core::JobSettled& e);
+  void perform(const core::PrepareEnvironment& e) { environments_->prepare(e); }
+  void perform(const core::AbortEnvironment& e) { environments_->abort(e); }
+  void perform(const core::EndEnvironment& e) { environments_->end(e); }
   void send(ClientLink* client, const model::NodeMessage& message);
   void offer_claim(ClientLink* client, const model::Execute& message);
   void send_execute(ClientLink* client, const model::Execute& message);
@@ -178,6 +182,9 @@ class NodeShell {
   Status start_cpp_worker(const core::SpawnWorker& e);
   // ---- node_workers.cc
   void on_stage_done(int stage);
+  void start_environments();
+  ZygoteLink* zygote_for(uint64_t runtime_env);
+  void group_ended(uint32_t pid);
 
   NodeOptions options_;
   NodeId node_;
@@ -187,6 +194,7 @@ class NodeShell {
   std::unique_ptr<Arena> arena_;
   std::unique_ptr<OutputLog> output_;
   std::unique_ptr<ZygoteLink> zygote_;
+  std::unique_ptr<EnvironmentHost> environments_;  // with zygotes of their own
   std::unique_ptr<core::NodeCore> core_;
   obs::EventRecorder recorder_;
   Random random_;

@@ -20,8 +20,11 @@ void NodeShell::perform(const core::SpawnWorker& e) {
     if (Status s = start_cpp_worker(e); !s) queue_event(core::SpawnFailed{e.token, {}}, s.error());
     return;
   }
-  if (!zygote_) {
-    queue_event(core::SpawnFailed{e.token, {}}, "this session was started without Python");
+  ZygoteLink* zygote = zygote_for(e.runtime_env);
+  if (zygote == nullptr) {
+    queue_event(core::SpawnFailed{e.token, {}}, zygote_
+                                                    ? "the zygote of its environment is gone"
+                                                    : "this session was started without Python");
     return;
   }
   auto control = os::make_socketpair();
@@ -53,7 +56,38 @@ void NodeShell::perform(const core::SpawnWorker& e) {
   order.control = std::move(control->theirs);
   order.out = std::move(out->write);
   order.err = std::move(err->write);
-  zygote_->fork(std::move(order));
+  zygote->fork(std::move(order));
+}
+
+ZygoteLink* NodeShell::zygote_for(uint64_t runtime_env) {
+  return runtime_env == 0 ? zygote_.get() : environments_->zygote(runtime_env);
+}
+
+void NodeShell::group_ended(uint32_t pid) {
+  if (zygote_ && zygote_->guards(pid)) return zygote_->ended(pid);
+  environments_->group_ended(pid);
+}
+
+void NodeShell::start_environments() {
+  EnvironmentHost::Setup setup;
+  setup.python = options_.python;
+  setup.zygote = options_.zygote;
+  setup.base_config = options_.zygote_config;
+  setup.folder = session_->environments_folder();
+  setup.log_folder = session_->folder() + "/logs";
+  EnvironmentHost::Listener listener{
+      [this](uint64_t hash, uint32_t attempt) {
+        queue_event(core::EnvironmentReady{hash, attempt});
+      },
+      [this](uint64_t hash, uint32_t attempt, std::string why) {
+        queue_event(core::EnvironmentFailed{hash, attempt, {}}, std::move(why));
+      },
+      [this](uint64_t token, uint32_t pid, os::Fd pidfd) {
+        on_forked(token, pid, std::move(pidfd));
+      },
+      [this](uint64_t token, std::string why) { on_fork_failed(token, std::move(why)); }};
+  environments_ =
+      std::make_unique<EnvironmentHost>(loop_.get(), std::move(setup), std::move(listener), &log_);
 }
 
 std::vector<std::string> NodeShell::worker_environment() const {
@@ -69,7 +103,7 @@ void NodeShell::on_forked(uint64_t token, uint32_t pid, os::Fd pidfd) {
   }
   Spawn& spawn = it->second;
   spawn.pid = pid;
-  spawn.stage = zygote_stage_;
+  spawn.stage = spawn.runtime_env == 0 ? zygote_stage_ : kWarmStage;
   spawn.pidfd = std::move(pidfd);
   spawn.end_watcher = std::make_unique<loop::FunctionWatcher>(
       [this, token](const os::Readiness&) { on_spawn_ended(token); });
@@ -96,7 +130,7 @@ void NodeShell::on_spawn_ended(uint64_t token) {
   os::kill_process_group(static_cast<pid_t>(spawn.pid));
   os::ExitInfo info;
   if (os::wait_pidfd(spawn.pidfd.get(), &info) == os::WaitResult::kRunning) return;
-  if (zygote_) zygote_->ended(spawn.pid);
+  group_ended(spawn.pid);
   std::string what = info.exited ? "with exit code " + std::to_string(info.code)
                                  : "by " + os::signal_name(info.code);
   std::string reason =
@@ -120,7 +154,7 @@ void NodeShell::on_process_end(ClientId id) {
   os::ExitInfo info;
   os::WaitResult result = os::wait_pidfd(client->pidfd.get(), &info);
   if (result == os::WaitResult::kRunning) return;
-  if (client->is_fork() && zygote_) zygote_->ended(client->pid);
+  if (client->is_fork()) group_ended(client->pid);
   if (result == os::WaitResult::kNotOurs) {  // a driver, or a worker that came by itself
     disconnect(client, model::DeathCause::Kind::kDisconnected, 0, "its process ended");
   } else {

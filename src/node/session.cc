@@ -15,6 +15,14 @@ Result<Session> Session::create(const std::string& folder) {
   return Session(folder, *std::move(lock));
 }
 
+// What a daemon that was killed could not remove itself.
+void remove_left_environments(const std::string& session) {
+  std::string left = session + "/environments";
+  if (os::list_folder(left).empty()) return;
+  auto lock = os::try_lock_folder(session, /*exclusive=*/true);
+  if (lock && *lock) os::remove_tree(left);
+}
+
 size_t Session::remove_old_sessions(TimeNs wall_now) const {
   std::string parent = os::parent_folder(folder_);
   std::string own = folder_.substr(parent.size() + 1);
@@ -27,8 +35,11 @@ size_t Session::remove_old_sessions(TimeNs wall_now) const {
   for (size_t i = 0; i < others.size(); ++i) {
     // Ours is one of those kept.
     bool keep = i + 1 < kSessionsKept && wall_now - others[i].modified < kSessionAgeMax;
-    if (keep) continue;
     std::string path = parent + "/" + others[i].name;
+    if (keep) {
+      remove_left_environments(path);
+      continue;
+    }
     auto lock = os::try_lock_folder(path, /*exclusive=*/true);
     if (!lock || !*lock) continue;  // a daemon lives there
     os::remove_tree(path);

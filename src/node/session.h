@@ -1,6 +1,7 @@
 // Session: the folder of one session, and the end of old ones.
 //
 //   <home>/sessions/<session>/logs/…   mode 0700
+//                            environments/…   as long as it lives
 //
 // A daemon holds a shared lock on its folder while it lives (the lock is the descriptor: nothing
 // to clean). Folders without a lock are old; the newest few are kept for some days.
@@ -22,6 +23,8 @@ class Session {
   static Result<Session> create(const std::string& folder);
 
   const std::string& folder() const { return folder_; }
+  // Snapshots of folders and what else belongs to runtime environments; goes with the session.
+  std::string environments_folder() const { return folder_ + "/environments"; }
   std::string log_path(const std::string& name) const { return folder_ + "/logs/" + name; }
   // Removes what is beyond number and age beside our folder; returns how many went.
   size_t remove_old_sessions(TimeNs wall_now) const;

@@ -197,6 +197,7 @@ void ZygoteLink::give_up(const std::string& reason) {
   orders_.clear();
   unsent_.clear();
   for (uint64_t token : tokens) listener_.failed(token, reason);
+  if (listener_.gave_up) listener_.gave_up(reason);
 }
 
 std::string ZygoteLink::last_words() const {

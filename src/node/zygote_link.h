@@ -37,6 +37,8 @@ class ZygoteLink final : private loop::Watcher {
     std::function<void(uint64_t token, uint32_t pid, os::Fd pidfd)> forked;
     std::function<void(uint64_t token, std::string reason)> failed;
     std::function<void(int stage)> stage_done;
+    // It cannot be started any more; what was asked of it has failed. May be empty.
+    std::function<void(const std::string& reason)> gave_up = {};
   };
   struct Program {
     std::string python, script, config, log_path;
@@ -54,6 +56,7 @@ class ZygoteLink final : private loop::Watcher {
   // SIGKILL, and no new one.
   void stop();
   int pid() const { return pid_; }
+  bool guards(uint32_t pid) const { return groups_.contains(pid); }
 
  private:
   void on_ready(const os::Readiness& readiness) override;

@@ -371,6 +371,25 @@ void SimNode::on_effect(const core::JobSettled& e) {
   world_->note("settled", &e.job, sizeof e.job);
 }
 
+// Some environments take long, some fail now and then, and one cannot be built.
+void SimNode::on_effect(const core::PrepareEnvironment& e) {
+  world_->note("prepare", &e.hash, sizeof e.hash);
+  const bool fails = e.hash == kBrokenEnvironment || world_->random.one_in(6);
+  const TimeNs when = now() + world_->delay(kMillisecond, 40 * kMillisecond);
+  at(when, [this, hash = e.hash, attempt = e.attempt, fails] {
+    if (fails) return step(core::EnvironmentFailed{hash, attempt, "the simulator said so"});
+    step(core::EnvironmentReady{hash, attempt});
+  });
+}
+
+void SimNode::on_effect(const core::AbortEnvironment& e) {
+  world_->note("abort", &e.hash, sizeof e.hash);
+}
+
+void SimNode::on_effect(const core::EndEnvironment& e) {
+  world_->note("end", &e.hash, sizeof e.hash);
+}
+
 // ---------------------------------------------------------------- the network
 
 void SimNode::on_effect(const core::ToPeer& e) {

@@ -82,6 +82,9 @@ class SimNode {
   void on_effect(const core::RecordTask& e);
   void on_effect(const core::AnswerTimeline& e);
   void on_effect(const core::JobSettled& e);
+  void on_effect(const core::PrepareEnvironment& e);
+  void on_effect(const core::AbortEnvironment& e);
+  void on_effect(const core::EndEnvironment& e);
   void on_effect(const core::ToPeer& e);
   void on_effect(const core::ToController& e);
   void on_effect(const core::FetchStarted& e);

@@ -60,6 +60,9 @@ struct OwnedExecute {
   bool unwanted = false;      // its consumer closed it
 };
 
+// Runtime environments of model tasks: one can be built, one never.
+constexpr uint64_t kGoodEnvironment = 7, kBrokenEnvironment = 13;
+
 enum class Wake : uint8_t { kMessage, kTimeout };
 
 class SimProcess {

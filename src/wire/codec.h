@@ -41,6 +41,7 @@ enum class RecordType : uint16_t {
   kFindName = 19,
   kStreamTaken = 20,
   kAwaitStream = 21,
+  kDefineEnvironment = 22,
   kExecute = 64,
   kValue = 65,
   kReady = 66,

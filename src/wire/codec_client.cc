@@ -459,6 +459,33 @@ struct Codec<Query> {
   }
 };
 
+template <>
+struct Codec<DefineEnvironment> {
+  static constexpr RecordType kType = RecordType::kDefineEnvironment;
+  static constexpr const char* kName = "DefineEnvironment record";
+  struct Fixed {
+    uint64_t hash;
+    int64_t patience_ns;
+    uint32_t prestart, description_bytes;
+  };
+  static_assert(sizeof(Fixed) == 24);
+
+  static uint64_t size(const DefineEnvironment& m) {
+    return sizeof(Fixed) + padded(m.description.size());
+  }
+  static void write(const DefineEnvironment& m, Writer* w) {
+    w->header(
+        Fixed{m.hash, m.patience_ns, m.prestart, static_cast<uint32_t>(m.description.size())});
+    w->text(m.description);
+  }
+  static DefineEnvironment read(Reader* r, DecodeScratch*) {
+    const auto f = r->header<Fixed>();
+    r->require(f.hash != 0, "its hash is 0, which is the job's own environment");
+    r->require(f.patience_ns >= 0, "its patience is under 0");
+    return {f.hash, f.patience_ns, f.prestart, r->text(f.description_bytes, "description")};
+  }
+};
+
 RecordType encode(const ClientMessage& message, std::vector<std::byte>* out) {
   return encode_message<Codec>(message, out);
 }

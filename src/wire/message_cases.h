@@ -129,6 +129,8 @@ auto fields(const M& m) {
     return std::tie(m.task, m.taken, m.closed);
   else if constexpr (std::is_same_v<M, AwaitStream>)
     return std::tie(m.request, m.task, m.attempt, m.produced, m.blocking);
+  else if constexpr (std::is_same_v<M, DefineEnvironment>)
+    return std::tie(m.hash, m.patience_ns, m.prestart, m.description);
   else if constexpr (std::is_same_v<M, StreamCredit>)
     return std::tie(m.task, m.attempt, m.closed, m.items, m.bytes);
 }
@@ -357,6 +359,10 @@ class MessageCases {
   model::FindName make(model::FindName) { return {word(), text(), text()}; }
   model::StreamTaken make(model::StreamTaken) { return {task(), word(), coin()}; }
   model::AwaitStream make(model::AwaitStream) { return {word(), task(), word(), items(), coin()}; }
+  model::DefineEnvironment make(model::DefineEnvironment) {
+    return {1 + (random_.next() >> 1), static_cast<DurationNs>(random_.next() >> 1), word(),
+            text()};
+  }
   model::StreamCredit make(model::StreamCredit) {
     return {task(), word(), coin(), random_.next(), random_.next()};
   }

@@ -116,13 +116,13 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   int retry_exceptions = 0, detached = 0, out_of_order = 0;
   long long timeout_ns = 0;
   int kind = static_cast<int>(options.kind), returns = static_cast<int>(options.returns);
-  unsigned long long stream_items = 0;
-  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ipIO!psiKiLI", &function, &size, &name, &source,
+  unsigned long long stream_items = 0, runtime_env = 0;
+  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ipIO!psiKiLIK", &function, &size, &name, &source,
                         &PyDict_Type, &resources, &options.max_retries, &retry_exceptions, &kind,
                         &method, &PyDict_Type, &lifetime, &options.max_restarts, &detached,
                         &options.max_concurrency, &PyDict_Type, &groups, &out_of_order, &group,
-                        &returns, &stream_items, &options.priority, &timeout_ns,
-                        &options.max_calls)) {
+                        &returns, &stream_items, &options.priority, &timeout_ns, &options.max_calls,
+                        &runtime_env)) {
     return nullptr;
   }
   if (function != nullptr && size != sizeof(ObjectId)) {
@@ -140,6 +140,7 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   options.returns = static_cast<model::Returns>(returns);
   options.stream_items = stream_items;
   options.timeout_ns = timeout_ns;
+  options.runtime_env = runtime_env;
   if (!read_resources(resources, &options.resources)) return nullptr;
   if (!read_resources(lifetime, &options.lifetime)) return nullptr;
   if (!read_resources(groups, &options.groups)) return nullptr;
@@ -152,6 +153,21 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   auto number = self_of(object)->runtime->define_template(options, id);
   if (!number.ok()) return raise_call_error(number.error());
   return PyLong_FromUnsignedLong(*number);
+}
+
+PyObject* session_define_environment(PyObject* object, PyObject* args) {
+  unsigned long long hash = 0;
+  const char* description = nullptr;
+  Py_ssize_t size = 0;
+  long long patience_ns = 0;
+  unsigned prestart = 0;
+  if (!PyArg_ParseTuple(args, "Ks#LI", &hash, &description, &size, &patience_ns, &prestart)) {
+    return nullptr;
+  }
+  auto defined = self_of(object)->runtime->define_environment(
+      hash, {description, static_cast<size_t>(size)}, patience_ns, prestart);
+  if (!defined.ok()) return raise_call_error(defined.error());
+  Py_RETURN_NONE;
 }
 
 PyObject* session_info(PyObject* object, PyObject*) {
@@ -191,12 +207,16 @@ PyMethodDef methods[] = {
      "define($self, function, name, source, resources, max_retries, retry_exceptions, kind=1, "
      "method='', lifetime={}, max_restarts=0, detached=False, max_concurrency=1, groups={}, "
      "out_of_order=False, group='', returns=1, stream_items=0, priority=0, "
-     "timeout_ns=0, max_calls=0)\n--\n\n"
+     "timeout_ns=0, max_calls=0, runtime_env=0)\n--\n\n"
      "Announces what is to be called, with its options; the number that submissions name. kind: 1 "
      "a "
      "function (without an id, the C++ function of that name), 2 a class, 3 a method. returns: 1 "
      "so many results, 2 a "
      "stream, whose producer waits at stream_items of them (0: no limit), 3 a list of references."},
+    {"define_environment", session_define_environment, METH_VARARGS,
+     "define_environment($self, hash, description, patience_ns, prestart)\n--\n\nAnnounces a "
+     "runtime environment, JSON, under a hash that definitions name. patience_ns: how long "
+     "preparing it may take, 0: as long as it likes. prestart: workers to start at once."},
     {"info", session_info, METH_NOARGS, "info($self)\n--\n\nWhat the daemon said of itself."},
     {nullptr, nullptr, 0, nullptr}};
 PyGetSetDef getters[] = {

@@ -134,7 +134,26 @@ void LocalScheduler::prestart(const PoolKey& key, uint32_t count, Actions* actio
   pools_[pool].can_start = true;
   try_all();
   pools_[pool].wanted = std::max(pools_[pool].wanted, std::min(count, cpus));
+  if (!is_prepared(pools_[pool])) return ask_to_prepare(pools_[pool], actions);
   if (count > have) spawn(pool, count - have, actions);
+}
+
+void LocalScheduler::ask_to_prepare(const Pool& pool, Actions* actions) {
+  Action a;
+  a.kind = Action::Kind::kPrepare;
+  a.pool = pool.key;
+  actions->push_back(a);
+}
+
+void LocalScheduler::environment_ready(uint64_t runtime_env, Actions* actions) {
+  prepared_.insert(runtime_env);
+  for (uint32_t p = 0; p < pools_.size(); ++p) {
+    const Pool& pool = pools_[p];
+    const uint32_t have = pool.workers + pool.starting;
+    if (pool.key.runtime_env == runtime_env && pool.wanted > have)
+      spawn(p, pool.wanted - have, actions);
+  }
+  try_all();
 }
 
 void LocalScheduler::spawn(uint32_t pool, uint32_t count, Actions* actions) {

@@ -16,6 +16,7 @@
 //  - Of several jobs the one that is furthest behind its share goes first (fair_share.h); the order
 //    above holds among the tasks of one job. Whoever cannot be placed holds nobody up.
 //  - Waking an idle worker costs more than a very short task: such tasks go to an awake one.
+//  - Tasks of a runtime environment that is not prepared are left where they are, and hold nothing.
 //  - A creation of an actor is placed like a task of unknown length. Its worker belongs to the
 //  actor
 //    from then on: it leaves the pool and holds what the actor keeps (actor_workers.cc).
@@ -44,12 +45,19 @@ struct PoolKey {
 };
 
 struct Action {
-  enum class Kind : uint8_t { kAssign, kRevoke, kSpawn, kStop, kResume } kind = Kind::kAssign;
+  enum class Kind : uint8_t {
+    kAssign,
+    kRevoke,
+    kSpawn,
+    kStop,
+    kResume,
+    kPrepare
+  } kind = Kind::kAssign;
   uint32_t task = kNoIndex;  // kAssign
   ClientId worker;           // kAssign, kRevoke, kStop, kResume
   uint32_t slot = 0, generation = 0;
   uint64_t token = 0;          // kSpawn: a number of its own; kResume: what block() was given
-  PoolKey pool;                // kSpawn
+  PoolKey pool;                // kSpawn, kPrepare: its environment is wanted
   std::vector<uint32_t> gpus;  // kSpawn: what the process may see; empty: as the driver does
 };
 using Actions = std::vector<Action>;
@@ -128,6 +136,10 @@ class LocalScheduler {
   // Live workers in the order of their client index.
   std::vector<const Worker*> workers() const;
   bool pool_has_workers(const PoolKey& pool) const;
+  // From now on workers of this runtime environment can be started; those that were asked for are.
+  void environment_ready(uint64_t runtime_env, Actions* actions);
+  // No more, until it is ready again. Its workers stay.
+  void environment_gone(uint64_t runtime_env) { prepared_.erase(runtime_env); }
 
   // ---- tasks
   void enqueue(uint32_t task);
@@ -211,6 +223,10 @@ class LocalScheduler {
   };
 
   uint32_t pool_of(const PoolKey& key);
+  bool is_prepared(const Pool& pool) const {
+    return pool.key.runtime_env == 0 || prepared_.contains(pool.key.runtime_env);
+  }
+  void ask_to_prepare(const Pool& pool, Actions* actions);
   const model::ResourceSet& held_by(const Worker& w) const {
     return w.actor ? w.lifetime : shapes_[w.shape].resources;
   }
@@ -265,6 +281,7 @@ class LocalScheduler {
   ReadyQueues ready_;
   std::vector<Shape> shapes_;
   std::vector<Pool> pools_;
+  std::set<uint64_t> prepared_;            // runtime environments whose workers can be started
   std::vector<Worker> workers_;            // by client index
   std::map<uint64_t, Starting> starting_;  // by spawn token
   GpuIds gpu_ids_;

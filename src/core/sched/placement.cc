@@ -113,6 +113,11 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
     shape.try_now = false;
     return false;
   }
+  if (!is_prepared(pools_[shape.pool])) {
+    ask_to_prepare(pools_[shape.pool], actions);
+    shape.try_now = false;
+    return false;
+  }
   if (needs_gpu(shape_index)) return place_on_gpu(shape_index, now, actions);
   DurationNs length = expected(task);
   if (length < kWakeWorth && place_behind(shape_index, task, 2 * kWakeWorth, now, actions))
