@@ -32,6 +32,7 @@ ACTOR_OPTIONS = (
     "max_pending_calls",
     "scheduling_strategy",
     "label_selector",
+    "runtime_env",
 )
 METHOD_OPTIONS = (
     "num_returns",
@@ -54,7 +55,6 @@ ACTOR_LATER: dict[str, object] = {
     "placement_group": "default",
     "placement_group_bundle_index": -1,
     "placement_group_capture_child_tasks": None,
-    "runtime_env": None,
     "tensor_transport": None,
 }
 # src/model/limits.h
@@ -186,6 +186,7 @@ class ActorOptions:
         "out_of_order",
         "placed",
         "placement",
+        "runtime_env",
         "title",
     )
 
@@ -205,6 +206,7 @@ class ActorOptions:
         self.name = checked_name(given.get("name"))
         self.namespace = checked_namespace(given.get("namespace"))
         self.placement = _options.placement(given)
+        self.runtime_env = _options.runtime_env(self.given)
         self.max_restarts = count_from_minus_one("max_restarts", given.get("max_restarts"))
         self.max_task_retries = count_from_minus_one(
             "max_task_retries", given.get("max_task_retries")
@@ -238,7 +240,8 @@ class ActorOptions:
         amounts = (tuple(sorted(self.placed.items())), tuple(sorted(self.held.items())))
         calls = (self.max_concurrency, tuple(self.groups.items()), self.out_of_order)
         where = () if self.placement is None else self.placement.key()
-        return amounts, self.max_restarts, self.detached, calls, where
+        asked = _options.runtime_env_key(self.runtime_env)
+        return amounts, self.max_restarts, self.detached, calls, where, asked
 
     def define(self, session: _core.Session, class_id: bytes | None, name: str, source: str) -> int:
         """Announces a class with these options."""
@@ -248,7 +251,8 @@ class ActorOptions:
         return session.define(
             class_id, name, source, placed, 0, False,
             CREATE_ACTOR, "", self.held, self.max_restarts, self.detached,
-            self.max_concurrency, self.groups, self.out_of_order,
+            self.max_concurrency, self.groups, self.out_of_order, "", 1, 0, 0, 0, 0,
+            _options.runtime_env_number(session, self.runtime_env, class_id is None),
         )  # fmt: skip
 
 

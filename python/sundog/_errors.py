@@ -34,6 +34,7 @@ SYSTEM_ERRORS: dict[int, type[exceptions.SundogError]] = {
     10: exceptions.ActorDiedError,
     11: exceptions.TaskKilledError,
     12: exceptions.TaskTimeoutError,
+    13: exceptions.RuntimeEnvSetupError,
 }
 CRASHES = (1, 8, 9)
 STDERR_SHOWN = "last words on stderr"

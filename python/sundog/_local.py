@@ -44,9 +44,18 @@ def end() -> None:
     _actor.local = None
 
 
+def refuse_environment(asked: object) -> None:
+    """What a task or actor asks of its worker cannot be had here."""
+    if asked:
+        raise ValueError(
+            "runtime_env is for workers, and local_mode has none: leave it out, or local_mode"
+        )
+
+
 def run(function: RemoteFunction[Any], *args: Any, **kwargs: Any) -> Any:
     """One call, as ``RemoteFunction.remote``."""
     options = function._options
+    refuse_environment(options.runtime_env)
 
     def call(values: list[Any], keywords: dict[str, Any]) -> Any:
         return function.__wrapped__(*values, **keywords)

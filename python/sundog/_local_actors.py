@@ -189,6 +189,7 @@ class LocalActors:
         if problem is not None:
             raise problem
         options = cls._options
+        _local.refuse_environment(options.runtime_env)
         taken = self.find(options.namespace, options.name) if options.name else None
         if taken is not None:
             from sundog import _actor_names

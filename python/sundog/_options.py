@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,6 +28,7 @@ FUNCTION_OPTIONS = (
     "max_calls",
     "scheduling_strategy",
     "label_selector",
+    "runtime_env",
 )
 # Ray's other options: known by name and refused.
 LATER = (
@@ -38,7 +41,6 @@ LATER = (
     "placement_group",
     "placement_group_bundle_index",
     "placement_group_capture_child_tasks",
-    "runtime_env",
 )
 RESERVED_RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 RESULTS_MAX = 100_000
@@ -102,6 +104,7 @@ class FunctionOptions:
         "resources",
         "retried_on",
         "retry_exceptions",
+        "runtime_env",
         "stream_items",
         "timeout_ns",
         "title",
@@ -124,6 +127,7 @@ class FunctionOptions:
         self.priority = whole_number("priority", given.get("priority"), -(2**31) + 1)
         self.max_calls = whole_number("max_calls", given.get("max_calls"), 0)
         self.placement = placement(given)
+        self.runtime_env = runtime_env(self.given)
         self.timeout_ns = timeout(given.get("timeout_s"))
         name = given.get("name")
         if name is not None and not isinstance(name, str):
@@ -137,7 +141,8 @@ class FunctionOptions:
         limits = self.priority, self.timeout_ns, self.max_calls, self.retried_on
         placed = () if self.placement is None else self.placement.key()
         retries = self.max_retries, self.retry_exceptions
-        return resources, retries, self.title, returns, limits, placed
+        asked = runtime_env_key(self.runtime_env)
+        return resources, retries, self.title, returns, limits, placed, asked
 
     def define(
         self, session: _core.Session, function_id: bytes | None, name: str, source: str
@@ -151,6 +156,7 @@ class FunctionOptions:
             FUNCTION, "", {}, 0, False, 1, {}, False, "",
             returns_of(self.num_returns), self.stream_items,
             self.priority, self.timeout_ns, self.max_calls,
+            runtime_env_number(session, self.runtime_env, function_id is None),
         )  # fmt: skip
 
 
@@ -239,6 +245,42 @@ def placement(given: Mapping[str, object]) -> _strategy.Placement | None:
     from sundog import _strategy
 
     return _strategy.Placement(given)
+
+
+def runtime_env(given: dict[str, object]) -> dict[str, object] | None:
+    """runtime_env, checked; in ``given`` too, where it is independent of this process's folder."""
+    if given.get("runtime_env") is None:
+        return None
+    from sundog._environment_checks import checked
+
+    asked = given["runtime_env"] = checked(given["runtime_env"])
+    return asked
+
+
+def runtime_env_key(asked: dict[str, object] | None) -> tuple[object, ...]:
+    """What distinguishes it."""
+    if asked is None:
+        return ()
+    from sundog import _environment
+
+    return _environment.key_of(asked)
+
+
+def runtime_env_number(
+    session: _core.Session, asked: dict[str, object] | None, is_cpp: bool
+) -> int:
+    """What a definition names; 0 is the job's workers without any."""
+    if is_cpp:
+        if asked:
+            raise ValueError(
+                "runtime_env is for Python: C++ workers are processes of a program of their own"
+            )
+        return 0
+    if not asked and "sundog._environment" not in sys.modules:
+        return 0
+    from sundog import _environment
+
+    return _environment.number(session, asked)
 
 
 def whole_number(name: str, value: object, least: int) -> int:

@@ -13,6 +13,7 @@ from sundog.exceptions import SundogError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
     from sundog._context import Context
 
@@ -36,6 +37,7 @@ INIT_OPTIONS = (
     "cpp_worker",
     "local_mode",
     "job_weight",
+    "runtime_env",
 )
 # Ray's other keywords with Ray's defaults: those are accepted, for they ask for nothing; any other
 # value is refused.
@@ -53,12 +55,12 @@ LATER: dict[str, object] = {
     "logging_config": None,
     "logging_format": None,
     "proxy_server_url": None,
-    "runtime_env": None,
     "system_reserved_cpu": None,
     "system_reserved_memory": None,
 }
 
 _hooks_installed = False
+starts_refused = ""  # why no session may be started here now
 _forked = False
 _cell_options: tuple[object, ...] = ()  # what the running session was asked for
 
@@ -237,6 +239,8 @@ def entry_point() -> str:
 
 def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     """Starts a daemon and a session; ``explain`` says how the defaults came about."""
+    if starts_refused:
+        raise RuntimeError(starts_refused)
     options = {name: _settings.given(name, value) for name, value in options.items()}
     plan = Plan(options)
     daemon = _paths.daemon()
@@ -244,6 +248,7 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     write_zygote_config(folder, socket, plan.preload)
     local = bool(options.get("local_mode"))
     prestart = 0 if local else min(max(1, int(plan.cpus.value)), PRESTART_MAX)
+    environment = options.get("runtime_env")
     # The thread that imports it first is the main thread, as far as this module knows.
     import threading  # noqa: F401
 
@@ -252,13 +257,14 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     session = _core.connect(
         daemon,
         plan.arguments(name, folder, socket),
-        prestart,
+        0 if environment else prestart,
         entry_point(),
         "",
         str(options.get("namespace", "")),
         checked_weight(options.get("job_weight")),
     )
     opened(options.get("log_to_driver") is not False)
+    begin_environment(session, environment, prestart)
     text = f"session {session.name}: {plan.describe()}"
     if local:
         from sundog import _local
@@ -269,6 +275,20 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
         text += f" (CPUs: {plan.cpus.reason}; store: {plan.store.reason})"
     _log.info(text)
     return session
+
+
+def begin_environment(session: _core.Session, asked: object, prestart: int) -> None:
+    """The job's runtime environment, if it has one."""
+    if not asked:
+        return
+    from sundog import _environment
+
+    assert isinstance(asked, dict)
+    try:
+        _environment.begin_job(session, asked, prestart)
+    except BaseException:
+        end()
+        raise
 
 
 def namespace_of(given: str | None) -> str:
@@ -332,6 +352,8 @@ def end() -> None:
         pass
     session.close()
     _cell_options = ()
+    if "sundog._environment" in sys.modules:
+        sys.modules["sundog._environment"].forget()
     if "sundog._future" in sys.modules:
         sys.modules["sundog._future"].end()
     if "sundog._local" in sys.modules:
@@ -367,6 +389,20 @@ def check_options(options: Mapping[str, object]) -> None:
         raise ValueError(f"init() has no '{name}'{_options.did_you_mean(name, INIT_OPTIONS)}")
 
 
+def checked_environment(asked: object, local_mode: bool) -> dict[str, object] | None:
+    """``init``'s runtime_env."""
+    if asked is None:
+        return None
+    from sundog._environment_checks import checked
+
+    environment = checked(asked)
+    if environment and local_mode:
+        raise ValueError(
+            "init(): runtime_env is for workers, and local_mode has none: set up this process"
+        )
+    return environment
+
+
 @public
 def init(
     address: str | None = None,
@@ -385,6 +421,7 @@ def init(
     cpp_worker: str | os.PathLike[str] | None = None,
     local_mode: bool = False,
     job_weight: float | None = None,
+    runtime_env: dict[str, Any] | None = None,
     **unknown: object,
 ) -> Context:
     """Starts a session on this machine. Without it, the first use of Sundog starts one.
@@ -418,6 +455,8 @@ def init(
         job_weight: this program's share of the CPUs beside other programs of the session, while
             several have tasks waiting: one of weight 2 gets twice the CPU time of one of weight 1,
             which is the default. From 0.01 to 100.
+        runtime_env: what the program's workers have that this process does not, as
+            ``sundog.runtime_env.RuntimeEnv`` lists it; tasks and actors may add to it.
         unknown: refused, by name.
 
     Returns:
@@ -437,14 +476,16 @@ def init(
         raise ValueError("init(): include_dashboard=True is not in this version")
     space = namespace_of(namespace)
     weight = checked_weight(job_weight)
+    environment = checked_environment(runtime_env, local_mode)
     _log.set_level(_log.level_of(_settings.given("logging_level", logging_level) or "info"))
     session = _core.current_session()
     described = num_cpus, num_gpus, resources, object_store_memory, _memory, address
+    of_the_job = job_weight, runtime_env
     if session is not None and not _forked:
         if session.is_worker:
             return Context(session)
         if session.connected:
-            asked = (*described, preload, cpp_worker, namespace, local_mode, job_weight)
+            asked = (*described, preload, cpp_worker, namespace, local_mode, *of_the_job)
             if ignore_reinit_error or is_same_cell(asked):
                 _log.info(f"session {session.name} is already running")
                 return Context(session)
@@ -468,14 +509,17 @@ def init(
     address = _join.address_of(address, describes)
     if address is not None:
         shown = _settings.given("log_to_driver", log_to_driver) is not False
-        return Context(join(address, shown, space, weight))
+        session = join(address, shown, space, weight)
+        begin_environment(session, environment, 1)
+        return Context(session)
     options = describes | {
         "log_to_driver": log_to_driver,
         "namespace": space,
         "job_weight": weight,
+        "runtime_env": environment,
     }
     global _cell_options
-    _cell_options = (*described, preload, cpp_worker, namespace, local_mode, job_weight)
+    _cell_options = (*described, preload, cpp_worker, namespace, local_mode, *of_the_job)
     return Context(start(options, explain=True))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sundog._actor import ActorHandle
     from sundog._ids import ActorID
     from sundog._timeline import TimelineView
+    from sundog.runtime_env import RuntimeEnv
 
 
 def need_session(function: str) -> _core.Session:
@@ -288,6 +289,19 @@ class RuntimeContext:
     def namespace(self) -> str:
         """Where names of actors are looked up."""
         return str(self._session.info()["namespace"])
+
+    def get_runtime_env_string(self) -> str:
+        """The runtime environment of this process as JSON, with copies in place of folders."""
+        from sundog import _environment
+
+        return _environment.text_of(_environment.current)
+
+    @property
+    def runtime_env(self) -> RuntimeEnv:
+        """The runtime environment of this process; what a task or actor adds is in theirs."""
+        from sundog import _environment, runtime_env
+
+        return runtime_env.rebuild(dict(_environment.current))
 
     @property
     def worker_mode(self) -> str:

@@ -22,6 +22,7 @@ PACKET_BYTES_MAX = 64 * 1024
 FDS_PER_FORK = 3  # control, stdout, stderr
 OURS = ("sundog", "cloudpickle")
 GPUS = ("CUDA_VISIBLE_DEVICES",)  # of the session, whose GPUs are counted in these names
+ENTERED = "--entered"  # the interpreter is the environment's own
 
 
 def load_config(path: str) -> dict[str, object]:
@@ -30,7 +31,11 @@ def load_config(path: str) -> dict[str, object]:
     ``sys_path`` (list), ``prefixes`` (names of ``sys`` to their values), ``argv`` (list), ``cwd``,
     ``dont_write_bytecode``, ``import_lines`` (what ``.pth`` files run), ``numpy`` and ``asyncio``
     (the driver has them), ``preload`` (module names), ``modules`` (stage 1, in place of ours),
-    ``socket`` (path).
+    ``socket`` (path). Of a runtime environment's zygote: ``exec`` (the interpreter's command, if it
+    is another one or has other variables), ``environment`` (those), ``preload_first`` (module
+    names), ``setup_hook``, ``runtime_env`` (JSON), ``daemon`` (its pid), and what of ``sys_path``,
+    ``cwd`` and ``prefixes`` is the environment's own (``front_path``, ``site_path``, ``own_cwd``,
+    ``own_prefixes``).
     """
     import marshal  # built in: json would cost the first worker six milliseconds
 
@@ -45,6 +50,26 @@ def strings(config: dict[str, object], key: str) -> list[str]:
     """The list of strings under ``key``; empty if it is absent."""
     value = config.get(key)
     return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def begin_anew(config: dict[str, object], arguments: list[str]) -> None:
+    """Becomes the environment's own interpreter, whose variables were there from the start."""
+    command = strings(config, "exec")
+    if not command or ENTERED in arguments:
+        return
+    variables = config.get("environment")
+    if isinstance(variables, dict):
+        os.environ.update(variables)
+    os.set_inheritable(CONTROL_FD, True)
+    rest = [] if len(command) > 1 else ["-S", "-E"]  # a command with arguments has its own
+    folder = config.get("cwd")
+    if isinstance(folder, str) and os.path.isdir(folder):
+        os.chdir(folder)  # the command may lie there
+    try:
+        os.execvp(command[0], [*command, *rest, __file__, *arguments, ENTERED])
+    except OSError as error:
+        complain(f"cannot start {command[0]}: {error.strerror}")
+        os._exit(1)
 
 
 def become_the_driver(config: dict[str, object]) -> None:
@@ -174,6 +199,23 @@ def wait_until_reparented(intermediate: int, daemon: int) -> bool:
     return os.getppid() == daemon
 
 
+def keep_environment(config: dict[str, object]) -> None:
+    """A runtime environment stays as it is, whichever program a worker is to look like."""
+    if "runtime_env" not in config:
+        return
+    variables, prefixes = config.get("environment"), config.get("own_prefixes")
+    if isinstance(variables, dict):
+        os.environ.update(variables)
+    for name in prefixes if isinstance(prefixes, dict) else ():
+        setattr(sys, name, prefixes[name])
+    ends = ("site-packages", "dist-packages")
+    at = next((i for i, entry in enumerate(sys.path) if entry.endswith(ends)), len(sys.path))
+    sys.path[at:at] = strings(config, "site_path")
+    sys.path[:0] = strings(config, "front_path")
+    if isinstance(config.get("own_cwd"), str):
+        os.chdir(str(config["own_cwd"]))
+
+
 def programs_beside(socket: str) -> list[str]:
     """The files in which programs that joined the session describe themselves."""
     folder, name = os.path.split(socket)
@@ -203,7 +245,8 @@ class Zygote:
         self.config = config
         self.config_path = config_path
         self.socket = _socket.socket(fileno=CONTROL_FD)
-        self.daemon = os.getppid()
+        own = config.get("daemon")  # py_executable may have put a process between
+        self.daemon = own if isinstance(own, int) else os.getppid()
         self.groups = groups
         self.pid_read, self.pid_write = os.pipe()
 
@@ -251,6 +294,12 @@ class Zygote:
         """Stage 1, then requests; stage 2 as soon as the first requests are served."""
         for name in strings(self.config, "modules") or ["cloudpickle", "sundog._worker"]:
             import_quietly(name)
+        if "runtime_env" in self.config:
+            import_quietly("sundog._environment")
+        for name in strings(self.config, "preload_first") if preload else ():
+            import_quietly(name)
+        if preload and strings(self.config, "preload_first") and thread_count() != 1:
+            self.start_over("a preloaded module started threads")
         self.settle(1)
         stage_two = self.warm_up() if preload else []
         if stage_two:
@@ -326,7 +375,7 @@ class Zygote:
         complain(f"{reason}; going on without preloading")
         os.set_inheritable(CONTROL_FD, True)
         groups = ",".join(str(group) for group in sorted(self.groups))
-        arguments = ["-S", "-E", __file__, self.config_path, "--no-preload", groups]
+        arguments = ["-S", "-E", __file__, self.config_path, "--no-preload", groups, ENTERED]
         os.execv(sys.executable, [sys.executable, *arguments])
 
     # ---- forking
@@ -416,6 +465,7 @@ class Zygote:
         joined = f"{self.config.get('socket')}.{given.get('SUNDOG_DRIVER')}"
         if os.path.exists(joined):
             become_another_driver(self.config, joined)
+            keep_environment(self.config)
         os.environ.update(given)
         show_gpus(os.environ.get("SUNDOG_GPUS"))
         reseed()
@@ -423,12 +473,22 @@ class Zygote:
 
         _threads.begin()
         gc.enable()
+        described = self.config.get("runtime_env")
+        if isinstance(described, str):
+            from sundog import _environment  # imported before the fork
+
+            _environment.begin(described)
+            hook = self.config.get("setup_hook")
+            if isinstance(hook, str) and hook:
+                _environment.run_hook(hook)
 
 
 def main(arguments: list[str]) -> None:
     """``CONFIG [--no-preload [GROUP,GROUP…]]``."""
     gc.disable()
     config = load_config(arguments[0])
+    begin_anew(config, arguments)
+    arguments = [argument for argument in arguments if argument != ENTERED]
     become_the_driver(config)
     hide_main()
     groups = arguments[2] if len(arguments) > 2 else ""

@@ -18,6 +18,7 @@ __all__ = [
     "ObjectLostError",
     "ObjectStoreFullError",
     "OutOfMemoryError",
+    "RuntimeEnvSetupError",
     "SundogError",
     "SystemError",
     "TaskCancelledError",
@@ -112,6 +113,11 @@ class WorkerCrashedError(SundogError):
 
 class OutOfMemoryError(WorkerCrashedError):
     """The process that ran the task was killed because memory ran out."""
+
+
+class RuntimeEnvSetupError(SundogError):
+    """The runtime environment of the task or actor could not be set up; the text has the end of
+    the log and says where the rest is."""
 
 
 class NodeDiedError(SundogError):

@@ -120,6 +120,9 @@ std::string NodeCore::death_sentence(const ActorRecord& a) const {
 std::string NodeCore::death_error(uint32_t actor, uint32_t task) const {
   const ActorRecord& a = actors_[actor];
   const TaskRecord& t = tasks_[task];
+  if (!a.setup_error.empty())
+    return config_.encode_error(
+        {ErrorKind::kRuntimeEnvSetup, t.id, tasks_.tmpl_of(t).title, a.setup_error});
   std::string sentence = death_sentence(a);
   return config_.encode_error({ErrorKind::kActorDied, t.id, tasks_.tmpl_of(t).title, sentence,
                                a.cause_format, as_bytes(a.cause_bytes)});

@@ -60,8 +60,9 @@ void NodeCore::fail_environment(uint64_t hash, std::string_view why) {
   const std::string sentence = "its runtime environment could not be set up: " + std::string(why);
   for (uint32_t i = 0; i < tasks_.end(); ++i) {
     const TaskRecord& t = tasks_[i];
-    if (t.live && t.state == TaskState::kReady && tasks_.tmpl_of(t).runtime_env == hash)
-      fail_task(i, model::ErrorKind::kRuntimeEnvSetup, sentence);
+    if (!t.live || t.state != TaskState::kReady || tasks_.tmpl_of(t).runtime_env != hash) continue;
+    if (t.kind == model::CallKind::kCreateActor) actors_[t.actor].setup_error = sentence;
+    fail_task(i, model::ErrorKind::kRuntimeEnvSetup, sentence);
   }
 }
 

@@ -17,10 +17,8 @@ Result<Session> Session::create(const std::string& folder) {
 
 // What a daemon that was killed could not remove itself.
 void remove_left_environments(const std::string& session) {
-  std::string left = session + "/environments";
-  if (os::list_folder(left).empty()) return;
   auto lock = os::try_lock_folder(session, /*exclusive=*/true);
-  if (lock && *lock) os::remove_tree(left);
+  if (lock && *lock) os::remove_tree(session + "/environments");
 }
 
 size_t Session::remove_old_sessions(TimeNs wall_now) const {

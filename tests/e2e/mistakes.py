@@ -313,7 +313,7 @@ MISTAKES = {
     "class that a worker cannot import": send_a_class_of_no_file,
     "worker that exits": lambda: sundog.get(exit_now.options(max_retries=0).remote()),
     "unknown keyword of init": lambda: sundog.init(num_cpu=2),
-    "init of a later version": lambda: sundog.init(runtime_env={}),
+    "init of a later version": lambda: sundog.init(job_config={}),
     "init twice": lambda: sundog.init(),
     "write to an array": write_to_an_array,
     "put of a reference": lambda: sundog.put(sundog.put(1)),

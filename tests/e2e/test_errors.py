@@ -305,7 +305,7 @@ def test_references_of_other_sessions_are_told_apart(session: None) -> None:
         ({"max_retries": -2}, ValueError, "max_retries is from -1"),
         ({"resources": {"CPU": 1}}, ValueError, "use num_cpus for 'CPU'"),
         ({"resources": 5}, TypeError, "resources is a dict"),
-        ({"runtime_env": {}}, ValueError, "option 'runtime_env' is not in this version"),
+        ({"accelerator_type": "x"}, ValueError, "'accelerator_type' is not in this version"),
         ({"retry_exceptions": [5]}, TypeError, "a list of exception types, got one with 5"),
         ({"name": 5}, TypeError, "name is a string"),
     ],

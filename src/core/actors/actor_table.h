@@ -78,6 +78,7 @@ struct ActorRecord {
   std::string cause;
   model::Format cause_format = model::Format::kInvalid;  // of the error that led to it
   std::string cause_bytes;
+  std::string setup_error;  // why its runtime environment could not be had; calls raise that
   // ---- its name, if it has one
   std::string name_space, name;
 
