@@ -206,8 +206,9 @@ def keep_environment(config: dict[str, object]) -> None:
     variables, prefixes = config.get("environment"), config.get("own_prefixes")
     if isinstance(variables, dict):
         os.environ.update(variables)
-    for name in prefixes if isinstance(prefixes, dict) else ():
-        setattr(sys, name, prefixes[name])
+    if isinstance(prefixes, dict):
+        for name, prefix in prefixes.items():
+            setattr(sys, name, prefix)
     ends = ("site-packages", "dist-packages")
     at = next((i for i, entry in enumerate(sys.path) if entry.endswith(ends)), len(sys.path))
     sys.path[at:at] = strings(config, "site_path")

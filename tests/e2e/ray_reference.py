@@ -30,11 +30,9 @@ ABSENT_MEMBERS = {
     "RuntimeContext.get_node_labels": LATER,
     "RuntimeContext.get_placement_group_id": LATER,
     "RuntimeContext.get_resource_ids": "deprecated in Ray: get_accelerator_ids()",
-    "RuntimeContext.get_runtime_env_string": LATER,
     "RuntimeContext.get_task_function_name": LATER,
     "RuntimeContext.job_id": "deprecated in Ray: get_job_id()",
     "RuntimeContext.node_id": "deprecated in Ray: get_node_id()",
-    "RuntimeContext.runtime_env": LATER,
     "RuntimeContext.should_capture_child_tasks_in_placement_group": LATER,
     "RuntimeContext.task_id": "deprecated in Ray: get_task_id()",
 }

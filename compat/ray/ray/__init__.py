@@ -60,7 +60,17 @@ from ray import (  # noqa: E402
 from ray._calls import init, wait  # noqa: E402
 
 _absent.install()
-__getattr__ = _absent.attribute_of("ray")
+_absent_attribute = _absent.attribute_of("ray")
+
+
+def __getattr__(name: str) -> object:
+    """Imports what is seldom needed when it is asked for; says why other names are absent."""
+    if name == "runtime_env":
+        import importlib
+
+        return importlib.import_module("ray.runtime_env")
+    return _absent_attribute(name)
+
 
 __version__ = f"2.60.0+sundog{_sundog.__version__}"
 

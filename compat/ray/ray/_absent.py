@@ -53,7 +53,6 @@ ABSENT = {
     "ray.java_function": JAVA,
     "ray.job_config": LATER,
     "ray.job_submission": CLUSTER,
-    "ray.runtime_env": LATER,
     "ray.widgets": INTERNAL,
     "ray.exceptions.CrossLanguageError": JAVA,
     "ray.exceptions.RayCgraphCapacityExceeded": GRAPHS,

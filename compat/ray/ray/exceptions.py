@@ -16,6 +16,7 @@ from sundog.exceptions import (
     ObjectStoreFullError,
     OutOfMemoryError,
     PendingCallsLimitExceeded,
+    RuntimeEnvSetupError,
     SundogError,
     SystemError,
     TaskCancelledError,
@@ -89,10 +90,6 @@ class ReferenceCountingAssertionError(ObjectLostError):
 
 class RpcError(RayError):
     """There are no remote procedure calls between processes of one machine."""
-
-
-class RuntimeEnvSetupError(RayError):
-    """Runtime environments are not in this version."""
 
 
 class StreamingGeneratorReplayInconsistentError(RaySystemError):
