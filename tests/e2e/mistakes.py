@@ -15,6 +15,9 @@ from sundog.util import metrics
 from sundog.util.multiprocessing import Pool
 
 
+NO_PYTHON = {"py_executable": "/there/is/no/python"}
+
+
 @sundog.remote
 def slow(i):
     return i
@@ -314,6 +317,10 @@ MISTAKES = {
     "worker that exits": lambda: sundog.get(exit_now.options(max_retries=0).remote()),
     "unknown keyword of init": lambda: sundog.init(num_cpu=2),
     "init of a later version": lambda: sundog.init(job_config={}),
+    "environment of an unknown key": lambda: sundog.init(runtime_env={"env_var": {}}),
+    "environment that is not made here": lambda: f.options(runtime_env={"conda": "mine"}),
+    "variable that is no string": lambda: f.options(runtime_env={"env_vars": {"THREADS": 1}}),
+    "environment that cannot be had": lambda: sundog.get(f.options(runtime_env=NO_PYTHON).remote()),
     "init twice": lambda: sundog.init(),
     "write to an array": write_to_an_array,
     "put of a reference": lambda: sundog.put(sundog.put(1)),

@@ -33,6 +33,9 @@ def normalized(text: str) -> str:
     text = re.sub(r"session [0-9a-f]{4,8}\b", "session ⟨name⟩", text)
     text = re.sub(r"\d\d:\d\d:\d\d", "⟨time⟩", text)
     text = re.sub(r"\S+/sessions/[0-9a-f]+/logs/worker-\d+", "⟨folder⟩/logs/worker-⟨pid⟩", text)
+    text = re.sub(
+        r"\S+/sessions/[0-9a-f]+/logs/runtime_env-\w+", "⟨folder⟩/logs/runtime_env-⟨hash⟩", text
+    )
     text = re.sub(r"runs since [\d.]+ s", "runs since ⟨seconds⟩ s", text)
     text = text.replace(str(HERE) + os.sep, "")
     return re.sub(r"\n +[\^~]+(?=\n|$)", "", text)  # carets: Python 3.10 has none
