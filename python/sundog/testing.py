@@ -157,7 +157,7 @@ class Sessions:
         if session is not None and session.connected and wanted == self.options:
             return
         sundog.shutdown()
-        sundog.init(**wanted)
+        sundog.init(**{"address": "local", **wanted})  # whatever SUNDOG_ADDRESS says
         self.options = wanted
         # What the first task opens and makes is the session's.
         sundog.get(sundog.remote(os.getpid).remote())
