@@ -14,7 +14,7 @@ import sundog
 from sundog.util import metrics
 from sundog.util.multiprocessing import Pool
 
-
+# Of a runtime environment that cannot be had.
 NO_PYTHON = {"py_executable": "/there/is/no/python"}
 
 
