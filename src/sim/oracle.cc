@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/probe.h"
 #include "base/random.h"
 
 namespace sundog::sim {
@@ -43,6 +44,10 @@ void Oracle::started(const TaskId& id, uint32_t attempt, uint32_t node) {
   if (t == nullptr) return fail("task " + id.hex() + " runs and nobody submitted it");
   if (attempt > t->last_attempt) fail("task " + id.hex() + " was cancelled and tried again");
   if (t->was_queued) fail("task " + id.hex() + " was cancelled in the queue and began");
+  if (t->environment != 0) {
+    SUNDOG_PROBE("sim.task_in_an_environment");
+  }
+  if (!t->may_run) fail("task " + id.hex() + " runs in an environment that cannot be built");
   if (isolated_.contains(node)) excuse(id, "its node is cut off");
   std::string name = "task " + id.hex() + " attempt " + std::to_string(attempt);
   if (!t->started.insert(attempt).second) fail(name + " started twice");
@@ -169,6 +174,7 @@ bool Oracle::may_fail(const ObjectId& id) const {
   if (found == tasks_.end() || id.is_put()) return false;
   const TaskFacts& t = found->second;
   if (t.raised || may_be_cancelled(id.task)) return true;
+  if (t.environment != 0) return true;  // building it fails now and then
   // An attempt that was with a node when it died counts, whether or not it had begun.
   uint32_t failures = t.crashes + node_deaths_;
   if (t.max_retries >= 0 && failures > static_cast<uint32_t>(t.max_retries)) return true;

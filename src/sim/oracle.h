@@ -43,7 +43,9 @@ struct TaskFacts {
   bool finished = false;       // an end was published
   bool running = false;
   TaskId parent;
-  bool timed = false;  // may run only so long
+  bool timed = false;        // may run only so long
+  uint64_t environment = 0;  // 0: none, which needs no preparing
+  bool may_run = true;       // its environment can be built
   bool cancelled = false, cancels_children = false;
   // What the owner knew when it heard of it: attempts after this one are wrong, and any if the task
   // was with nobody.

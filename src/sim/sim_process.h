@@ -62,6 +62,7 @@ struct OwnedExecute {
 
 // Runtime environments of model tasks: one can be built, one never.
 constexpr uint64_t kGoodEnvironment = 7, kBrokenEnvironment = 13;
+constexpr uint32_t kEnvironmentTemplates = 900;  // template of environment 7 is 907
 
 enum class Wake : uint8_t { kMessage, kTimeout };
 
@@ -129,6 +130,7 @@ class SimProcess {
   TaskId send_submit(model::Submit submit, TaskFacts facts, uint32_t depth,
                      std::vector<ObjectId>* own);
   void define_templates();
+  void define_environments();
   void put_functions();
   ObjectId function_id(uint32_t number) const;
 

@@ -62,6 +62,23 @@ void SimProcess::define_templates() {
   }
   define_actor_templates();
   define_stream_templates();
+  if (node_->world().config.environments) define_environments();
+}
+
+void SimProcess::define_environments() {
+  for (uint64_t hash : {kGoodEnvironment, kBrokenEnvironment}) {
+    const DurationNs patience = hash == kGoodEnvironment ? 30 * kMillisecond : 0;
+    send(model::DefineEnvironment{hash, patience, 0, "{}"});
+    model::NamedAmount needs[] = {{"CPU", kTemplates[0].cpu}};
+    model::DefineTemplate define;
+    define.template_id = kEnvironmentTemplates + static_cast<uint32_t>(hash);
+    define.function = function_id(0);
+    define.name = "in_environment";
+    define.resources = needs;
+    define.max_retries = kTemplates[0].max_retries;
+    define.runtime_env = hash;
+    send(define);
+  }
 }
 
 // A process that calls a function has put it; its id is a hash of its bytes.
@@ -153,6 +170,11 @@ void SimProcess::submit(uint32_t depth, std::vector<ObjectId>* own) {
   submit.refs = refs;
   submit.contained = contained;
   TaskFacts facts;
+  if (world.config.environments && number == 0) {
+    facts.environment = random_.one_in(3) ? kBrokenEnvironment : kGoodEnvironment;
+    submit.template_id = kEnvironmentTemplates + static_cast<uint32_t>(facts.environment);
+    facts.may_run = facts.environment == kGoodEnvironment;
+  }
   facts.seed = seed;
   facts.max_retries = t.max_retries;
   facts.cpu = t.cpu;

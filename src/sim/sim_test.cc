@@ -99,6 +99,24 @@ TEST(Simulation, rare_branches_of_cancelling_are_reached) {
                "workers.max_calls"});
 }
 
+// What cannot be built holds up nobody else, and what can be is built in the end.
+TEST(Simulation, an_environment_that_cannot_be_built) {
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    SimConfig config = SimConfig::of_seed(seed);
+    config.nodes = 1;
+    config.kill_node_every = 0;
+    config.partitions = false;
+    config.environments = true;
+    SimResult one = SimCluster(config).run();
+    for (const std::string& failure : one.failures)
+      ADD_FAILURE() << "seed " << seed << ": " << failure;
+    EXPECT_EQ(one.hash, SimCluster(config).run().hash) << "seed " << seed;
+  }
+  expect_hits({"environments.tasks_failed", "environments.late_answer",
+               "environments.took_too_long", "environments.tried_again",
+               "sim.task_in_an_environment"});
+}
+
 TEST(Simulation, jobs_get_cpu_time_by_their_weights) {
   for (uint64_t seed = 1; seed <= 8; ++seed) {
     SimResult one = SimCluster(SimConfig::rivals(seed)).run();

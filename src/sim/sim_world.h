@@ -32,6 +32,7 @@ struct SimConfig {
   uint32_t spawn_fails_one_in = 0;
   uint32_t rival_tasks = 0;  // drivers submit so many short tasks at once, and nothing else
   DurationNs share_slack = 0;
+  bool environments = false;  // some tasks have one; one of them cannot be built
   DurationNs deadline = 900 * kSecond;
   bool trace = false;
 
