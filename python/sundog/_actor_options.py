@@ -243,14 +243,16 @@ class ActorOptions:
         asked = _options.runtime_env_key(self.runtime_env)
         return amounts, self.max_restarts, self.detached, calls, where, asked
 
-    def define(self, session: _core.Session, class_id: bytes | None, name: str, source: str) -> int:
-        """Announces a class with these options."""
+    def define(
+        self, session: _core.Session, class_id: bytes | None, source: str, registered: str
+    ) -> int:
+        """Announces a class with these options; ``registered``: its name in C++."""
         placed = self.placed
         if self.placement is not None:
             placed = {**placed, **self.placement.missing(session)}
         return session.define(
-            class_id, name, source, placed, 0, False,
-            CREATE_ACTOR, "", self.held, self.max_restarts, self.detached,
+            class_id, self.title, source, placed, 0, False,
+            CREATE_ACTOR, registered, self.held, self.max_restarts, self.detached,
             self.max_concurrency, self.groups, self.out_of_order, "", 1, 0, 0, 0, 0,
             _options.runtime_env_number(session, self.runtime_env, class_id is None),
         )  # fmt: skip

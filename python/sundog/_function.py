@@ -92,10 +92,9 @@ class FunctionCode:
             self.templates = {}
         key = options.key()
         if key not in self.templates:
-            named = self.cpp_name or options.title
             source = _signature.definition(self.function) if self.cpp_name is None else ""
             self.templates[key] = options.define(
-                session, self.id_for(session, options), named, source
+                session, self.id_for(session, options), source, self.cpp_name or ""
             )
         return self.templates[key]
 
@@ -176,6 +175,8 @@ class RemoteFunction(_core.Callee, Generic[C]):
         self.__doc__ = code.function.__doc__
         yields = _generator.is_generator(code.function)
         self._options = _options.FunctionOptions(options, self.__name__, yields)
+        if code.cpp_name is not None:
+            _options.check_for_cpp(self._options, code.cpp_name)
         self._set_arity(*_signature.arity(code.function))
 
     def _prepare(self) -> None:

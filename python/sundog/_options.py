@@ -145,15 +145,15 @@ class FunctionOptions:
         return resources, retries, self.title, returns, limits, placed, asked
 
     def define(
-        self, session: _core.Session, function_id: bytes | None, name: str, source: str
+        self, session: _core.Session, function_id: bytes | None, source: str, registered: str
     ) -> int:
-        """Announces a function with these options."""
+        """Announces a function with these options; ``registered``: its name in C++."""
         resources = self.resources
         if self.placement is not None:
             resources = {**resources, **self.placement.missing(session)}
         return session.define(
-            function_id, name, source, resources, self.max_retries, self.retry_exceptions,
-            FUNCTION, "", {}, 0, False, 1, {}, False, "",
+            function_id, self.title, source, resources, self.max_retries, self.retry_exceptions,
+            FUNCTION, registered, {}, 0, False, 1, {}, False, "",
             returns_of(self.num_returns), self.stream_items,
             self.priority, self.timeout_ns, self.max_calls,
             runtime_env_number(session, self.runtime_env, function_id is None),
@@ -312,6 +312,25 @@ def retry_exceptions(value: object) -> tuple[bool, _retries.Types]:
 
         return _retries.checked(value)
     return flag_of_retries(value), ()
+
+
+def check_for_cpp(options: FunctionOptions, name: str) -> None:
+    """Refuses what a C++ function cannot have.
+
+    Raises:
+        ValueError: exceptions to retry on by their types, or other than one result.
+    """
+    if options.retried_on:
+        raise ValueError(
+            f"retry_exceptions of the C++ function '{name}' is True or False: the exceptions of "
+            "C++ are no types of Python"
+        )
+    if options.num_returns != 1:
+        given = options.given["num_returns"]
+        raise ValueError(
+            f"num_returns of the C++ function '{name}' is 1, got {given!r}: return a tuple or a "
+            "list for several values"
+        )
 
 
 def flag_of_retries(value: object) -> bool:

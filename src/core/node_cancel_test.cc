@@ -23,6 +23,15 @@ void wait(Node* n, DurationNs time) {
 }
 using Told = std::vector<std::pair<TaskId, CancelLevel>>;
 
+// Tasks that take little, so that the next ones are put behind a running one.
+void run_short_ones(Node* n) {
+  for (int i = 0; i < 8; ++i) {
+    TaskId t = n->submit(0);
+    n->start_workers();
+    n->finish(n->run_of(t), "ok", 30 * kMicrosecond);
+  }
+}
+
 TEST(NodeCancel, a_queued_task_fails_at_once_and_never_runs) {
   Node n(1);
   n.define(0);
@@ -108,12 +117,7 @@ TEST(NodeCancel, force_kills_the_worker_and_the_task_is_not_tried_again) {
 TEST(NodeCancel, a_worker_is_killed_only_when_nothing_stands_behind_the_task) {
   Node n(1);
   n.define(0);
-  // Short ones first, so that tasks are put behind a running one.
-  for (int i = 0; i < 8; ++i) {
-    TaskId t = n.submit(0);
-    n.start_workers();
-    n.finish(n.run_of(t), "ok", 30 * kMicrosecond);
-  }
+  run_short_ones(&n);
   TaskId t = n.submit(0), behind = n.submit(0);
   ASSERT_EQ(n.run_of(behind).worker, n.run_of(t).worker);
   n.revokes.clear();
@@ -132,11 +136,7 @@ TEST(NodeCancel, a_worker_is_killed_only_when_nothing_stands_behind_the_task) {
 TEST(NodeCancel, a_worker_that_went_on_to_the_next_task_is_not_killed) {
   Node n(1);
   n.define(0);
-  for (int i = 0; i < 8; ++i) {
-    TaskId t = n.submit(0);
-    n.start_workers();
-    n.finish(n.run_of(t), "ok", 30 * kMicrosecond);
-  }
+  run_short_ones(&n);
   TaskId t = n.submit(0), behind = n.submit(0);
   n.revokes.clear();
   cancel(&n, t, CancelLevel::kKill);

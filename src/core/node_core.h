@@ -154,6 +154,7 @@ class NodeCore {
               TimeNs finished);
   std::string missing_node(const TaskTemplate& t) const;
   bool is_unplaceable(uint32_t task);
+  bool lacks_cpp_worker(const TaskTemplate& tmpl) const;
 
   // ---- tasks that yield items (node_streams.cc)
   void on_message(Client& c, const model::StreamTaken& m);

@@ -175,6 +175,7 @@ void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>
                          " of its kind are ready";
       if (std::string why = explain_environment(tmpl.runtime_env, now); !why.empty())
         return chain->push_back(why);
+      if (lacks_cpp_worker(tmpl)) text += "; no C++ worker has joined this session";
       for (const auto& need : tmpl.resources.entries()) {
         int64_t have = scheduler_.available().get(need.id);
         if (have < need.amount)

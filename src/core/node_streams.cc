@@ -15,7 +15,7 @@ void NodeCore::begin_stream(uint32_t index) {
   const TaskTemplate& tmpl = tasks_.tmpl_of(t);
   StreamAmount window;
   if (tmpl.stream_items != 0) window.items = tmpl.stream_items;
-  window.bytes = std::max<uint64_t>(1, config_.store_bytes / model::kStreamStoreShare);
+  window.bytes = streams_.next_window_bytes(config_.store_bytes);
   t.stream = streams_.open(t.id, index, t.submitter, window);
   make_next_item(t.stream);
 }

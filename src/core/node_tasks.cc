@@ -446,11 +446,15 @@ bool NodeCore::is_unplaceable(uint32_t index) {
     notice(t.id.job(), 1,
            task_label(t) + " cannot run: " + missing_resources(tmpl) +
                ". It waits until a node with that joins; sundog.init(...) sets what this one has.");
-  } else if (tmpl.language == model::Language::kCpp &&
-             !scheduler_.pool_has_workers({JobId{}, tmpl.language, tmpl.runtime_env})) {
+  } else if (lacks_cpp_worker(tmpl)) {
     notice(t.id.job(), 1, task_label(t) + " waits for a C++ worker: none has joined this session.");
   }
   return false;
+}
+
+bool NodeCore::lacks_cpp_worker(const TaskTemplate& tmpl) const {
+  return tmpl.language == model::Language::kCpp &&
+         !scheduler_.pool_has_workers({JobId{}, tmpl.language, tmpl.runtime_env});
 }
 
 }  // namespace sundog::core

@@ -37,7 +37,7 @@ constexpr uint32_t kConcurrencyGroupsMax = 64;
 constexpr uint32_t kStreamItemsMax = (1u << 31) - 2;
 // What an item counts against its stream's window beside its own bytes.
 constexpr uint64_t kStreamItemOverheadBytes = 256;
-// The bytes of a stream's window: this part of the store.
+// The bytes of a lone stream's window: this part of the store; of all windows, twice as much.
 constexpr uint64_t kStreamStoreShare = 4;
 // Objects are placed at multiples of a page; those of this size and more at multiples of a huge
 // page.

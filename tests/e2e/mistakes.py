@@ -210,9 +210,28 @@ def wait_for_one_twice():
     sundog.wait([ref, ref])
 
 
+def count_up():
+    yield 1
+
+
+def stream_that_is_sent():
+    stream = sundog.remote(count_up).remote()
+    train.remote(stream)
+
+
+def value_into_a_stream():
+    sundog.remote(count_up).remote().send(1)
+
+
+def cpp_function_without_workers():
+    sundog.get(sundog.cpp_function("add").remote(1, 2), timeout=0.1)
+
+
 def get_of_cancelled():
-    ref = nap.remote(30)
+    earlier = nap.remote(30)
+    ref = nap.remote(earlier)  # cannot have begun
     sundog.cancel(ref)
+    sundog.cancel(earlier)
     sundog.get(ref)
 
 
@@ -303,7 +322,6 @@ MISTAKES = {
     "get of a number": lambda: sundog.get(5),
     "get of a list with a number": lambda: sundog.get([sundog.put(1), 5]),
     "unknown option": lambda: f.options(num_cpu=2),
-    "option of a later version": lambda: f.options(scheduling_strategy="SPREAD"),
     "option in the decorator": lambda: sundog.remote(num_cpus=-1),
     "unpicklable argument": lambda: sundog.get(train.remote({"lock": threading.Lock()})),
     "unpicklable deep inside": lambda: train.remote([1, {"a": [threading.Lock()]}]),
@@ -380,6 +398,14 @@ MISTAKES = {
     "cancel of what was put": lambda: sundog.cancel(sundog.put(1)),
     "get of a cancelled task": get_of_cancelled,
     "get of a task that runs too long": lambda: sundog.get(nap.options(timeout_s=0.2).remote(30)),
+    "generator as an argument": stream_that_is_sent,
+    "value into a generator": value_into_a_stream,
+    "number as the name of a C++ function": lambda: sundog.cpp_function(3),
+    "several results of C++": lambda: sundog.cpp_function("add").options(num_returns=2),
+    "types of exceptions in C++": lambda: sundog.cpp_function("add").options(
+        retry_exceptions=[ValueError]
+    ),
+    "no worker of C++": cpp_function_without_workers,
     "timeout in words": lambda: f.options(timeout_s="1 s"),
     "unknown level": lambda: sundog.init(logging_level="loud"),
     "store in gigabytes": lambda: init_anew(object_store_memory=2),

@@ -38,6 +38,13 @@ def test_python_calls_cpp_by_name(cpp_worker: None) -> None:
     assert list(small) == [0, 2, 4]
 
 
+def test_a_cpp_function_has_the_name_that_it_is_given(cpp_worker: None) -> None:
+    greet = sundog.cpp_function("greet").options(name="polite")
+    assert sundog.get(greet.remote("Python"), timeout=20) == "hello, Python"
+    with pytest.raises(TaskError, match="in polite, pid"):
+        sundog.get(greet.remote(""))
+
+
 def test_dictionaries_and_structs_pass_both_ways(cpp_worker: None) -> None:
     moved = sundog.cpp_function("moved")
     points = {"a": {"x": 1.0, "y": 2}, "b": {"x": 0.5, "y": -1.0, "unused": [1, "two"]}}

@@ -38,6 +38,8 @@ def normalized(text: str) -> str:
     )
     text = re.sub(r"runs since [\d.]+ s", "runs since ⟨seconds⟩ s", text)
     text = text.replace(str(HERE) + os.sep, "")
+    # So that a new mistake does not change the places of all others.
+    text = re.sub(r'("mistakes\.py", line) \d+', r"\1 ⟨line⟩", text)
     return re.sub(r"\n +[\^~]+(?=\n|$)", "", text)  # carets: Python 3.10 has none
 
 

@@ -394,7 +394,7 @@ def test_more_than_the_store_holds_passes_through_several_streams(
         for i in range(10):
             yield np.full(3 << 20, seed + i, dtype=np.uint8)
 
-    gens = [chunks.remote(10 * seed) for seed in range(3)]
+    gens = [chunks.remote(10 * seed) for seed in range(6)]
     for i in range(10):
         for seed, gen in enumerate(gens):
             assert sundog.get(next(gen))[0] == 10 * seed + i

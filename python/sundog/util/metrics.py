@@ -109,6 +109,12 @@ def end() -> None:
             last.numbers.close()
 
 
+def check_number(method: str, value: object) -> None:
+    """Raises TypeError for what is no number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{method}() takes a number, got {type(value).__name__}: {value!r}")
+
+
 class Metric:
     """What counters, gauges and histograms have in common."""
 
@@ -194,8 +200,7 @@ class Counter(Metric):
             ValueError: nothing or less than nothing, a tag that is unknown or missing.
             RuntimeError: there is no session.
         """
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"inc() takes a number, got {type(value).__name__}: {value!r}")
+        check_number("inc", value)
         if value <= 0:
             raise ValueError(f"a counter only grows: inc() takes more than 0, got {value!r}")
         key = self._tags(tags)
@@ -218,8 +223,7 @@ class Gauge(Metric):
             ValueError: a tag that is unknown or missing.
             RuntimeError: there is no session.
         """
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"set() takes a number, got {type(value).__name__}: {value!r}")
+        check_number("set", value)
         key = self._tags(tags)
         with _lock:
             mine = book()
@@ -259,8 +263,7 @@ class Histogram(Metric):
             ValueError: a tag that is unknown or missing.
             RuntimeError: there is no session.
         """
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise TypeError(f"observe() takes a number, got {type(value).__name__}: {value!r}")
+        check_number("observe", value)
         key = self._tags(tags)
         with _lock:
             mine = book()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +54,7 @@ class NodeAffinitySchedulingStrategy:
         self.soft = soft
 
 
-class _LabelMatchExpression:
+class _LabelMatchExpression(abc.ABC):
     """What a node's label has to be."""
 
     def __init__(self, *values: str) -> None:
@@ -61,9 +63,9 @@ class _LabelMatchExpression:
                 raise TypeError(f"a label's value is a string, got {value!r}")
         self.values = values
 
+    @abc.abstractmethod
     def matches(self, value: str | None) -> bool:
         """Whether a node with this value of the label, None if it has none, will do."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         """``In('a', 'b')``."""

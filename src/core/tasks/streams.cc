@@ -14,9 +14,16 @@ uint32_t Streams::open(const TaskId& id, uint32_t task, ClientId consumer,
   s.task = task;
   s.consumer = consumer;
   s.window = window;
+  window_bytes_ += window.bytes;
   bool inserted = index_.emplace(id, index).second;
   SUNDOG_CHECK(inserted);
   return index;
+}
+
+uint64_t Streams::next_window_bytes(uint64_t store_bytes) const {
+  const uint64_t largest = store_bytes / model::kStreamStoreShare;
+  const uint64_t left = 2 * largest - std::min(2 * largest, window_bytes_);
+  return std::max<uint64_t>(1, std::min(largest / (streams_.live() + 1), left / 2));
 }
 
 uint32_t Streams::find(const TaskId& id) const {
@@ -58,6 +65,7 @@ void Streams::forget_if_over(uint32_t stream) {
   const StreamRecord& s = streams_[stream];
   if (!s.ended || !s.closed) return;
   index_.erase(s.id);
+  window_bytes_ -= s.window.bytes;
   streams_.release(stream);
 }
 
@@ -96,9 +104,11 @@ std::vector<uint32_t> Streams::of_consumer(ClientId consumer) const {
 }
 
 std::string Streams::validate() const {
+  uint64_t windows = 0;
   for (uint32_t i = 0; i < streams_.end(); ++i) {
     const StreamRecord& s = streams_[i];
     if (!s.live) continue;
+    windows += s.window.bytes;
     std::string who = "stream " + s.id.hex() + ": ";
     if (find(s.id) != i) return who + "not in the index";
     if (s.ended && s.closed) return who + "over, but kept";
@@ -111,6 +121,7 @@ std::string Streams::validate() const {
     if (s.waiting && !s.ended && may_go_on(i, s.attempt_produced))
       return who + "its producer waits for nothing";
   }
+  if (windows != window_bytes_) return "the sum of all streams' windows is wrong";
   if (index_.size() != streams_.live()) return "the index of streams has strangers";
   return {};
 }

@@ -65,6 +65,10 @@ class Streams {
   };
 
   uint32_t open(const TaskId& id, uint32_t task, ClientId consumer, const StreamAmount& window);
+  // The bytes of the next stream's window. The more streams are open, the smaller; together their
+  // windows stay under half of the store, so that streams that nobody takes from leave room for
+  // the one that somebody waits for.
+  uint64_t next_window_bytes(uint64_t store_bytes) const;
   // kNoIndex if there is none.
   uint32_t find(const TaskId& id) const;
   StreamRecord& operator[](uint32_t index) { return streams_[index]; }
@@ -105,6 +109,7 @@ class Streams {
 
   Slab<StreamRecord> streams_;
   IdMap<TaskId, uint32_t> index_;
+  uint64_t window_bytes_ = 0;  // of all windows
 };
 
 }  // namespace sundog::core

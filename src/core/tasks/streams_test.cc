@@ -75,6 +75,30 @@ TEST(Streams, a_repetition_is_not_held_back_by_what_was_taken_already) {
   EXPECT_EQ(streams.credit(s, 2).items, 1u);
 }
 
+TEST(Streams, windows_shrink_with_their_number_and_stay_under_half_of_the_store) {
+  Streams streams;
+  constexpr uint64_t kStore = 48 << 20;
+  uint64_t sum = 0, last = UINT64_MAX;
+  for (uint64_t i = 1; i <= 60; ++i) {
+    const uint64_t bytes = streams.next_window_bytes(kStore);
+    EXPECT_LE(bytes, kStore / model::kStreamStoreShare / i);
+    EXPECT_LE(bytes, last);
+    EXPECT_GE(bytes, 1u) << "one item at a time always passes";
+    streams.open(task(i), 7, kAnn, {UINT64_MAX, bytes});
+    sum += last = bytes;
+    ASSERT_LE(sum, kStore / 2 + i);
+    ASSERT_EQ(streams.validate(), "");
+  }
+  for (uint64_t i = 1; i <= 60; ++i) {
+    const uint32_t s = streams.find(task(i));
+    streams.close(s);
+    streams.end(s);
+    streams.forget_if_over(s);
+  }
+  EXPECT_EQ(streams.validate(), "");
+  EXPECT_EQ(streams.next_window_bytes(kStore), kStore / 4) << "what is over counts no more";
+}
+
 TEST(Streams, it_is_forgotten_when_ended_and_closed) {
   Streams streams;
   uint32_t a = streams.open(task(1), 7, kAnn, {}), b = streams.open(task(2), 8, kBen, {});
