@@ -2,7 +2,9 @@
 
 import os
 import re
+import subprocess
 import sys
+import textwrap
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -376,3 +378,31 @@ def test_a_description_is_checked_pickled_and_written() -> None:
     assert type(pickle.loads(pickle.dumps(env))) is RuntimeEnv
     with pytest.raises(TypeError, match="is a string, got int"):
         env["env_vars"] = {"A": 1}
+
+
+def test_a_program_that_joins_has_its_own(session: Any, tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "inside.txt").write_text("copied")
+    program = """
+        import os, sys, sundog
+        sundog.init("auto", runtime_env={"env_vars": {"A": "joined"}, "working_dir": sys.argv[1]})
+
+        @sundog.remote
+        def seen():
+            return os.environ["A"], os.environ["MINE"], open("inside.txt").read(), sys.path[0]
+
+        a, mine, text, first = sundog.get(seen.remote())
+        print(a, mine, text, first == os.getcwd(), "environments" in first)
+    """
+    script = tmp_path / "joins.py"
+    script.write_text(textwrap.dedent(program))
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path / "w")],
+        env={**os.environ, "MINE": "of the second", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split("\n")[0] == "joined of the second copied False True", done.stderr
+    assert sundog.get(variable.remote("A")) is None

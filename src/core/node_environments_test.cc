@@ -1,0 +1,91 @@
+#include "core/node_for_test.h"
+
+namespace sundog::core {
+namespace {
+
+constexpr uint64_t kEnvironment = 77;
+
+// A driver with two templates: 1 has an environment, and a GPU; 2 has none. It keeps the effects of
+// the last step.
+struct Bench {
+  Bench()
+      : core(
+            {.node = {},
+             .session = "test",
+             .resources = {{"CPU", model::kResourceUnit}, {"GPU", model::kResourceUnit}},
+             .store_bytes = 64 << 20,
+             .encode_error = [](const model::SystemError& e) { return std::string(e.sentence); }}) {
+    event(ClientConnected{driver, model::Role::kDriver, model::Language::kPython, kJob, 0, 100, 0});
+    say(model::DefineEnvironment{kEnvironment, 0, 0, "{}"});
+    define(1, kEnvironment, model::kResourceUnit);
+    define(2, 0, 0);
+  }
+  void event(const Event& e) {
+    effects.clear();
+    core.step(kSecond, random, e, &effects);
+    ASSERT_EQ(core.validate(), "");
+  }
+  void say(const model::ClientMessage& m) { event(FromClient{driver, m}); }
+  void define(uint32_t number, uint64_t environment, int64_t gpu) {
+    model::NamedAmount needs[] = {{"CPU", model::kResourceUnit}, {"GPU", gpu}};
+    model::DefineTemplate t;
+    t.template_id = number;
+    t.name = "f";
+    t.resources = needs;
+    t.runtime_env = environment;
+    say(t);
+  }
+  void submit(uint32_t number) {
+    model::Submit s;
+    s.task = TaskId::make(kJob, TaskId::root_of(kJob), 0, ++calls);
+    s.template_id = number;
+    say(s);
+  }
+  template <typename E>
+  int count() const {
+    return static_cast<int>(std::ranges::count_if(
+        effects, [](const Effect& e) { return std::holds_alternative<E>(e); }));
+  }
+
+  const ClientId driver = ClientId::make(1, 1);
+  NodeCore core;
+  Random random{1};
+  Effects effects;
+  uint64_t calls = 0;
+};
+
+TEST(NodeEnvironments, a_task_holds_nothing_while_its_environment_is_prepared) {
+  Bench n;
+  n.submit(1);
+  EXPECT_EQ(n.count<PrepareEnvironment>(), 1);
+  EXPECT_EQ(n.count<SpawnWorker>(), 0);
+  EXPECT_EQ(n.core.scheduler().available().get(model::kGpu), model::kResourceUnit);
+  n.submit(2);
+  EXPECT_EQ(n.count<SpawnWorker>(), 1);  // for the other one
+  EXPECT_EQ(n.count<PrepareEnvironment>(), 0);
+  n.event(EnvironmentReady{kEnvironment, 1});
+  EXPECT_EQ(n.count<SpawnWorker>(), 1);
+}
+
+TEST(NodeEnvironments, a_failure_is_that_of_the_tasks_that_wait_for_it) {
+  Bench n;
+  n.submit(1);
+  n.submit(2);
+  n.event(EnvironmentFailed{kEnvironment, 1, "no such package"});
+  EXPECT_EQ(n.core.tasks().live(), 1u);        // the one without an environment
+  n.event(EnvironmentReady{kEnvironment, 1});  // late
+  EXPECT_FALSE(n.core.environments().is_ready(kEnvironment));
+}
+
+TEST(NodeEnvironments, a_template_of_an_unknown_environment_breaks_the_protocol) {
+  Bench n;
+  model::DefineTemplate other;
+  other.template_id = 3;
+  other.name = "other";
+  other.runtime_env = kEnvironment + 1;
+  n.say(other);
+  EXPECT_EQ(n.count<KillClient>(), 1);
+}
+
+}  // namespace
+}  // namespace sundog::core
