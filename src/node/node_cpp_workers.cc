@@ -37,19 +37,15 @@ Status NodeShell::start_cpp_worker(const core::SpawnWorker& e) {
         "no C++ worker is attached to this session; start one, it connects to the session's "
         "socket")};
   }
-  auto control = os::make_socketpair();
-  auto out = os::make_pipe(/*nonblocking_read=*/true);
-  auto err = os::make_pipe(/*nonblocking_read=*/true);
-  if (!control || !out || !err) {
-    return Failure{!control ? control.error() : !out ? out.error() : err.error()};
-  }
+  auto pipes = make_worker_pipes();
+  if (!pipes) return Failure{pipes.error()};
   os::SpawnRequest request;
   request.path = options_.cpp_worker;
   request.arguments = {"--sundog-worker",
                        std::to_string(kControlInChild) + ":" + std::to_string(e.token)};
-  request.fds = {{control->theirs.get(), kControlInChild},
-                 {out->write.get(), STDOUT_FILENO},
-                 {err->write.get(), STDERR_FILENO}};
+  request.fds = {{pipes->control.theirs.get(), kControlInChild},
+                 {pipes->out.write.get(), STDOUT_FILENO},
+                 {pipes->err.write.get(), STDERR_FILENO}};
   request.environment = worker_environment();
   if (!e.gpus.empty()) request.environment.push_back("SUNDOG_GPUS=" + comma_separated(e.gpus));
   request.new_session = true;
@@ -57,16 +53,7 @@ Status NodeShell::start_cpp_worker(const core::SpawnWorker& e) {
   if (!pid) return Failure{pid.error()};
   auto pidfd = os::open_pidfd(*pid);
   if (!pidfd) return Failure{pidfd.error()};
-  Spawn spawn;
-  spawn.token = e.token;
-  spawn.job = e.job;
-  spawn.runtime_env = e.runtime_env;
-  spawn.out = std::move(out->read);
-  spawn.err = std::move(err->read);
-  spawn.socket = control->ours.get();
-  spawn.label = std::make_shared<TaskLabel>();
-  spawns_.emplace(e.token, std::move(spawn));
-  add_newcomer(std::move(control->ours), e.token, 0);
+  expect_worker(e, &*pipes);
   on_forked(e.token, static_cast<uint32_t>(*pid), *std::move(pidfd));
   return ok_status();
 }

@@ -31,7 +31,9 @@
 #include "node/zygote_link.h"
 #include "obs/event_recorder.h"
 #include "obs/log.h"
+#include "os/fd.h"
 #include "os/process.h"
+#include "os/socket.h"
 #include "shm/shared.h"
 #include "wire/hello.h"
 
@@ -92,6 +94,11 @@ class NodeShell {
     int stage = 0;    // of the zygote\'s warm-up when it was forked
     std::shared_ptr<TaskLabel> label;
     std::unique_ptr<loop::FunctionWatcher> end_watcher;
+  };
+  // A worker that is to be started: its connection and its output, both ends.
+  struct WorkerPipes {
+    os::SocketPair control;
+    os::Pipe out, err;
   };
   // An event made while effects were performed; `text` is what its views view.
   struct Queued {
@@ -176,6 +183,9 @@ class NodeShell {
   void end_process(ClientLink* client);
   model::DeathCause::Kind cause_of(const os::ExitInfo& info, const ClientLink& client);
   std::vector<std::string> worker_environment() const;
+  static Result<WorkerPipes> make_worker_pipes();
+  // Waits for the worker of this spawn to connect and reads its output; their ends stay in `pipes`.
+  void expect_worker(const core::SpawnWorker& e, WorkerPipes* pipes);
   // ---- node_cpp_workers.cc
   void use_cpp_worker(const std::string& program, bool start);
   void learn_cpp_worker(std::string_view program);

@@ -27,24 +27,12 @@ void NodeShell::perform(const core::SpawnWorker& e) {
                                                     : "this session was started without Python");
     return;
   }
-  auto control = os::make_socketpair();
-  auto out = os::make_pipe(/*nonblocking_read=*/true);
-  auto err = os::make_pipe(/*nonblocking_read=*/true);
-  if (!control || !out || !err) {
-    std::string why = !control ? control.error() : !out ? out.error() : err.error();
-    queue_event(core::SpawnFailed{e.token, {}}, why);
+  auto pipes = make_worker_pipes();
+  if (!pipes) {
+    queue_event(core::SpawnFailed{e.token, {}}, pipes.error());
     return;
   }
-  Spawn spawn;
-  spawn.token = e.token;
-  spawn.job = e.job;
-  spawn.runtime_env = e.runtime_env;
-  spawn.out = std::move(out->read);
-  spawn.err = std::move(err->read);
-  spawn.socket = control->ours.get();
-  spawn.label = std::make_shared<TaskLabel>();
-  spawns_.emplace(e.token, std::move(spawn));
-  add_newcomer(std::move(control->ours), e.token, 0);
+  expect_worker(e, &*pipes);
   ForkOrder order;
   order.token = e.token;
   order.job = e.job;
@@ -53,10 +41,33 @@ void NodeShell::perform(const core::SpawnWorker& e) {
   if (const JobList::Job* job = jobs_.find(e.job))
     order.environment.push_back("SUNDOG_DRIVER=" + std::to_string(job->pid));
   if (!e.gpus.empty()) order.environment.push_back("SUNDOG_GPUS=" + comma_separated(e.gpus));
-  order.control = std::move(control->theirs);
-  order.out = std::move(out->write);
-  order.err = std::move(err->write);
+  order.control = std::move(pipes->control.theirs);
+  order.out = std::move(pipes->out.write);
+  order.err = std::move(pipes->err.write);
   zygote->fork(std::move(order));
+}
+
+Result<NodeShell::WorkerPipes> NodeShell::make_worker_pipes() {
+  auto control = os::make_socketpair();
+  if (!control) return Failure{control.error()};
+  auto out = os::make_pipe(/*nonblocking_read=*/true);
+  if (!out) return Failure{out.error()};
+  auto err = os::make_pipe(/*nonblocking_read=*/true);
+  if (!err) return Failure{err.error()};
+  return WorkerPipes{*std::move(control), *std::move(out), *std::move(err)};
+}
+
+void NodeShell::expect_worker(const core::SpawnWorker& e, WorkerPipes* pipes) {
+  Spawn spawn;
+  spawn.token = e.token;
+  spawn.job = e.job;
+  spawn.runtime_env = e.runtime_env;
+  spawn.out = std::move(pipes->out.read);
+  spawn.err = std::move(pipes->err.read);
+  spawn.socket = pipes->control.ours.get();
+  spawn.label = std::make_shared<TaskLabel>();
+  spawns_.emplace(e.token, std::move(spawn));
+  add_newcomer(std::move(pipes->control.ours), e.token, 0);
 }
 
 ZygoteLink* NodeShell::zygote_for(uint64_t runtime_env) {
