@@ -18,7 +18,7 @@ from sundog._core import ObjectRef, get, put, wait
 from sundog._empty import empty
 from sundog._function import RemoteFunction, cpp_actor_class, cpp_function, remote
 from sundog._generator import DynamicObjectRefGenerator, ObjectRefGenerator
-from sundog._ids import ActorID, JobID, NodeID, TaskID, WorkerID
+from sundog._ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID, WorkerID
 from sundog._session import init, is_initialized, shutdown
 from sundog._state import (
     available_resources,
@@ -67,6 +67,7 @@ __all__ = [
     "ObjectID",
     "ObjectRef",
     "ObjectRefGenerator",
+    "PlacementGroupID",
     "RemoteFunction",
     "TaskID",
     "WorkerID",

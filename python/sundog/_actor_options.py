@@ -33,6 +33,9 @@ ACTOR_OPTIONS = (
     "scheduling_strategy",
     "label_selector",
     "runtime_env",
+    "placement_group",
+    "placement_group_bundle_index",
+    "placement_group_capture_child_tasks",
 )
 METHOD_OPTIONS = (
     "num_returns",
@@ -52,9 +55,6 @@ ACTOR_LATER: dict[str, object] = {
     "enable_tensor_transport": None,
     "fallback_strategy": None,
     "object_store_memory": None,
-    "placement_group": "default",
-    "placement_group_bundle_index": -1,
-    "placement_group_capture_child_tasks": None,
     "tensor_transport": None,
 }
 # src/model/limits.h
@@ -205,7 +205,7 @@ class ActorOptions:
             self.held.pop("CPU", None)
         self.name = checked_name(given.get("name"))
         self.namespace = checked_namespace(given.get("namespace"))
-        self.placement = _options.placement(given)
+        self.placement = _options.placement(given, self.placed)
         self.runtime_env = _options.runtime_env(self.given)
         self.max_restarts = count_from_minus_one("max_restarts", given.get("max_restarts"))
         self.max_task_retries = count_from_minus_one(
@@ -255,6 +255,7 @@ class ActorOptions:
             CREATE_ACTOR, registered, self.held, self.max_restarts, self.detached,
             self.max_concurrency, self.groups, self.out_of_order, "", 1, 0, 0, 0, 0,
             _options.runtime_env_number(session, self.runtime_env, class_id is None),
+            *_options.in_group(self.placement),
         )  # fmt: skip
 
 

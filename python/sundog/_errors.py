@@ -35,6 +35,8 @@ SYSTEM_ERRORS: dict[int, type[exceptions.SundogError]] = {
     11: exceptions.TaskKilledError,
     12: exceptions.TaskTimeoutError,
     13: exceptions.RuntimeEnvSetupError,
+    14: exceptions.TaskPlacementGroupRemoved,
+    15: exceptions.ActorPlacementGroupRemoved,
 }
 CRASHES = (1, 8, 9)
 STDERR_SHOWN = "last words on stderr"
@@ -488,6 +490,8 @@ def timed_out(
         what = f"object {ref.hex()}"
         if "name" in told:
             what = f"{told['name']} (task {short_id(str(told['task']))})"
+        elif "group" in told:
+            what = str(told["group"])
         others = "" if one else f" ({len(waited)} objects were asked for)"
         reason = str(told.get("reason") or "the session does not say why")
         return exceptions.GetTimeoutError(

@@ -53,6 +53,12 @@ class ActorID(BaseID):
     __slots__ = ()
 
 
+class PlacementGroupID(BaseID):
+    """A placement group; 16 bytes."""
+
+    __slots__ = ()
+
+
 class JobID(BaseID):
     """A driver's run; 4 bytes."""
 

@@ -29,6 +29,9 @@ FUNCTION_OPTIONS = (
     "scheduling_strategy",
     "label_selector",
     "runtime_env",
+    "placement_group",
+    "placement_group_bundle_index",
+    "placement_group_capture_child_tasks",
 )
 # Ray's other options: known by name and refused.
 LATER = (
@@ -38,9 +41,6 @@ LATER = (
     "enable_task_events",
     "fallback_strategy",
     "object_store_memory",
-    "placement_group",
-    "placement_group_bundle_index",
-    "placement_group_capture_child_tasks",
 )
 RESERVED_RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 RESULTS_MAX = 100_000
@@ -126,7 +126,7 @@ class FunctionOptions:
         self.retry_exceptions, self.retried_on = retry_exceptions(given.get("retry_exceptions"))
         self.priority = whole_number("priority", given.get("priority"), -(2**31) + 1)
         self.max_calls = whole_number("max_calls", given.get("max_calls"), 0)
-        self.placement = placement(given)
+        self.placement = placement(given, self.resources)
         self.runtime_env = runtime_env(self.given)
         self.timeout_ns = timeout(given.get("timeout_s"))
         name = given.get("name")
@@ -157,6 +157,7 @@ class FunctionOptions:
             returns_of(self.num_returns), self.stream_items,
             self.priority, self.timeout_ns, self.max_calls,
             runtime_env_number(session, self.runtime_env, function_id is None),
+            *in_group(self.placement),
         )  # fmt: skip
 
 
@@ -238,13 +239,30 @@ def retries(value: object) -> int:
     return value
 
 
-def placement(given: Mapping[str, object]) -> _strategy.Placement | None:
-    """scheduling_strategy and label_selector; None if nothing is asked."""
-    if given.get("scheduling_strategy") is None and given.get("label_selector") is None:
+def placement(
+    given: Mapping[str, object], resources: Mapping[str, int]
+) -> _strategy.Placement | None:
+    """scheduling_strategy, label_selector and placement_group; None if nothing is asked."""
+    if (
+        given.get("scheduling_strategy") is None
+        and given.get("label_selector") is None
+        and given.get("placement_group", "default") == "default"
+        and given.get("placement_group_bundle_index") in (None, -1)
+        and given.get("placement_group_capture_child_tasks") is None
+    ):
         return None
     from sundog import _strategy
 
-    return _strategy.Placement(given)
+    asked = _strategy.Placement(given)
+    asked.asked.check(resources)
+    return asked
+
+
+def in_group(asked: _strategy.Placement | None) -> tuple[bytes | None, int, int, bool]:
+    """The last arguments of ``Session.define``."""
+    if asked is None:
+        return None, -1, 0, False
+    return asked.asked.id(), asked.asked.bundle, asked.asked.captures, asked.asked.outside
 
 
 def runtime_env(given: dict[str, object]) -> dict[str, object] | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sundog._actor import ActorHandle
-    from sundog._ids import ActorID
+    from sundog._ids import ActorID, PlacementGroupID
     from sundog._timeline import TimelineView
     from sundog.runtime_env import RuntimeEnv
 
@@ -262,6 +262,28 @@ class RuntimeContext:
             if actor["actor"] == own:
                 return actor.get("name") or None
         return None
+
+    def get_placement_group_id(self) -> str | None:
+        """The placement group that this code runs in, 32 hex digits; None if it is in none."""
+        from sundog import _groups
+
+        group, _ = _groups.current()
+        return None if group is None else str(group["id"])
+
+    @property
+    def current_placement_group_id(self) -> PlacementGroupID | None:
+        """The placement group that this code runs in; None if it is in none."""
+        from sundog._ids import PlacementGroupID
+
+        id = self.get_placement_group_id()
+        return None if id is None else PlacementGroupID(bytes.fromhex(id))
+
+    @property
+    def should_capture_child_tasks_in_placement_group(self) -> bool:
+        """Whether what is submitted here runs in the same placement group."""
+        from sundog import _groups
+
+        return _groups.current()[1]
 
     @property
     def current_actor(self) -> ActorHandle[Any]:

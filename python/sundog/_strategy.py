@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sundog import _core
+    from sundog import _core, _groups
     from sundog.util import scheduling_strategies
 
 UNIT = 10_000  # of a resource
@@ -21,7 +21,7 @@ NAMED = ("DEFAULT", "SPREAD")  # on one node they are the same
 class Placement:
     """Where the calls of a function, or the actors of a class, may run."""
 
-    __slots__ = ("labels", "node", "soft")
+    __slots__ = ("asked", "labels", "node", "soft")
 
     def __init__(self, given: Mapping[str, object]) -> None:
         """Takes both options.
@@ -32,10 +32,37 @@ class Placement:
         self.soft = True
         self.labels: list[tuple[str, scheduling_strategies._LabelMatchExpression]] = []
         strategy, selector = given.get("scheduling_strategy"), given.get("label_selector")
+        self.asked = self.groups_asked(given, strategy)
         if strategy is not None:
             self.take_strategy(strategy)
         if selector is not None:
             self.labels += sorted(checked_selector(selector).items(), key=lambda item: item[0])
+
+    @staticmethod
+    def groups_asked(given: Mapping[str, object], strategy: object) -> _groups.Asked:
+        """Of placement groups, in either way."""
+        from sundog import _groups
+        from sundog.util import scheduling_strategies
+
+        group = given.get("placement_group", "default")
+        bundle = given.get("placement_group_bundle_index")
+        captures = given.get("placement_group_capture_child_tasks")
+        if isinstance(strategy, scheduling_strategies.PlacementGroupSchedulingStrategy):
+            if group != "default" or bundle not in (None, -1) or captures is not None:
+                raise ValueError(
+                    "give the placement group once: scheduling_strategy="
+                    "PlacementGroupSchedulingStrategy(...) or placement_group=..., not both"
+                )
+            group = strategy.placement_group
+            bundle = strategy.placement_group_bundle_index
+            captures = strategy.placement_group_capture_child_tasks
+        elif strategy is not None:
+            if group not in ("default", None):
+                raise ValueError(
+                    "placement_group= and scheduling_strategy= exclude each other: leave one out"
+                )
+            group = None  # another strategy: not where its parent runs
+        return _groups.Asked(group, bundle, captures)
 
     def take_strategy(self, strategy: object) -> None:
         """One that is given."""
@@ -49,15 +76,17 @@ class Placement:
             self.node, self.soft = strategy.node_id, strategy.soft
         elif isinstance(strategy, scheduling_strategies.NodeLabelSchedulingStrategy):
             self.labels += sorted(strategy.hard.items(), key=lambda item: item[0])
-        else:
+        elif not isinstance(strategy, scheduling_strategies.PlacementGroupSchedulingStrategy):
             raise TypeError(
-                "scheduling_strategy is 'DEFAULT', 'SPREAD', a NodeAffinitySchedulingStrategy or "
-                f"a NodeLabelSchedulingStrategy, got {strategy!r}"
+                "scheduling_strategy is 'DEFAULT', 'SPREAD', a NodeAffinitySchedulingStrategy, a "
+                "NodeLabelSchedulingStrategy or a PlacementGroupSchedulingStrategy, got "
+                f"{strategy!r}"
             )
 
     def key(self) -> tuple[object, ...]:
         """What the daemon distinguishes."""
-        return self.node, self.soft, tuple((name, repr(wanted)) for name, wanted in self.labels)
+        labels = tuple((name, repr(wanted)) for name, wanted in self.labels)
+        return self.node, self.soft, labels, self.asked.key()
 
     def missing(self, session: _core.Session) -> dict[str, int]:
         """Resources that stand for what this session's node is not; none if it will do."""

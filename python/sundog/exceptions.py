@@ -12,6 +12,7 @@ __all__ = [
     "ActorAlreadyExistsError",
     "ActorDiedError",
     "ActorError",
+    "ActorPlacementGroupRemoved",
     "ActorUnavailableError",
     "GetTimeoutError",
     "NodeDiedError",
@@ -24,6 +25,7 @@ __all__ = [
     "TaskCancelledError",
     "TaskError",
     "TaskKilledError",
+    "TaskPlacementGroupRemoved",
     "TaskTimeoutError",
     "TaskUnschedulableError",
     "WorkerCrashedError",
@@ -148,6 +150,10 @@ class TaskTimeoutError(TaskCancelledError, TimeoutError):
     """The task ran longer than its ``timeout_s``."""
 
 
+class TaskPlacementGroupRemoved(TaskCancelledError):
+    """The task's placement group was removed, and the task with it."""
+
+
 class GetTimeoutError(SundogError, TimeoutError):
     """``get`` waited as long as it was told to."""
 
@@ -158,6 +164,10 @@ class ActorError(SundogError):
 
 class ActorDiedError(ActorError):
     """The actor is dead; the text says how it ended, ``__cause__`` what its constructor raised."""
+
+
+class ActorPlacementGroupRemoved(ActorDiedError):
+    """The actor's placement group was removed, and the actor with it."""
 
 
 class ActorUnavailableError(ActorError):

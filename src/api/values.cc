@@ -62,8 +62,10 @@ std::string cause_of(const model::SystemError& error) {
     case model::ErrorKind::kTimeout:
       throw GetTimeoutError(sentence);
     case model::ErrorKind::kTaskCancelled:
+    case model::ErrorKind::kTaskGroupRemoved:
       throw TaskCancelledError(sentence);
     case model::ErrorKind::kActorDied:
+    case model::ErrorKind::kActorGroupRemoved:
       throw ActorDiedError(sentence + cause_of(*parsed));
     default:
       throw Error(sentence);

@@ -130,6 +130,11 @@ struct TaskOptions {
   uint64_t stream_items = 0;  // kStream: untaken items at which its producer waits; 0: no limit
   DurationNs timeout_ns = 0;  // kTask: of an attempt; 0: none
   uint32_t max_calls = 0;     // kTask: after so many its worker ends; 0: never
+  // Not kMethod: see model::DefineTemplate.
+  TaskId placement_group;
+  int32_t bundle = -1;
+  model::CaptureChildren capture_children = model::CaptureChildren::kAsParent;
+  bool outside_groups = false;
 };
 
 // One call to be submitted. Views live until submit() returned.
@@ -167,6 +172,16 @@ struct OutValue {
   model::Format format = model::Format::kInvalid;
   Bytes bytes;  // used when `room` is null
   std::span<const ObjectId> contained;
+};
+
+// A placement group to be made. Views live until create_group() returned.
+struct GroupSpec {
+  TaskId id;  // of next_group_id()
+  std::vector<Resources> bundles;
+  model::GroupStrategy strategy = model::GroupStrategy::kPack;
+  std::string_view name_space, name;  // no name: empty
+  bool detached = false;
+  OutValue ready;  // what its object shows once it is ready; small
 };
 
 // Room in shared memory that the caller fills and then seals by put or finish; given back on drop.
@@ -258,6 +273,13 @@ class Runtime {
                                   bool recursive) = 0;
   // Driver: ends all tasks that it submitted, with theirs.
   virtual CallResult<Unit> cancel_all(model::CancelLevel level) = 0;
+
+  // ---- placement groups. The handle of an object that is there when the group is ready; the group
+  // has its task's id.
+  virtual CallResult<TaskId> next_group_id() = 0;
+  virtual CallResult<RefHandle> create_group(const GroupSpec& group) = 0;
+  // Ends it and what runs in it; nothing happens for one that is gone.
+  virtual CallResult<Unit> remove_group(const TaskId& group) = 0;
 
   // ---- actors
   // Ends the process of an actor; with `no_restart` false it comes back if it has restarts left.

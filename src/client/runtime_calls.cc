@@ -114,6 +114,10 @@ CallResult<uint32_t> RuntimeImpl::define_template(const TaskOptions& options, Ob
   definition.stream_items = options.stream_items;
   definition.timeout_ns = options.timeout_ns;
   definition.max_calls = options.max_calls;
+  definition.placement_group = options.placement_group;
+  definition.bundle = options.bundle;
+  definition.capture_children = options.capture_children;
+  definition.outside_groups = options.outside_groups;
   core_.define_template(definition);
   return definition.template_id;
 }

@@ -104,6 +104,9 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   CallResult<Unit> kill_actor(Entry* actor, bool no_restart) override;
   CallResult<NameAnswer> claim_name(std::string_view name_space, std::string_view name,
                                     Yielder* yielder) override;
+  CallResult<TaskId> next_group_id() override;
+  CallResult<RefHandle> create_group(const GroupSpec& group) override;
+  CallResult<Unit> remove_group(const TaskId& group) override;
   CallResult<Unit> bind_name(std::string_view name_space, std::string_view name, Entry* actor,
                              Entry* descriptor) override;
   CallResult<NameAnswer> find_name(std::string_view name_space, std::string_view name,

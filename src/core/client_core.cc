@@ -60,6 +60,17 @@ TaskId ClientCore::submit(model::Submit call, std::vector<ClientEntry*>* results
   return call.task;
 }
 
+TaskId ClientCore::next_group_id() {
+  return TaskId::make(current_->task.job(), current_->task, current_->attempt, current_->calls++);
+}
+
+ClientEntry* ClientCore::create_group(model::CreatePlacementGroup group) {
+  group.parent = current_->task;
+  ClientEntry* ready = add_entry(ObjectId{group.group, 0});
+  emit(group);
+  return ready;
+}
+
 ObjectId ClientCore::next_put_id() {
   // Puts of one attempt share a task id of their own; another after 2^31 of them.
   uint32_t index = current_->puts % ObjectId::kPutBit;

@@ -118,6 +118,9 @@ class ClientCore {
   // Submits and appends one entry for each result to *results, each with one use for the caller.
   // Of `call` are used: template_id, actor, num_results, refs, contained, arguments.
   TaskId submit(model::Submit call, std::vector<ClientEntry*>* results);
+  // The same for a placement group, whose id is next_group_id(): the entry of its object.
+  TaskId next_group_id();
+  ClientEntry* create_group(model::CreatePlacementGroup group);
   ObjectId next_put_id();
   // The value under a fresh id, or a function's under its content's. One use for the caller.
   ClientEntry* put(const ObjectId& id, const model::ValueView& value,

@@ -165,6 +165,7 @@ void NodeCore::bury(uint32_t actor, ActorCause cause) {
   if (a.restarts > 0) a.cause += ", restarted " + std::to_string(a.restarts) + " times before";
   a.cause += ": " + cause.sentence;
   a.cause_format = cause.format;
+  a.cause_kind = cause.kind;
   a.cause_bytes = std::move(cause.bytes);
   unname(&a);
   for (uint32_t call : actors_.take_all(actor)) fail_call(call);

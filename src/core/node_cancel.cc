@@ -79,6 +79,12 @@ void NodeCore::fail_cancelled(uint32_t index, CancelReason reason, bool ran) {
                      "it ran longer than the " + seconds(allowed) +
                          " that timeout_s allows and was " + (killed ? "killed" : "interrupted"));
   }
+  if (reason == CancelReason::kGroupRemoved) {
+    const uint32_t group = tasks_[index].placement;
+    return fail_task(index, ErrorKind::kTaskGroupRemoved,
+                     "its " + group_label(scheduler_.groups()[group]) + " was removed " +
+                         (ran ? "while it ran" : "before it began"));
+  }
   std::string sentence = "it was cancelled";
   if (reason == CancelReason::kParent) sentence += " with the task that submitted it";
   sentence += ran ? ", while it ran" : ", before it began";

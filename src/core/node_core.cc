@@ -71,6 +71,7 @@ void NodeCore::finish_step() {
   if (cancelling_.next() <= now_) cancel_what_is_due();
   if (environments_.next() <= now_) environments_due();
   settle_objects();
+  while (reserve_groups()) settle_objects();
   if (!to_settle_.empty()) {
     for (JobId ended : std::exchange(to_settle_, {})) settle_ended_job(ended);
     settle_objects();
@@ -241,6 +242,7 @@ void NodeCore::settle_ended_job(JobId id) {
         t.state == TaskState::kRemote || t.state == TaskState::kAtActor)
       fail_task(i, model::ErrorKind::kTaskCancelled, "its driver has ended");
   }
+  remove_groups_of(id);
   if (j.detached > 0) return;
   for (uint32_t object : j.held) objects_.drop_internal(object);
   j.held.clear();

@@ -10,6 +10,7 @@
 //   LocalScheduler  which task runs where                     core/sched/local_scheduler.h
 //   ActorTable      actors and the calls that wait for them   core/actors/actor_table.h
 //   NameTable       names of actors                           core/actors/name_table.h
+//   PlacementGroups resources reserved for calls              core/sched/placement_groups.h
 //   Cancelling      tasks that are to end, and when    core/tasks/cancelling.h
 //   Environments    runtime environments, prepared or not     core/sched/environments.h
 //   StoreAdmission  who waits for room in the store           core/objects/store_admission.h
@@ -18,7 +19,7 @@
 // Implementation: node_core.cc (step, clients, jobs), node_tasks.cc (life of a task),
 // node_objects.cc (values, references, waits), node_actors.cc and node_actor_calls.cc (actors,
 // their calls and names), node_streams.cc (tasks that yield), node_cancel.cc (cancelling),
-// node_environments.cc (runtime environments),
+// node_environments.cc (runtime environments), node_groups.cc (placement groups),
 // node_report.cc and node_actor_report.cc (explain, dump, status).
 #pragma once
 
@@ -197,6 +198,27 @@ class NodeCore {
   // Its tasks that wait for a worker fail.
   void fail_environment(uint64_t hash, std::string_view why);
   std::string explain_environment(uint64_t hash, TimeNs now) const;
+  // ---- placement groups (node_groups.cc)
+  void on_message(Client& c, const model::CreatePlacementGroup& m);
+  void on_message(Client& c, const model::RemovePlacementGroup& m);
+  // The placement group that a task runs in, and whether what it submits does too. A client
+  // without such a task stands for its actor.
+  struct Surroundings {
+    TaskId group;
+    bool captures = false;
+  };
+  Surroundings surroundings_of(const Client& c, uint32_t task) const;
+  // False, and the task has failed, if it cannot run in the group that it is to run in.
+  bool join_group(const Client& c, uint32_t task, uint32_t parent);
+  void fail_outside(uint32_t task, model::ErrorKind kind, const std::string& sentence);
+  bool reserve_groups();  // true: some are ready now
+  void remove_group(uint32_t group, std::string_view why);
+  void remove_groups_of(JobId job);
+  std::string group_label(const PlacementGroup& group) const;  // "placement group 'x' (3f2a9c01)"
+  std::string describe_amounts(const model::ResourceSet& amounts) const;  // "2 CPU and 1 GPU"
+  std::string why_group_waits(const PlacementGroup& group) const;
+  std::string explain_in_group(const TaskRecord& t) const;
+  std::string groups_json(const Client& c, std::string_view argument) const;
 
   // ---- messages (node_objects.cc)
   void on_message(Client& c, const model::Put& m);
@@ -227,6 +249,7 @@ class NodeCore {
     std::string sentence;
     model::Format format = model::Format::kInvalid;
     std::string bytes;
+    model::ErrorKind kind = model::ErrorKind::kActorDied;
   };
   void on_message(Client& c, const model::KillActor& m);
   void begin_actor(uint32_t creation);

@@ -139,7 +139,7 @@ void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>
   if (t.kind == model::CallKind::kMethod && t.state != TaskState::kWaiting)
     return explain_call(index, now, chain);
   const TaskTemplate& tmpl = tasks_.tmpl_of(t);
-  if (!scheduler_.feasible(tmpl.shape)) {
+  if (t.placement == kNoIndex && !scheduler_.feasible(tmpl.shape)) {
     chain->push_back(missing_resources(tmpl));
     return;
   }
@@ -170,6 +170,11 @@ void NodeCore::explain_task(uint32_t index, TimeNs now, std::vector<std::string>
       chain->push_back("it is with another node, or looks for one");
       return;
     case TaskState::kReady: {
+      if (t.placement != kNoIndex) {
+        chain->push_back("it is in the queue since " + seconds(now - t.became_ready) + "; " +
+                         explain_in_group(t));
+        return;
+      }
       std::string text = "it is in the queue since " + seconds(now - t.became_ready) + ", " +
                          std::to_string(scheduler_.ready().count(tmpl.shape)) +
                          " of its kind are ready";
@@ -214,6 +219,10 @@ std::string NodeCore::explain_json(const ObjectId& id, TimeNs now) const {
           .field("source", tasks_.tmpl_of(t).source);
       j.field("state", state_name(t)).field("attempt", t.attempt);
       explain_task(o.producer, now, &chain);
+    } else if (uint32_t group = scheduler_.groups().find(id.task); group != kNoIndex) {
+      const PlacementGroup& g = scheduler_.groups()[group];
+      j.field("group", group_label(g));
+      chain.push_back(why_group_waits(g));
     }
   }
   j.field("reason", chain.empty() ? std::string() : chain.front());
@@ -249,6 +258,7 @@ std::string NodeCore::status_json() const {
   for (const Client& c : clients_) drivers += c.live && c.role == model::Role::kDriver;
   j.field("workers", scheduler_.num_workers()).field("drivers", drivers);
   j.field("actors", actors_.live());
+  j.field("placement_groups", scheduler_.groups().live());
   j.field("gets", waits_.live());
   j.end_object();
   return j.take();
@@ -356,6 +366,9 @@ void NodeCore::on_message(Client& c, const model::Query& m) {
       break;
     case model::Question::kActors:
       text = actors_json();
+      break;
+    case model::Question::kGroups:
+      text = groups_json(c, m.argument);
       break;
     case model::Question::kPendingCalls:
       text = std::to_string(pending_calls(m.argument, c.id));

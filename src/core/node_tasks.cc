@@ -55,6 +55,12 @@ void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
   t.runtime_env = m.runtime_env;
   t.timeout = m.timeout_ns;
   t.max_calls = m.max_calls;
+  t.placement_group = m.placement_group;
+  t.bundle = m.bundle;
+  t.capture_children = m.capture_children;
+  t.outside_groups = m.outside_groups;
+  t.names_group = !m.placement_group.is_nil() || m.bundle >= 0 || m.outside_groups ||
+                  m.capture_children != model::CaptureChildren::kAsParent;
   t.shape = scheduler_.intern_shape(t);
   uint32_t index = tasks_.intern_template(std::move(t));
   if (m.template_id >= c.templates.size() || c.templates[m.template_id] == kNoIndex)
@@ -122,6 +128,8 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   // A cancelled task may still tell actors that it ends.
   if (kind == model::CallKind::kTask && parent != kNoIndex && tasks_[parent].cancels_children)
     return fail_cancelled(index, CancelReason::kParent, false);
+  const bool grouped = tasks_.tmpl_of(t).names_group || scheduler_.groups().live() > 0;
+  if (grouped && !join_group(c, index, parent)) return;
   if (is_unplaceable(index)) return;
   if (cluster_ && t.unready > 0) cluster_->wanted_by_task(index);
   if (t.unready == 0) arguments_ready(index);
@@ -149,7 +157,7 @@ void NodeCore::arguments_ready(uint32_t index) {
     return actors_.arguments_came(index);
   }
   bool stays = t.kind == model::CallKind::kCreateActor || t.outlives_job || t.stream != kNoIndex ||
-               tasks_.tmpl_of(t).runtime_env != 0;
+               tasks_.tmpl_of(t).runtime_env != 0 || t.placement != kNoIndex;
   if (!stays && cluster_ && cluster_->offload(index)) return;
   scheduler_.enqueue(index);
 }
@@ -386,6 +394,7 @@ void NodeCore::release_task(uint32_t index) {
   const TaskRecord& t = tasks_[index];
   if (t.cancelling || t.has_deadline) cancelling_.forget(index);
   if (t.handle != kNoIndex) objects_.drop_internal(t.handle);
+  if (t.placement != kNoIndex) scheduler_.leave_group(index);
   if (t.kind == model::CallKind::kCreateActor && t.actor != kNoIndex)
     actors_[t.actor].creation = kNoIndex;
   for (uint32_t r : t.refs()) objects_.drop_internal(r);
@@ -431,7 +440,7 @@ bool NodeCore::is_unplaceable(uint32_t index) {
   // In a cluster the controller knows what is infeasible; actors stay on their node.
   if (cluster_ && t.kind != model::CallKind::kCreateActor) return false;
   const TaskTemplate& tmpl = tasks_.tmpl_of(t);
-  if (!scheduler_.feasible(tmpl.shape)) {
+  if (t.placement == kNoIndex && !scheduler_.feasible(tmpl.shape)) {
     if (std::string node = missing_node(tmpl); !node.empty() && !cluster_) {
       std::string why = "it may run only on node " + node +
                         ", which is not in this session; with soft=True in its "

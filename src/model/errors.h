@@ -23,9 +23,11 @@ enum class ErrorKind : uint32_t {
   kOutOfMemory = 8,
   kWorkerStartFailed = 9,
   kActorDied = 10,
-  kTaskKilled = 11,       // cancelled, and its worker was killed for it
-  kTaskTimeout = 12,      // it ran longer than it may
-  kRuntimeEnvSetup = 13,  // its runtime environment could not be prepared
+  kTaskKilled = 11,         // cancelled, and its worker was killed for it
+  kTaskTimeout = 12,        // it ran longer than it may
+  kRuntimeEnvSetup = 13,    // its runtime environment could not be prepared
+  kTaskGroupRemoved = 14,   // the placement group of a task, or of ready(), was removed
+  kActorGroupRemoved = 15,  // that of an actor
 };
 
 struct SystemError {

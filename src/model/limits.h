@@ -24,6 +24,9 @@ constexpr size_t kNameSpaceBytesMax = 127;
 // A job's weight beside others, in 1/1000.
 constexpr uint32_t kJobWeightUnit = 1000;
 constexpr uint32_t kJobWeightMin = 10, kJobWeightMax = 100'000;
+// Of one placement group.
+constexpr size_t kBundlesMax = 10'000;
+constexpr size_t kGroupNameBytesMax = 255;
 // Templates of one process: remote functions times sets of options.
 constexpr uint32_t kTemplatesMax = 1'000'000;
 constexpr uint32_t kResultsMax = 100'000;

@@ -47,6 +47,13 @@ enum class CancelLevel : uint8_t {
   kKill = 3,         // its worker is killed
 };
 
+// How the bundles of a placement group lie on nodes: together as far as possible, apart as far as
+// possible, all on one, each on one of its own.
+enum class GroupStrategy : uint8_t { kPack = 1, kSpread = 2, kStrictPack = 3, kStrictSpread = 4 };
+
+// Whether what a call submits runs in the call's placement group unless it says otherwise.
+enum class CaptureChildren : uint8_t { kAsParent = 0, kNo = 1, kYes = 2 };
+
 struct NamedAmount {
   std::string_view name;
   int64_t amount = 0;  // 1/10000
@@ -93,6 +100,12 @@ struct DefineTemplate {
   // function a worker ends (0: never).
   DurationNs timeout_ns = 0;
   uint32_t max_calls = 0;
+  // Not kMethod: the placement group whose resources it takes (nil: its parent's if that captures
+  // its children, none if `outside_groups`), which of its bundles (-1: any), and its children.
+  TaskId placement_group;
+  int32_t bundle = -1;
+  CaptureChildren capture_children = CaptureChildren::kAsParent;
+  bool outside_groups = false;
 };
 
 // Language-neutral arguments: `arguments` is laid out by src/wire/arguments.h; `refs` are the
@@ -235,6 +248,8 @@ enum class Question : uint8_t {
   kActors = 8,  // all actors: state, process, resources, restarts, why they died
   kPendingCalls = 9,  // how many calls of an actor the asker waits for; argument: its handle
   kJobs = 10,         // the programs of the session, the last that ended too
+  kGroups = 11,  // placement groups; argument: empty (all), "id HEX", "task HEX" (that which the
+                 // task, or the asker if there is no such task, runs in) or "name NAMESPACE\nNAME"
 };
 struct Query {
   uint32_t request = 0;
@@ -267,10 +282,29 @@ struct DefineEnvironment {
   std::string_view description;  // JSON
 };
 
+// Reserves resources, in bundles, for calls that name the group. Its id is made like a task's, and
+// (id, 0) is an object that is there once the resources are: one reference counts to the sender,
+// `ready` is its value. A name that is taken makes no group: the object tells so.
+struct CreatePlacementGroup {
+  TaskId group;
+  TaskId parent;  // what creates it
+  GroupStrategy strategy = GroupStrategy::kPack;
+  bool detached = false;              // lives until it is removed, whatever becomes of its job
+  std::string_view name_space, name;  // no name: empty
+  std::span<const uint32_t> bundles;  // how many of `resources` are each one's, in order
+  std::span<const NamedAmount> resources;
+  ValueView ready;  // inline
+};
+// Ends the group: what runs in it is killed, what waits for it fails.
+struct RemovePlacementGroup {
+  TaskId group;
+};
+
 using ClientMessage =
     std::variant<DefineTemplate, Submit, Put, Allocate, Abandon, Get, EndGet, AddRefs, DropRefs,
                  Unpin, Credit, Results, Done, CancelTask, Query, KillActor, ClaimName, BindName,
-                 FindName, StreamTaken, AwaitStream, DefineEnvironment>;
+                 FindName, StreamTaken, AwaitStream, DefineEnvironment, CreatePlacementGroup,
+                 RemovePlacementGroup>;
 
 // ---------------------------------------------------------------- node -> client
 

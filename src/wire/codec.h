@@ -42,6 +42,8 @@ enum class RecordType : uint16_t {
   kStreamTaken = 20,
   kAwaitStream = 21,
   kDefineEnvironment = 22,
+  kCreatePlacementGroup = 23,
+  kRemovePlacementGroup = 24,
   kExecute = 64,
   kValue = 65,
   kReady = 66,

@@ -2,6 +2,7 @@
 // to write it and how to read it back.
 #include "wire/codec.h"
 #include "wire/codec_actors.h"
+#include "wire/codec_groups.h"
 #include "wire/codec_streams.h"
 #include "wire/codec_visit.h"
 #include "wire/layout.h"
@@ -23,23 +24,19 @@ struct Codec<DefineTemplate> {
     uint64_t runtime_env;
     uint32_t group_bytes, num_groups;
     uint64_t stream_items;
-    uint8_t out_of_order, returns, pad[2];
+    uint8_t out_of_order, returns, capture_children, outside_groups;
     uint32_t max_calls;
     int64_t timeout_ns;
+    TaskId placement_group;
+    int32_t bundle;
+    uint32_t pad;
   };
-  struct Resource {
-    int64_t amount;
-    uint32_t name_bytes, pad;
-  };
-  static_assert(sizeof(Fixed) == 104 && sizeof(Resource) == 16);
+  static_assert(sizeof(Fixed) == 128);
 
   static uint64_t size(const DefineTemplate& m) {
     uint64_t total = sizeof(Fixed) + padded(m.name.size()) + padded(m.source.size()) +
                      padded(m.method.size()) + padded(m.group.size());
-    for (const NamedAmount& r : m.resources) total += sizeof(Resource) + padded(r.name.size());
-    for (const NamedAmount& r : m.lifetime) total += sizeof(Resource) + padded(r.name.size());
-    for (const NamedAmount& r : m.groups) total += sizeof(Resource) + padded(r.name.size());
-    return total;
+    return total + amounts_size(m.resources) + amounts_size(m.lifetime) + amounts_size(m.groups);
   }
   static void write(const DefineTemplate& m, Writer* w) {
     auto length = [](const auto& part) { return static_cast<uint32_t>(part.size()); };
@@ -64,9 +61,13 @@ struct Codec<DefineTemplate> {
                     m.stream_items,
                     m.out_of_order,
                     static_cast<uint8_t>(m.returns),
-                    {},
+                    static_cast<uint8_t>(m.capture_children),
+                    m.outside_groups,
                     m.max_calls,
-                    m.timeout_ns});
+                    m.timeout_ns,
+                    m.placement_group,
+                    m.bundle,
+                    0});
     w->text(m.name);
     w->text(m.source);
     w->text(m.method);
@@ -111,6 +112,13 @@ struct Codec<DefineTemplate> {
     m.max_concurrency = f.max_concurrency;
     check_concurrency(f.max_concurrency, r);
     m.out_of_order = r->flag(f.out_of_order, "its out_of_order is neither 0 nor 1");
+    m.placement_group = f.placement_group;
+    m.bundle = f.bundle;
+    r->require(f.bundle >= -1, "its bundle is under -1");
+    m.capture_children = static_cast<CaptureChildren>(f.capture_children);
+    r->require(f.capture_children <= static_cast<uint8_t>(CaptureChildren::kYes),
+               "its capture_children is unknown");
+    m.outside_groups = r->flag(f.outside_groups, "its outside_groups is neither 0 nor 1");
     return m;
   }
 
@@ -118,23 +126,6 @@ struct Codec<DefineTemplate> {
   static void check_concurrency(int64_t calls, Reader* r) {
     r->require(calls >= 1 && calls <= kConcurrencyMax,
                "its limit of calls is not from 1 to kConcurrencyMax");
-  }
-  static void write_amounts(std::span<const NamedAmount> amounts, Writer* w) {
-    for (const NamedAmount& a : amounts) {
-      w->header(Resource{a.amount, static_cast<uint32_t>(a.name.size()), 0});
-      w->text(a.name);
-    }
-  }
-  static std::span<const NamedAmount> read_amounts(uint32_t count, Reader* r,
-                                                   std::vector<NamedAmount>* amounts) {
-    amounts->clear();
-    if (!r->can_hold(count, sizeof(Resource), "resources")) return {};
-    for (uint32_t i = 0; i < count && r->ok(); ++i) {
-      const auto item = r->header<Resource>();
-      r->require(item.amount >= 0, "it asks for a negative amount of a resource");
-      amounts->push_back({r->text(item.name_bytes, "resource name"), item.amount});
-    }
-    return *amounts;
   }
 };
 
@@ -453,7 +444,7 @@ struct Codec<Query> {
   }
   static Query read(Reader* r, DecodeScratch*) {
     const auto f = r->header<Fixed>();
-    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kJobs),
+    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kGroups),
                "its question is unknown");
     return {f.request, static_cast<Question>(f.question), r->text(f.argument_bytes, "argument")};
   }

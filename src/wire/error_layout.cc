@@ -108,7 +108,7 @@ Result<model::SystemError> parse_system_error(Bytes bytes) {
   model::SystemError e;
   e.kind = static_cast<model::ErrorKind>(f.kind);
   reader.require(
-      e.kind >= model::ErrorKind::kWorkerCrashed && e.kind <= model::ErrorKind::kRuntimeEnvSetup,
+      e.kind >= model::ErrorKind::kWorkerCrashed && e.kind <= model::ErrorKind::kActorGroupRemoved,
       "its kind is unknown");
   e.task = f.task;
   e.task_name = reader.text(f.task_name_bytes, "task name");

@@ -66,7 +66,8 @@ auto fields(const M& m) {
     return std::tie(m.template_id, m.language, m.function, m.name, m.source, m.resources,
                     m.max_retries, m.retry_exceptions, m.priority, m.runtime_env, m.kind, m.method,
                     m.lifetime, m.max_restarts, m.detached, m.max_concurrency, m.groups,
-                    m.out_of_order, m.group, m.returns, m.stream_items, m.timeout_ns, m.max_calls);
+                    m.out_of_order, m.group, m.returns, m.stream_items, m.timeout_ns, m.max_calls,
+                    m.placement_group, m.bundle, m.capture_children, m.outside_groups);
   else if constexpr (std::is_same_v<M, Submit>)
     return std::tie(m.task, m.parent, m.actor, m.parent_attempt, m.template_id, m.num_results,
                     m.refs, m.contained, m.arguments);
@@ -131,6 +132,11 @@ auto fields(const M& m) {
     return std::tie(m.request, m.task, m.attempt, m.produced, m.blocking);
   else if constexpr (std::is_same_v<M, DefineEnvironment>)
     return std::tie(m.hash, m.patience_ns, m.prestart, m.description);
+  else if constexpr (std::is_same_v<M, CreatePlacementGroup>)
+    return std::tie(m.group, m.parent, m.strategy, m.detached, m.name_space, m.name, m.bundles,
+                    m.resources, m.ready);
+  else if constexpr (std::is_same_v<M, RemovePlacementGroup>)
+    return std::tie(m.group);
   else if constexpr (std::is_same_v<M, StreamCredit>)
     return std::tie(m.task, m.attempt, m.closed, m.items, m.bytes);
 }
@@ -164,6 +170,7 @@ class MessageCases {
   void clear() {
     texts_.clear();
     ids_.clear();
+    words_.clear();
     counts_.clear();
     results_.clear();
     arguments_.clear();
@@ -294,7 +301,11 @@ class MessageCases {
             returns(),
             random_.next(),
             static_cast<DurationNs>(random_.next() >> 1),
-            word()};
+            word(),
+            task(),
+            static_cast<int32_t>(random_.below(9)) - 1,
+            static_cast<model::CaptureChildren>(random_.below(3)),
+            coin()};
   }
   model::Submit make(model::Submit) {
     return {task(),        task(),    object(),  word(),          word(),
@@ -318,7 +329,7 @@ class MessageCases {
   }
   model::CancelTask make(model::CancelTask) { return {task(), level(), coin(), word()}; }
   model::Query make(model::Query) {
-    return {word(), static_cast<model::Question>(1 + random_.below(9)), text()};
+    return {word(), static_cast<model::Question>(1 + random_.below(11)), text()};
   }
   model::Execute make(model::Execute) {
     model::Execute made{slot(),
@@ -357,6 +368,23 @@ class MessageCases {
   model::ClaimName make(model::ClaimName) { return {word(), text(), text()}; }
   model::BindName make(model::BindName) { return {text(), text(), object(), object()}; }
   model::FindName make(model::FindName) { return {word(), text(), text()}; }
+  model::CreatePlacementGroup make(model::CreatePlacementGroup) {
+    model::CreatePlacementGroup made;
+    made.group = task();
+    made.parent = task();
+    made.strategy = static_cast<model::GroupStrategy>(1 + random_.below(4));
+    made.detached = coin();
+    made.name_space = text();
+    made.name = text();
+    made.resources = amounts();
+    auto& bundles = words_.emplace_back(1 + random_.below(3));
+    for (size_t i = 0; i < made.resources.size(); ++i) ++bundles[random_.below(bundles.size())];
+    made.bundles = bundles;
+    made.ready.format = model::Format::kText;
+    made.ready.bytes = as_bytes(text());
+    return made;
+  }
+  model::RemovePlacementGroup make(model::RemovePlacementGroup) { return {task()}; }
   model::StreamTaken make(model::StreamTaken) { return {task(), word(), coin()}; }
   model::AwaitStream make(model::AwaitStream) { return {word(), task(), word(), items(), coin()}; }
   model::DefineEnvironment make(model::DefineEnvironment) {
@@ -374,6 +402,7 @@ class MessageCases {
   // Deques: what was handed out stays where it is.
   std::deque<std::string> texts_;
   std::deque<std::vector<ObjectId>> ids_;
+  std::deque<std::vector<uint32_t>> words_;
   std::deque<std::vector<model::RefCount>> counts_;
   std::deque<std::vector<model::ResultView>> results_;
   std::deque<std::vector<model::ArgumentView>> arguments_;

@@ -22,18 +22,15 @@ ABSENT_MEMBERS = {
     "ObjectRef.owner_address": "the node owns every object: there is no owner to address",
     "ObjectRef.redis_shard_hash": INTERNAL,
     "ObjectRef.tensor_transport": INTERNAL,
-    "RuntimeContext.current_placement_group_id": LATER,
     "RuntimeContext.gcs_address": "nothing listens on a network",
     "RuntimeContext.get": "deprecated in Ray",
     "RuntimeContext.get_accelerator_ids": LATER,
     "RuntimeContext.get_assigned_resources": LATER,
     "RuntimeContext.get_node_labels": LATER,
-    "RuntimeContext.get_placement_group_id": LATER,
     "RuntimeContext.get_resource_ids": "deprecated in Ray: get_accelerator_ids()",
     "RuntimeContext.get_task_function_name": LATER,
     "RuntimeContext.job_id": "deprecated in Ray: get_job_id()",
     "RuntimeContext.node_id": "deprecated in Ray: get_node_id()",
-    "RuntimeContext.should_capture_child_tasks_in_placement_group": LATER,
     "RuntimeContext.task_id": "deprecated in Ray: get_task_id()",
 }
 

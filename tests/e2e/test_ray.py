@@ -165,9 +165,9 @@ def test_libraries_say_that_they_are_not_part_of_it(library: str) -> None:
 
 
 def test_from_imports_say_it_too() -> None:
-    done = in_child("-c", "from ray.util import placement_group")
+    done = in_child("-c", "from ray.util import state")
     assert done.stderr.splitlines()[-1] == (
-        "ModuleNotFoundError: ray.util.placement_group is not in this version."
+        "ModuleNotFoundError: ray.util.state is not in this version."
     )
     done = in_child("-c", "import ray; ray.java_function('a', 'b')")
     assert done.stderr.splitlines()[-1] == (

@@ -9,6 +9,7 @@ from sundog.exceptions import (
     ActorAlreadyExistsError,
     ActorDiedError,
     ActorError,
+    ActorPlacementGroupRemoved,
     ActorUnavailableError,
     GetTimeoutError,
     NodeDiedError,
@@ -21,6 +22,7 @@ from sundog.exceptions import (
     SystemError,
     TaskCancelledError,
     TaskError,
+    TaskPlacementGroupRemoved,
     TaskUnschedulableError,
     WorkerCrashedError,
 )
@@ -34,10 +36,6 @@ LocalRayletDiedError = NodeDiedError
 
 class ActorHandleNotFoundError(ValueError):
     """An actor's handle is unknown: Sundog raises ActorDiedError with the reason."""
-
-
-class ActorPlacementGroupRemoved(RayError):
-    """Placement groups are not in this version."""
 
 
 class ActorUnschedulableError(RayError):
@@ -94,10 +92,6 @@ class RpcError(RayError):
 
 class StreamingGeneratorReplayInconsistentError(RaySystemError):
     """A generator that is tried again adds to the items that are there; those stay as they are."""
-
-
-class TaskPlacementGroupRemoved(RayError):
-    """Placement groups are not in this version."""
 
 
 class UnserializableException(RayError):

@@ -5,6 +5,7 @@
 #include "calls.h"
 #include "cancelling.h"
 #include "concurrent_calls.h"
+#include "groups.h"
 #include "model/limits.h"
 #include "object_ref.h"
 #include "output_queue.h"
@@ -29,6 +30,7 @@ NB_MODULE(_core, module) {
   add_streams(module);
   add_public_function(module);
   add_actors(module);
+  add_groups(module);
   add_awaiting(module);
   add_cancelling(module);
   add_output_queue(module);

@@ -93,6 +93,8 @@ PyObject* session_put_function(PyObject* object, PyObject* args) {
   return out;
 }
 
+}  // namespace
+
 bool read_resources(PyObject* dict, client::Resources* out) {
   if (dict == nullptr) return true;
   PyObject *key = nullptr, *value = nullptr;
@@ -106,6 +108,8 @@ bool read_resources(PyObject* dict, client::Resources* out) {
   return true;
 }
 
+namespace {
+
 PyObject* session_define(PyObject* object, PyObject* args) {
   const char *function = nullptr, *name = nullptr, *source = nullptr, *method = "";
   Py_ssize_t size = 0;
@@ -117,18 +121,30 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   long long timeout_ns = 0;
   int kind = static_cast<int>(options.kind), returns = static_cast<int>(options.returns);
   unsigned long long stream_items = 0, runtime_env = 0;
-  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ipIO!psiKiLIK", &function, &size, &name, &source,
+  const char* placement_group = nullptr;
+  Py_ssize_t group_size = 0;
+  int capture_children = 0, outside_groups = 0;
+  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ipIO!psiKiLIKz#iip", &function, &size, &name, &source,
                         &PyDict_Type, &resources, &options.max_retries, &retry_exceptions, &kind,
                         &method, &PyDict_Type, &lifetime, &options.max_restarts, &detached,
                         &options.max_concurrency, &PyDict_Type, &groups, &out_of_order, &group,
                         &returns, &stream_items, &options.priority, &timeout_ns, &options.max_calls,
-                        &runtime_env)) {
+                        &runtime_env, &placement_group, &group_size, &options.bundle,
+                        &capture_children, &outside_groups)) {
     return nullptr;
   }
   if (function != nullptr && size != sizeof(ObjectId)) {
     PyErr_SetString(PyExc_ValueError, "a function's id has 20 bytes");
     return nullptr;
   }
+  if (placement_group != nullptr && group_size != sizeof(TaskId)) {
+    PyErr_SetString(PyExc_ValueError, "a placement group's id has 16 bytes");
+    return nullptr;
+  }
+  if (placement_group != nullptr)
+    std::memcpy(&options.placement_group, placement_group, sizeof(TaskId));
+  options.capture_children = static_cast<model::CaptureChildren>(capture_children);
+  options.outside_groups = outside_groups != 0;
   options.name = name;
   options.source = source;
   options.retry_exceptions = retry_exceptions != 0;
@@ -207,7 +223,8 @@ PyMethodDef methods[] = {
      "define($self, function, name, source, resources, max_retries, retry_exceptions, kind=1, "
      "method='', lifetime={}, max_restarts=0, detached=False, max_concurrency=1, groups={}, "
      "out_of_order=False, group='', returns=1, stream_items=0, priority=0, "
-     "timeout_ns=0, max_calls=0, runtime_env=0)\n--\n\n"
+     "timeout_ns=0, max_calls=0, runtime_env=0, placement_group=None, bundle=-1, "
+     "capture_children=0, outside_groups=False)\n--\n\n"
      "Announces what is to be called, with its options; the number that submissions name. kind: 1 "
      "a "
      "function (without an id, the C++ function of that name), 2 a class, 3 a method. returns: 1 "

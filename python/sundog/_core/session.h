@@ -26,6 +26,8 @@ Session* open_session(std::unique_ptr<client::Runtime> runtime, bool is_worker);
 Session* current_session();
 // Starts a session by its defaults if there is none. Borrowed; null with an exception set.
 Session* need_session();
+// A dictionary of names to amounts in 1/10000. False with an exception set.
+bool read_resources(PyObject* dict, client::Resources* out);
 // Whether it was opened before this process was forked: then its Runtime is the parent's.
 bool is_inherited(const Session* session);
 // The number of the current session, 0 without one.

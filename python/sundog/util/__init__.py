@@ -1,6 +1,15 @@
 """What programs often need around tasks and actors: pools, queues, executors, results as they come,
 the weights of networks, metrics. A part is imported when it is asked for."""
 
+# At once, so that the name is the function, which hides the module, as in Ray.
+from sundog.util.placement_group import (
+    get_current_placement_group,
+    get_placement_group,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sundog._actor_names import list_named_actors as list_named_actors
@@ -74,11 +83,16 @@ __all__ = [
     "deregister_serializer",
     "disable_log_once_globally",
     "enable_periodic_logging",
+    "get_current_placement_group",
     "get_node_ip_address",
+    "get_placement_group",
     "inspect_serializability",
     "list_named_actors",
     "log_once",
     "map_unordered",
+    "placement_group",
+    "placement_group_table",
     "register_serializer",
+    "remove_placement_group",
     "tqdm",
 ]

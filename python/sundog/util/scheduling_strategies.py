@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from sundog.util.placement_group import PlacementGroup
+
 __all__ = [
     "DoesNotExist",
     "Exists",
@@ -16,7 +18,31 @@ __all__ = [
     "NodeAffinitySchedulingStrategy",
     "NodeLabelSchedulingStrategy",
     "NotIn",
+    "PlacementGroupSchedulingStrategy",
 ]
+
+
+class PlacementGroupSchedulingStrategy:
+    """In a placement group."""
+
+    def __init__(
+        self,
+        placement_group: PlacementGroup | None,
+        placement_group_bundle_index: int = -1,
+        placement_group_capture_child_tasks: bool | None = None,
+    ) -> None:
+        """Names a group.
+
+        Args:
+            placement_group: its handle; None runs outside of all, also where the submitter's group
+                captures its children.
+            placement_group_bundle_index: which bundle; -1: any.
+            placement_group_capture_child_tasks: whether what it submits runs in the group too;
+                None: as the submitter does.
+        """
+        self.placement_group = placement_group
+        self.placement_group_bundle_index = placement_group_bundle_index
+        self.placement_group_capture_child_tasks = placement_group_capture_child_tasks
 
 
 class NodeAffinitySchedulingStrategy:

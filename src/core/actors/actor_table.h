@@ -23,6 +23,7 @@
 #include "base/time.h"
 #include "core/slab.h"
 #include "core/tasks/task_table.h"
+#include "model/errors.h"
 #include "model/value.h"
 
 namespace sundog::core {
@@ -73,9 +74,12 @@ struct ActorRecord {
   std::map<ClientId, CallList> held;
   std::vector<uint32_t> orphans;  // kNoIndex for those that ended
   uint32_t unanswered = 0;        // claims of orphans that are not told yet
+  TaskId placement_group;         // the group it runs in, or nil
+  bool captures = false;          // what its calls submit runs there too
   std::string killed_by;          // why its process is being killed, if kill() did
   // ---- why it is dead, or lost its last process
   std::string cause;
+  model::ErrorKind cause_kind = model::ErrorKind::kActorDied;
   model::Format cause_format = model::Format::kInvalid;  // of the error that led to it
   std::string cause_bytes;
   std::string setup_error;  // why its runtime environment could not be had; calls raise that

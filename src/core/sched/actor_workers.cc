@@ -15,7 +15,7 @@ void LocalScheduler::creation_done(ClientId client, uint32_t task,
   set_blocked(w, 0);
   model::ResourceSet rest = shapes_[w->shape].resources;
   rest.subtract(lifetime);
-  available_.add(rest);
+  groups_.available(w->payer).add(rest);
   w->actor = true;
   w->lifetime = lifetime;
   w->overrun = w->overdrawn = false;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "model/resources.h"
 
@@ -33,8 +34,28 @@ std::optional<std::vector<GpuShare>> GpuIds::take(int64_t amount) {
   return taken;
 }
 
+bool GpuIds::has(int64_t amount) const {
+  if (amount < kResourceUnit)
+    return std::any_of(free_.begin(), free_.end(), [&](int64_t free) { return free >= amount; });
+  return std::count_if(free_.begin(), free_.end(),
+                       [](int64_t free) { return free >= kResourceUnit; }) *
+                 kResourceUnit >=
+             amount &&
+         amount % kResourceUnit == 0;
+}
+
 void GpuIds::give_back(const std::vector<GpuShare>& shares) {
-  for (const GpuShare& share : shares) free_[share.gpu] += share.amount;
+  for (const GpuShare& share : shares) {
+    if (share.gpu >= free_.size()) free_.resize(share.gpu + 1);
+    free_[share.gpu] += share.amount;
+  }
+}
+
+std::vector<GpuShare> GpuIds::take_all() {
+  std::vector<GpuShare> taken;
+  for (size_t i = 0; i < free_.size(); ++i)
+    if (free_[i] > 0) taken.push_back({static_cast<uint32_t>(i), std::exchange(free_[i], 0)});
+  return taken;
 }
 
 int64_t GpuIds::free() const { return std::accumulate(free_.begin(), free_.end(), int64_t{0}); }

@@ -18,11 +18,16 @@ struct GpuShare {
 
 class GpuIds {
  public:
+  GpuIds() = default;              // none, until some are given back
   explicit GpuIds(int64_t total);  // 1/10000; a share of one at the end is a GPU too
 
   // Nothing if the amount cannot be had in one piece now: whole GPUs, or a share of one.
   std::optional<std::vector<GpuShare>> take(int64_t amount);
+  // Whether take() would give something.
+  bool has(int64_t amount) const;
   void give_back(const std::vector<GpuShare>& shares);
+  // Everything that is free, taken.
+  std::vector<GpuShare> take_all();
   int64_t free() const;
 
  private:

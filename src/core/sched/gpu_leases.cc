@@ -29,21 +29,22 @@ bool LocalScheduler::place_on_gpu(uint32_t shape_index, TimeNs now, Actions* act
     assign(w, ready_.front(shape_index), now, actions);
     return true;
   }
+  Payer payer;
   while (shape.leased.size() + shape.leases_starting.size() < ready_.count(shape_index) &&
-         available_.covers(shape.resources) && live_workers_ + starting_.size() < kWorkersMax) {
-    auto gpus = gpu_ids_.take(shape.resources.get(model::kGpu));
+         choose_payer(shape, &payer) && live_workers_ + starting_.size() < kWorkersMax) {
+    auto gpus = groups_.gpus(payer).take(shape.resources.get(model::kGpu));
     if (!gpus) {
       SUNDOG_PROBE("workers.gpus_in_pieces");
       break;
     }
-    available_.subtract(shape.resources);
+    take_from(payer, shape.resources);
     Action a;
     a.kind = Action::Kind::kSpawn;
     a.token = ++last_token_;
     shape.leases_starting.insert(a.token);
     a.pool = shape.pool_key;
     for (const GpuShare& share : *gpus) a.gpus.push_back(share.gpu);
-    starting_.emplace(a.token, Starting{shape.pool, shape_index, *std::move(gpus)});
+    starting_.emplace(a.token, Starting{shape.pool, shape_index, *std::move(gpus), payer});
     actions->push_back(a);
   }
   shape.try_now = false;
@@ -56,6 +57,7 @@ void LocalScheduler::lease_joined(Worker* w, uint64_t token, Starting starting) 
   w->shape = starting.shape;
   w->holds_resources = true;
   w->gpus = std::move(starting.gpus);
+  w->payer = starting.payer;
   charge(w);
   shape.leased.emplace(token, w->client);
   try_shape(starting.shape);
@@ -64,8 +66,9 @@ void LocalScheduler::lease_joined(Worker* w, uint64_t token, Starting starting) 
 void LocalScheduler::lease_failed(uint64_t token, const Starting& starting) {
   Shape& shape = shapes_[starting.shape];
   shape.leases_starting.erase(token);
-  available_.add(shape.resources);
-  gpu_ids_.give_back(starting.gpus);
+  groups_.available(starting.payer).add(shape.resources);
+  groups_.gpus(starting.payer).give_back(starting.gpus);
+  groups_.let_go(starting.payer.group);
   try_all();
 }
 

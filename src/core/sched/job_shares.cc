@@ -46,8 +46,8 @@ int64_t LocalScheduler::cost_of(const Worker& w) const {
   if (!w.holds_resources) return 0;
   const model::ResourceSet& held = held_by(w);
   int64_t cost = w.blocked > 0 ? 0 : held.get(kCpu);
-  const int64_t gpus = total_.get(model::kGpu);
-  if (gpus > 0) cost = std::max(cost, held.get(model::kGpu) * total_.get(kCpu) / gpus);
+  const int64_t gpus = node_.total.get(model::kGpu);
+  if (gpus > 0) cost = std::max(cost, held.get(model::kGpu) * node_.total.get(kCpu) / gpus);
   return cost;
 }
 

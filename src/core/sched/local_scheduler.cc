@@ -11,11 +11,10 @@ using model::kCpu;
 
 LocalScheduler::LocalScheduler(TaskTable* tasks, model::ResourceSet total)
     : tasks_(tasks),
-      total_(total),
-      available_(std::move(total)),
+      node_{total, total, GpuIds(total.get(model::kGpu))},
+      groups_(&node_),
       ready_(tasks),
-      gpu_ids_(total_.get(model::kGpu)),
-      shares_(total_.get(kCpu)) {}
+      shares_(total.get(kCpu)) {}
 
 uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
   JobId job = t.language == model::Language::kCpp ? JobId{} : t.job;
@@ -23,10 +22,16 @@ uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
   bool makes_actors = t.kind == model::CallKind::kCreateActor;
   uint32_t its_account = account(t.job);
   for (uint32_t i = 0; i < shapes_.size(); ++i)
-    if (shapes_[i].pool_key == key && shapes_[i].resources == t.resources &&
-        shapes_[i].makes_actors == makes_actors && shapes_[i].account == its_account)
+    if (shapes_[i].group == kNoIndex && !shapes_[i].over && shapes_[i].pool_key == key &&
+        shapes_[i].resources == t.resources && shapes_[i].makes_actors == makes_actors &&
+        shapes_[i].account == its_account)
       return i;
-  shapes_.push_back({key, pool_of(key), t.resources, makes_actors, its_account, {}, false, {}, {}});
+  Shape& shape = shapes_.emplace_back();
+  shape.pool_key = key;
+  shape.pool = pool_of(key);
+  shape.resources = t.resources;
+  shape.makes_actors = makes_actors;
+  shape.account = its_account;
   ready_.add_shape(its_account);
   return static_cast<uint32_t>(shapes_.size() - 1);
 }
@@ -91,11 +96,11 @@ void LocalScheduler::worker_joined(ClientId client, const PoolKey& key, uint32_t
 std::vector<uint32_t> LocalScheduler::worker_left(ClientId client) {
   Worker* w = worker(client);
   if (w == nullptr) return {};
-  gpu_ids_.give_back(w->gpus);
+  groups_.gpus(w->payer).give_back(w->gpus);
   if (!w->gpus.empty() && w->shape != kNoIndex)
     std::erase_if(shapes_[w->shape].leased, [&](const auto& l) { return l.second == client; });
-  release_resources(w);
   close(w);
+  release_resources(w);
   Pool& pool = pools_[w->pool];
   std::erase(pool.idle, client);
   std::erase_if(resumes_, [&](const Resume& r) { return r.worker == client; });
@@ -130,7 +135,7 @@ uint32_t LocalScheduler::spawn_failed(uint64_t token, PoolKey* key) {
 void LocalScheduler::prestart(const PoolKey& key, uint32_t count, Actions* actions) {
   uint32_t pool = pool_of(key);
   uint32_t have = pools_[pool].workers + pools_[pool].starting;
-  auto cpus = static_cast<uint32_t>(total_.get(kCpu) / model::kResourceUnit);
+  auto cpus = static_cast<uint32_t>(node_.total.get(kCpu) / model::kResourceUnit);
   pools_[pool].can_start = true;
   try_all();
   pools_[pool].wanted = std::max(pools_[pool].wanted, std::min(count, cpus));
@@ -162,7 +167,7 @@ void LocalScheduler::spawn(uint32_t pool, uint32_t count, Actions* actions) {
     a.kind = Action::Kind::kSpawn;
     a.token = ++last_token_;
     a.pool = pools_[pool].key;
-    starting_.emplace(a.token, Starting{pool, kNoIndex, {}});
+    starting_.emplace(a.token, Starting{pool, kNoIndex, {}, {}});
     ++pools_[pool].starting;
     actions->push_back(a);
   }
@@ -184,16 +189,18 @@ void LocalScheduler::became_idle(Worker* w, TimeNs now) {
 void LocalScheduler::release_resources(Worker* w) {
   if (!w->holds_resources) return;
   const model::ResourceSet& held = held_by(*w);
-  available_.add(held);
+  model::ResourceSet& available = groups_.available(w->payer);
+  available.add(held);
   // While it is blocked its CPU is counted as available already.
   if (w->blocked > 0) {
     model::ResourceSet cpu;
     cpu.set(kCpu, held.get(kCpu));
-    available_.subtract(cpu, true);
+    available.subtract(cpu, true);
   }
   set_blocked(w, 0);
   w->holds_resources = false;
   charge(w);
+  groups_.let_go(std::exchange(w->payer, Payer{}).group);
   try_all();
 }
 
@@ -241,8 +248,8 @@ bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
     return true;
   }
   if (w->queue.empty()) {
-    release_resources(w);
     close(w);
+    release_resources(w);
     if (!w->stopping) became_idle(w, now);
   } else {
     refresh_open(w);
@@ -304,11 +311,11 @@ uint32_t LocalScheduler::claim_revoked(ClientId client, uint32_t slot, uint32_t 
   t.worker = ClientId{};
   if (w->actor) return task;
   ready_.push_front(task);
-  try_shape(tasks_->tmpl_of(t).shape);
+  try_shape(tasks_->shape_of(t));
   if (w->queue.empty()) {  // the task in front ended while this one was asked back
     SUNDOG_PROBE("workers.last_task_taken_back");
-    release_resources(w);
     close(w);
+    release_resources(w);
     if (!w->stopping) became_idle(w, w->front_since);
   } else {
     refresh_open(w);
@@ -374,7 +381,7 @@ void LocalScheduler::block(ClientId client, Actions* actions) {
   if (w->blocked > 1) return;
   model::ResourceSet cpu;
   cpu.set(kCpu, cpu_of(*w));
-  available_.add(cpu);
+  groups_.available(w->payer).add(cpu);
   try_all();
   if (w->actor) return;  // its calls are nobody else's
   close(w);
@@ -382,14 +389,15 @@ void LocalScheduler::block(ClientId client, Actions* actions) {
 }
 
 bool LocalScheduler::may_resume(const Worker& w) const {
-  return available_.get(kCpu) - cpu_of(w) >= -total_.get(kCpu);
+  return groups_.available(w.payer).get(kCpu) - cpu_of(w) >= -groups_.total(w.payer).get(kCpu);
 }
 
 void LocalScheduler::take_cpu(Worker* w) {
   model::ResourceSet cpu;
   cpu.set(kCpu, cpu_of(*w));
-  available_.subtract(cpu, true);
-  w->overdrawn = available_.get(kCpu) < 0 && !w->actor;
+  model::ResourceSet& available = groups_.available(w->payer);
+  available.subtract(cpu, true);
+  w->overdrawn = available.get(kCpu) < 0 && !w->actor;
 }
 
 bool LocalScheduler::resume(ClientId client, uint64_t token) {
@@ -449,8 +457,8 @@ void LocalScheduler::serve_resumes(Actions* actions) {
 bool LocalScheduler::ready_task_fits() const {
   for (uint32_t s = 0; s < shapes_.size(); ++s) {
     const Pool& pool = pools_[shapes_[s].pool];
-    if (ready_.count(s) > 0 && available_.covers(shapes_[s].resources) &&
-        pool.workers + pool.starting > 0)
+    Payer payer;
+    if (ready_.count(s) > 0 && choose_payer(shapes_[s], &payer) && pool.workers + pool.starting > 0)
       return true;
   }
   return false;
@@ -458,7 +466,16 @@ bool LocalScheduler::ready_task_fits() const {
 
 std::string LocalScheduler::validate() const {
   if (std::string wrong = ready_.validate(); !wrong.empty()) return wrong;
-  model::ResourceSet sum = available_;
+  if (std::string wrong = groups_.validate(); !wrong.empty()) return wrong;
+  std::map<std::pair<uint32_t, uint32_t>, model::ResourceSet> charged;  // to bundles
+  std::map<uint32_t, uint32_t> holders;                                 // of groups
+  model::ResourceSet sum = node_.available;
+  auto count = [&](const Payer& payer, const model::ResourceSet& held) {
+    if (payer.group != kNoIndex) ++holders[payer.group];
+    const bool in_bundle =
+        payer.group != kNoIndex && groups_[payer.group].state == GroupState::kReady;
+    (in_bundle ? charged[{payer.group, payer.bundle}] : sum).add(held);
+  };
   uint32_t revoking = 0;
   size_t deep = 0;
   for (const Worker& w : workers_) {
@@ -471,7 +488,7 @@ std::string LocalScheduler::validate() const {
     if (w.holds_resources) {
       model::ResourceSet held = held_by(w);
       if (w.blocked > 0) held.set(kCpu, 0);
-      sum.add(held);
+      count(w.payer, held);
     }
     if ((w.queue.empty() || w.actor) && w.open_position != kNoIndex)
       return "an idle worker, or an actor's, is open";
@@ -480,19 +497,33 @@ std::string LocalScheduler::validate() const {
       if (t.state == TaskState::kRevoking) ++revoking;
       if (!t.live || t.worker != w.client || w.slots[t.slot] != task)
         return "a worker's queue and its tasks disagree";
-      if (!w.actor && tasks_->tmpl_of(t).shape != w.shape)
-        return "tasks of two shapes share a queue";
+      if (!w.actor && tasks_->shape_of(t) != w.shape) return "tasks of two shapes share a queue";
     }
   }
   uint32_t for_gpus = 0;
   for (const auto& [token, starting] : starting_) {
     if (starting.shape == kNoIndex) continue;
     ++for_gpus;
-    sum.add(shapes_[starting.shape].resources);
+    count(starting.payer, shapes_[starting.shape].resources);
   }
-  if (gpu_ids_.free() != available_.get(model::kGpu)) return "GPUs and their number disagree";
+  for (uint32_t i = 0; i < tasks_->end(); ++i)
+    if ((*tasks_)[i].live && (*tasks_)[i].placement != kNoIndex) ++holders[(*tasks_)[i].placement];
+  for (uint32_t g = 0; g < groups_.end(); ++g) {
+    if (!groups_[g].live) continue;
+    if (groups_[g].holders != holders[g]) return "the holders of a placement group are miscounted";
+    if (groups_[g].state != GroupState::kReady) continue;
+    sum.add(groups_[g].sum);
+    for (uint32_t b = 0; b < groups_[g].bundles.size(); ++b) {
+      model::ResourceSet of_bundle = groups_[g].bundles[b].available;
+      of_bundle.add(charged[{g, b}]);
+      if (of_bundle != groups_[g].bundles[b].total)
+        return "resources of a bundle are not conserved";
+    }
+  }
+  if (node_.gpus.free() != node_.available.get(model::kGpu))
+    return "GPUs and their number disagree";
   if (revoking != revoking_) return "tasks that are being asked back are miscounted";
-  if (sum != total_) return "resources are not conserved";
+  if (sum != node_.total) return "resources are not conserved";
   if (deep != deep_.size()) return "deep workers are miscounted";
   if (std::string wrong = validate_shares(); !wrong.empty()) return wrong;
   uint32_t starting = 0;

@@ -20,6 +20,8 @@
 //  - A creation of an actor is placed like a task of unknown length. Its worker belongs to the
 //  actor
 //    from then on: it leaves the pool and holds what the actor keeps (actor_workers.cc).
+//  - A call in a placement group has a shape of its own, which names group and bundle, and is
+//    charged to a bundle; everything else is charged to the node (grouped_calls.cc).
 #pragma once
 
 #include <deque>
@@ -31,6 +33,7 @@
 #include "base/time.h"
 #include "core/sched/fair_share.h"
 #include "core/sched/gpu_ids.h"
+#include "core/sched/placement_groups.h"
 #include "core/sched/ready_queues.h"
 #include "core/tasks/task_table.h"
 #include "model/limits.h"
@@ -74,6 +77,7 @@ struct Worker {
   bool actor = false;      // belongs to one; `lifetime` is what it holds
   model::ResourceSet lifetime;
   int64_t charged = 0;  // of the CPUs, to its job's account; while there are several jobs
+  Payer payer;          // of what it holds
   ClientId client;
   uint32_t pool = 0;
   uint32_t pid = 0;
@@ -117,7 +121,20 @@ class LocalScheduler {
 
   // ---- shapes
   uint32_t intern_shape(const TaskTemplate& t);
-  bool feasible(uint32_t shape) const { return total_.covers(shapes_[shape].resources); }
+  bool feasible(uint32_t shape) const { return node_.total.covers(shapes_[shape].resources); }
+
+  // ---- placement groups (grouped_calls.cc)
+  const PlacementGroups& groups() const { return groups_; }
+  PlacementGroup& group(uint32_t index) { return groups_[index]; }
+  uint32_t create_group(PlacementGroup group);
+  // What is pending and fits is ready now; appended to *ready.
+  void reserve_groups(std::vector<uint32_t>* ready);
+  // After its tasks and actors were ended, which may take a while: they hold what they have.
+  void remove_group(uint32_t group);
+  // The task, whose template has a shape outside of groups, is the group's from now on: it holds
+  // the group until leave_group().
+  void join_group(uint32_t task, uint32_t group, int32_t bundle);
+  void leave_group(uint32_t task);
 
   // ---- workers
   void worker_joined(ClientId client, const PoolKey& pool, uint32_t pid, uint64_t token, TimeNs now,
@@ -179,8 +196,8 @@ class LocalScheduler {
   void tick(TimeNs now, Actions* actions);
   TimeNs next_timer() const { return next_timer_; }
 
-  const model::ResourceSet& total() const { return total_; }
-  const model::ResourceSet& available() const { return available_; }
+  const model::ResourceSet& total() const { return node_.total; }
+  const model::ResourceSet& available() const { return node_.available; }
   const ReadyQueues& ready() const { return ready_; }
   // Whether some ready task will run in a moment: there is room for it and somebody to run it.
   bool ready_task_fits() const;
@@ -197,6 +214,9 @@ class LocalScheduler {
     bool try_now = false;
     std::map<uint64_t, ClientId> leased;  // started for a GPU, without a task yet; by spawn token
     std::set<uint64_t> leases_starting;   // spawn tokens of those that have not joined
+    uint32_t group = kNoIndex;            // a placement group, and its bundle or -1
+    int32_t bundle = -1;
+    bool over = false;  // of a group that is no more: to be used again
   };
   struct Pool {
     PoolKey key;
@@ -211,6 +231,7 @@ class LocalScheduler {
     uint32_t pool = 0;
     uint32_t shape = kNoIndex;  // of a worker for a GPU
     std::vector<GpuShare> gpus;
+    Payer payer;
   };
   // What blocked workers of a job wait for.
   struct Depths {
@@ -233,6 +254,12 @@ class LocalScheduler {
   int64_t cpu_of(const Worker& w) const;
   bool may_resume(const Worker& w) const;
   void take_cpu(Worker* w);
+  // Where a task of this shape can be charged now.
+  bool choose_payer(const Shape& shape, Payer* payer) const;
+  void take_from(const Payer& payer, const model::ResourceSet& amount);
+  void forget_groups();
+  uint32_t shape_in_group(uint32_t shape, uint32_t group, int32_t bundle);
+  int64_t how_many_fit(const Shape& shape, int64_t most) const;
   void place_all(TimeNs now, Actions* actions);
   bool place_one(uint32_t shape, TimeNs now, Actions* actions);
   bool place_behind(uint32_t shape, uint32_t task, DurationNs limit, TimeNs now, Actions* actions);
@@ -257,7 +284,7 @@ class LocalScheduler {
   void refresh_open(Worker* w);
   void refresh_deep(Worker* w);
   void close(Worker* w);
-  void try_all() { try_all_ = true; }
+  void try_all() { try_all_ = groups_may_fit_ = true; }
   void serve_resumes(Actions* actions);
   // ---- cold_workers.cc
   bool is_replaceable(const Worker& w) const;
@@ -276,15 +303,15 @@ class LocalScheduler {
   void try_shape(uint32_t shape);
 
   TaskTable* tasks_;
-  model::ResourceSet total_;
-  model::ResourceSet available_;
+  NodeAccount node_;
+  PlacementGroups groups_;
   ReadyQueues ready_;
   std::vector<Shape> shapes_;
+  std::map<uint32_t, std::vector<uint32_t>> free_shapes_;  // by account
   std::vector<Pool> pools_;
   std::set<uint64_t> prepared_;            // runtime environments whose workers can be started
   std::vector<Worker> workers_;            // by client index
   std::map<uint64_t, Starting> starting_;  // by spawn token
-  GpuIds gpu_ids_;
   std::vector<ClientId> ended_leases_;
   std::vector<ClientId> retired_;
   std::deque<Resume> resumes_;
@@ -300,6 +327,7 @@ class LocalScheduler {
   uint64_t last_token_ = 0;
   TimeNs next_timer_ = kNever;
   bool try_all_ = false;
+  bool groups_may_fit_ = false;   // since the last look
   std::vector<uint32_t> to_try_;  // shapes whose try_now is set
 };
 

@@ -56,7 +56,7 @@ void LocalScheduler::try_shape(uint32_t shape) {
 }
 
 void LocalScheduler::enqueue(uint32_t task) {
-  const uint32_t shape = tasks_->tmpl_of((*tasks_)[task]).shape;
+  const uint32_t shape = tasks_->shape_of((*tasks_)[task]);
   const uint32_t its_account = shapes_[shape].account;
   if (shares_.several() && !ready_.job_has_tasks(its_account)) shares_.came(its_account, now_);
   ready_.push_back(task);
@@ -87,7 +87,8 @@ void LocalScheduler::schedule(TimeNs now, Actions* actions) {
   }
   place_all(now, actions);
   if (!retired_.empty()) stop_retired(actions);
-  if (gpu_ids_.free() < total_.get(model::kGpu)) stop_ended_leases(actions);
+  if (node_.gpus.free() < node_.total.get(model::kGpu)) stop_ended_leases(actions);
+  if (groups_.has_over()) forget_groups();
   next_timer_ = !deep_.empty() ? now + kOverrunMin : kNever;
   if (held_since_ != kNever) {
     if (ready_.shapes_with_tasks() == 0) {
@@ -97,7 +98,7 @@ void LocalScheduler::schedule(TimeNs now, Actions* actions) {
     }
   }
   if (next_timer_ == kNever && live_workers_ > 0) {
-    int64_t keep = total_.get(model::kCpu) / model::kResourceUnit;
+    int64_t keep = node_.total.get(model::kCpu) / model::kResourceUnit;
     for (const Pool& p : pools_)
       if (static_cast<int64_t>(p.idle.size()) > keep)
         next_timer_ = std::min(next_timer_, worker(p.idle.front())->idle_since + kIdleWorkerKept);
@@ -122,7 +123,9 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
   DurationNs length = expected(task);
   if (length < kWakeWorth && place_behind(shape_index, task, 2 * kWakeWorth, now, actions))
     return true;
-  if (available_.covers(shape.resources) && !would_only_widen(task, now)) {
+  // A group's resources are for its own: its calls are not held back for others.
+  Payer payer;
+  if (choose_payer(shape, &payer) && (shape.group != kNoIndex || !would_only_widen(task, now))) {
     auto& idle = pools_[shape.pool].idle;
     if (!idle.empty()) {
       Worker* w = worker(idle.back());
@@ -131,7 +134,8 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
       w->shape_since = now;
       w->front_since = now;
       w->holds_resources = true;
-      available_.subtract(shape.resources);
+      w->payer = payer;
+      take_from(payer, shape.resources);
       charge(w);
       assign(w, task, now, actions);
       return true;
@@ -147,7 +151,7 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
 // likely only block too. If nothing ends for a while, one more may start.
 bool LocalScheduler::would_only_widen(uint32_t task, TimeNs now) {
   const Depths& job = depths_[account_of(task)];
-  if (job.blocked == 0 || job.blocked * model::kResourceUnit < total_.get(model::kCpu) ||
+  if (job.blocked == 0 || job.blocked * model::kResourceUnit < node_.total.get(model::kCpu) ||
       job.offered.rbegin()->first <= (*tasks_)[task].depth)
     return false;  // another one may be held still: its timer stays
   if (std::exchange(may_widen_, false)) {
@@ -220,9 +224,8 @@ void LocalScheduler::spawn_for(uint32_t shape_index, Actions* actions) {
   const Shape& shape = shapes_[shape_index];
   const Pool& pool = pools_[shape.pool];
   if (!pool.can_start) return;  // its workers join by themselves
-  auto fit = static_cast<int64_t>(std::min<uint64_t>(ready_.count(shape_index), 256));
-  for (const auto& need : shape.resources.entries())
-    fit = std::min(fit, available_.get(need.id) / need.amount);
+  auto fit =
+      how_many_fit(shape, static_cast<int64_t>(std::min<uint64_t>(ready_.count(shape_index), 256)));
   // A creation gives its CPU back soon and keeps the worker: the next ones find theirs started.
   if (shape.makes_actors && fit > 0)
     fit = std::min<int64_t>(fit + kStartedAhead, static_cast<int64_t>(ready_.count(shape_index)));
@@ -249,7 +252,7 @@ void LocalScheduler::tick(TimeNs now, Actions* actions) {
 }
 
 void LocalScheduler::stop_surplus(TimeNs now, Actions* actions) {
-  int64_t keep = total_.get(model::kCpu) / model::kResourceUnit;
+  int64_t keep = node_.total.get(model::kCpu) / model::kResourceUnit;
   for (Pool& p : pools_) {
     while (static_cast<int64_t>(p.idle.size()) > keep) {
       Worker* w = worker(p.idle.front());

@@ -28,7 +28,7 @@ void ReadyQueues::counted(uint32_t shape, int change) {
 
 void ReadyQueues::push_back(uint32_t task) {
   TaskRecord& t = (*tasks_)[task];
-  uint32_t shape = tasks_->tmpl_of(t).shape;
+  uint32_t shape = tasks_->shape_of(t);
   List& list = shapes_[shape].lists[key_of(task)];
   t.prev = list.tail;
   t.next = kNoIndex;
@@ -45,7 +45,7 @@ void ReadyQueues::push_back(uint32_t task) {
 
 void ReadyQueues::push_front(uint32_t task) {
   TaskRecord& t = (*tasks_)[task];
-  uint32_t shape = tasks_->tmpl_of(t).shape;
+  uint32_t shape = tasks_->shape_of(t);
   List& list = shapes_[shape].lists[key_of(task)];
   t.next = list.head;
   t.prev = kNoIndex;
@@ -63,7 +63,7 @@ void ReadyQueues::push_front(uint32_t task) {
 void ReadyQueues::remove(uint32_t task) {
   TaskRecord& t = (*tasks_)[task];
   SUNDOG_CHECK(t.queued);
-  uint32_t shape = tasks_->tmpl_of(t).shape;
+  uint32_t shape = tasks_->shape_of(t);
   auto& lists = shapes_[shape].lists;
   auto it = lists.find(key_of(task));
   SUNDOG_CHECK(it != lists.end());
@@ -113,7 +113,7 @@ std::string ReadyQueues::validate() const {
           return "a ready list holds a task that is not ready";
         if (task.prev != before) return "a ready list is torn";
         if (key_of(t) != key) return "a task is in the list of another key";
-        if (tasks_->tmpl_of(task).shape != s) return "a task is in the queue of another shape";
+        if (tasks_->shape_of(task) != s) return "a task is in the queue of another shape";
         before = t;
         ++count;
       }

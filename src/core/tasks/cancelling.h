@@ -20,7 +20,7 @@
 
 namespace sundog::core {
 
-enum class CancelReason : uint8_t { kAsked, kParent, kTimeout };
+enum class CancelReason : uint8_t { kAsked, kParent, kTimeout, kGroupRemoved };
 
 struct CancelRequest {
   model::CancelLevel most = model::CancelLevel::kQueued;

@@ -55,6 +55,12 @@ uint32_t TaskTable::intern_template(TaskTemplate candidate) {
   }
   append(candidate.timeout);
   append(candidate.max_calls);
+  if (candidate.names_group) {
+    key += "\nin " + candidate.placement_group.hex();
+    append(candidate.bundle);
+    append(static_cast<int>(candidate.capture_children));
+    append(static_cast<int>(candidate.outside_groups));
+  }
   for (const model::ResourceSet* set : {&candidate.resources, &candidate.lifetime}) {
     append(set->entries().size());
     for (const auto& r : set->entries()) {

@@ -47,6 +47,11 @@ struct TaskTemplate {
   uint64_t stream_items = 0;  // kStream: 0: no limit
   DurationNs timeout = 0;     // of an attempt; 0: none
   uint32_t max_calls = 0;     // of this function in one worker; 0: any number
+  TaskId placement_group;     // nil: see model::DefineTemplate
+  int32_t bundle = -1;
+  model::CaptureChildren capture_children = model::CaptureChildren::kAsParent;
+  bool outside_groups = false;
+  bool names_group = false;  // one of these four asks for something
   // Running time, exponentially weighted; 0: never ran.
   DurationNs average_ns = 0;
   uint32_t samples = 0;
@@ -73,6 +78,7 @@ struct TaskRecord {
   bool has_deadline = false;
   bool has_children = false;      // it submitted something
   bool cancels_children = false;  // what it submits yet is cancelled too
+  bool captures = false;          // what it submits runs in its placement group
   model::CallKind kind = model::CallKind::kTask;
   TaskState state = TaskState::kWaiting;
   uint16_t depth = 0;  // nesting: a driver's tasks have 1
@@ -91,6 +97,8 @@ struct TaskRecord {
   uint32_t actor = kNoIndex;                  // kCreateActor, kMethod: ActorTable's number
   uint32_t handle = kNoIndex;                 // kMethod: the actor's object, held once
   uint32_t stream = kNoIndex;                 // Streams' number, if it yields items
+  uint32_t placement = kNoIndex;              // PlacementGroups' number, held
+  uint32_t shape = kNoIndex;                  // in its group; kNoIndex: its template's
   TimeNs submitted = 0, became_ready = 0, offered = 0;
   // One block: results, argument references, contained references (object indexes), arguments.
   std::unique_ptr<std::byte[]> block;
@@ -135,6 +143,10 @@ class TaskTable {
   const TaskTemplate& tmpl(uint32_t index) const { return *templates_[index]; }
   TaskTemplate& tmpl_of(const TaskRecord& t) { return *templates_[t.tmpl]; }
   const TaskTemplate& tmpl_of(const TaskRecord& t) const { return *templates_[t.tmpl]; }
+  // What may share a worker's queue with it.
+  uint32_t shape_of(const TaskRecord& t) const {
+    return t.shape == kNoIndex ? tmpl_of(t).shape : t.shape;
+  }
   size_t num_templates() const { return templates_.size(); }
   void learn_duration(uint32_t tmpl_index, DurationNs took);
 

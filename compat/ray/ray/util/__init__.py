@@ -1,6 +1,15 @@
 """``ray.util``: what of it is in this version; the rest says that it is not."""
 
 from ray import _absent
+
+# At once, so that the name is the function, which hides the module.
+from ray.util.placement_group import (
+    get_current_placement_group,
+    get_placement_group,
+    placement_group,
+    placement_group_table,
+    remove_placement_group,
+)
 from sundog.util import (
     ActorPool,
     as_completed,
@@ -41,10 +50,15 @@ __all__ = [
     "deregister_serializer",
     "disable_log_once_globally",
     "enable_periodic_logging",
+    "get_current_placement_group",
     "get_node_ip_address",
+    "get_placement_group",
     "inspect_serializability",
     "list_named_actors",
     "log_once",
     "map_unordered",
+    "placement_group",
+    "placement_group_table",
     "register_serializer",
+    "remove_placement_group",
 ]

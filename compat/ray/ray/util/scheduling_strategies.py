@@ -8,6 +8,7 @@ from sundog.util.scheduling_strategies import (
     NodeAffinitySchedulingStrategy,
     NodeLabelSchedulingStrategy,
     NotIn,
+    PlacementGroupSchedulingStrategy,
     _LabelMatchExpression,
 )
 
@@ -20,5 +21,6 @@ __all__ = [
     "NodeAffinitySchedulingStrategy",
     "NodeLabelSchedulingStrategy",
     "NotIn",
+    "PlacementGroupSchedulingStrategy",
     "_LabelMatchExpression",
 ]
