@@ -87,6 +87,10 @@ def resolve(name: str) -> Any:
         except ModuleNotFoundError as error:
             said = error if error.name is None else said
             continue
+        # A function hides the module of its name, as in Ray: ray.util.placement_group.
+        if count == len(parts) > 1:
+            parent = sys.modules[".".join(parts[:-1])]
+            thing = getattr(parent, parts[-1], thing)
         try:
             for part in parts[count:]:
                 thing = getattr(thing, part)

@@ -405,6 +405,12 @@ std::string NodeCore::validate() const {
       return who + "is offered to nobody";
   }
   if (cancelled != cancelling_.size()) return "cancelled tasks are miscounted";
+  for (uint32_t i = 0; i < objects_.end(); ++i) {
+    const ObjectRecord& o = objects_[i];
+    const bool of_nobody = o.live && !o.ready && !o.shared && o.producer == kNoIndex;
+    if (of_nobody && scheduler_.groups().find(o.id.task) == kNoIndex)
+      return "object " + o.id.hex() + ": pending, of no task and no placement group";
+  }
   return {};
 }
 

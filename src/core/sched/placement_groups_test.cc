@@ -169,6 +169,8 @@ TEST(NodeGroups, calls_run_in_their_bundle_and_nothing_else_does) {
   n.finish(n.run_of(first));
   EXPECT_EQ(n.run_order().back(), second);
   remove_group(&n, group);
+  ASSERT_EQ(n.revokes.size(), 1u);
+  n.event(ClaimRevoked{n.revokes[0].worker, n.revokes[0].slot, n.revokes[0].generation, false});
   n.start_workers();
   EXPECT_EQ(n.run_order().back(), outside) << "bundle 1 went back";
 }
