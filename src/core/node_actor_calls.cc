@@ -125,8 +125,9 @@ std::string NodeCore::death_error(uint32_t actor, uint32_t task) const {
         {ErrorKind::kRuntimeEnvSetup, t.id, tasks_.tmpl_of(t).title, a.setup_error});
   std::string sentence = death_sentence(a);
   const bool dead = a.state == ActorState::kDead;
-  return config_.encode_error({dead ? a.cause_kind : ErrorKind::kActorDied, t.id, tasks_.tmpl_of(t).title, sentence,
-                               a.cause_format, as_bytes(a.cause_bytes)});
+  return config_.encode_error({dead ? a.cause_kind : ErrorKind::kActorDied, t.id,
+                               tasks_.tmpl_of(t).title, sentence, a.cause_format,
+                               as_bytes(a.cause_bytes)});
 }
 
 void NodeCore::fail_call(uint32_t call) {
