@@ -10,6 +10,7 @@ SEEDS ?= 200
 SECONDS ?= 60
 ROWS ?=
 ONLY ?=
+OTHERS ?=
 TESTS ?=
 export PYTHON
 
@@ -99,6 +100,9 @@ performance: $(READY) ## docs/performance.md and its charts, from the figures in
 compat: build ## docs/compat.md: tries each of Ray's names, keywords and options
 	@$(RUN) scripts/compat.py
 
+others: build ## every program of OTHERS=folder, written for Ray, unchanged: a table of what came of each
+	@$(RUN) scripts/others.py "$(OTHERS)" --seconds $(SECONDS)
+
 wheel: $(READY) ## dist/sundog-*.whl, checked in an empty virtual environment
 	@scripts/wheel.sh
 
@@ -110,4 +114,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench performance compat wheel docs clean dataloader page-test torch tensorflow demo-models
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench performance compat others wheel docs clean dataloader page-test torch tensorflow demo-models
