@@ -362,6 +362,14 @@ OBJECTS = (
         peer_rounds=1,
     ),
     Row(
+        "placement_group",
+        "placement groups, a hundred at a time",
+        Program("placement_groups"),
+        (Metric("placement groups made and removed", "/s", more=True, must=10_000, gate_ray=30),),
+        rounds=3,
+        ray_rounds=2,
+    ),
+    Row(
         "readers",
         "eight readers of one 400 MB object",
         Program("readers"),
@@ -431,6 +439,5 @@ ROWS = {row.name: row for row in START + TASKS + ACTORS + OBJECTS + MODELS}
 
 # Rows of the design that cannot run in this version.
 WAITING = {
-    "placement_group": "create and remove: placement groups are not in this version",
     "two_nodes": "cold 1 GiB object between two nodes: this version runs on one machine",
 }

@@ -277,6 +277,24 @@ def send_a_lock_to_a_pool():
         pool.apply(len, (threading.Lock(),))
 
 
+def group_of(*bundles, **options):
+    return sundog.util.placement_group(list(bundles), **options)
+
+
+def call_in_a_removed_group():
+    group = group_of({"CPU": 1})
+    sundog.util.remove_placement_group(group)
+    sundog.get(f.options(placement_group=group).remote())
+
+
+def call_too_large_for_its_group():
+    group = group_of({"CPU": 1})
+    try:
+        f.options(placement_group=group, num_cpus=2).remote()
+    finally:
+        sundog.util.remove_placement_group(group)
+
+
 def count_with_an_unknown_tag():
     metrics.Counter("requests", tag_keys=("path",)).inc(tags={"paht": "/"})
 
@@ -419,6 +437,12 @@ MISTAKES = {
     "pool with a context": pool_with_a_context,
     "initializer of a pool": pool_whose_initializer_raises,
     "call of a pool that cannot be sent": send_a_lock_to_a_pool,
+    "group without bundles": lambda: group_of(),
+    "group with an unknown strategy": lambda: group_of({"CPU": 1}, strategy="PACKED"),
+    "group that can never be": lambda: sundog.get(group_of({"CPU": 64}).ready(), timeout=0.1),
+    "no group of this name": lambda: sundog.util.get_placement_group("trainers"),
+    "call in a removed group": call_in_a_removed_group,
+    "call too large for its group": call_too_large_for_its_group,
     "metric with an unknown tag": count_with_an_unknown_tag,
     "metric that shrinks": lambda: metrics.Counter("shrinks").inc(-1),
     "histogram without boundaries": lambda: metrics.Histogram("seconds"),

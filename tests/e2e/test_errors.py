@@ -26,6 +26,7 @@ def normalized(text: str) -> str:
     text = re.sub(r"ObjectRef\([0-9a-f]{40}\)", "ObjectRef(⟨id⟩)", text)
     text = re.sub(r"task [0-9a-f]{4,32}", "task ⟨id⟩", text)
     text = re.sub(r"actor [0-9a-f]{4,8}…?", "actor ⟨id⟩", text)
+    text = re.sub(r"placement group \([0-9a-f]{8}\)", "placement group (⟨id⟩)", text)
     text = re.sub(r"Actor\((\w+), [0-9a-f]{4}…\)", r"Actor(\1, ⟨id⟩)", text)
     text = re.sub(r"died \d+\.\d s after", "died ⟨time⟩ after", text)
     text = re.sub(r"pid[ =]\d+", "pid ⟨pid⟩", text)
