@@ -37,7 +37,7 @@ def normalized(text: str) -> str:
     text = re.sub(
         r"\S+/sessions/[0-9a-f]+/logs/runtime_env-\w+", "⟨folder⟩/logs/runtime_env-⟨hash⟩", text
     )
-    text = re.sub(r"runs since [\d.]+ s", "runs since ⟨seconds⟩ s", text)
+    text = re.sub(r"(runs|in the queue) since [\d.]+ s", r"\1 since ⟨seconds⟩ s", text)
     text = text.replace(str(HERE) + os.sep, "")
     # So that a new mistake does not change the places of all others.
     text = re.sub(r'("mistakes\.py", line) \d+', r"\1 ⟨line⟩", text)

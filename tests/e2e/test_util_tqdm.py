@@ -28,7 +28,7 @@ PROGRAM = """
         print("a line of", name)
         return sum(tqdm(range(n), desc=name, unit="step"))
 
-    # A plain print would stand between bars that are still shown: their last message comes after get.
+    # Bars may still be shown, their last message comes after get: no plain print.
     safe_print(sundog.get([work.remote("first", 40), work.remote("second", 20)]))
     for _ in tqdm([1, 2], desc="mine"):
         safe_print("a line of mine")
