@@ -43,6 +43,7 @@ PYTHON_MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
 }
 # file -> what it alone may import at the top level: it is imported only where its user did so.
 PYTHON_FILE_MAY_IMPORT: dict[str, set[str]] = {
+    "compat/ray/ray/cloudpickle.py": {"cloudpickle"},
     "compat/ray/ray/util/joblib.py": {"joblib"},
     "python/sundog/_torch.py": {"torch"},
     "python/sundog/testing.py": {"pytest"},

@@ -435,6 +435,15 @@ def wrong_number_of_results(name: str, wanted: int, value: object) -> ValueError
     )
 
 
+def wrong_number_of_items(name: str, wanted: int, got: int) -> ValueError:
+    """A generator with ``num_returns`` yielded something else; it was ended behind one too many."""
+    count = f"more than {wanted}" if got > wanted else f"only {got}"
+    return ValueError(
+        f"{name}() has num_returns={wanted}, but it yielded {count} values: yield {wanted}, or use "
+        'num_returns="streaming" for any number'
+    )
+
+
 def no_generator(name: str, value: object) -> TypeError:
     """A task with ``num_returns="streaming"`` or ``"dynamic"`` returned something else."""
     return TypeError(

@@ -231,6 +231,38 @@ def collect(iterator: Any, name: str) -> DynamicObjectRefGenerator[Any]:
     return DynamicObjectRefGenerator(refs)
 
 
+def first_items(
+    iterator: Iterator[Any], wanted: int, name: str
+) -> tuple[list[Any], Exception | None]:
+    """In the worker: what a task with ``num_returns=wanted`` yields, and what it raised too early.
+
+    An exception behind the last result is told on stderr: there is no result to carry it.
+
+    Raises:
+        ValueError: it yields more or fewer items.
+    """
+    items: list[Any] = []
+    try:
+        for item in iterator:
+            items.append(item)
+            if len(items) > wanted:
+                break
+    except Exception as error:
+        if len(items) < wanted:
+            return items, error
+        from sundog import _log
+
+        _log.warning(
+            f"{name}() raised behind its {wanted} results, which are valid: "
+            f"{type(error).__name__}: {error}"
+        )
+    if len(items) != wanted:
+        from sundog import _errors
+
+        raise _errors.wrong_number_of_items(name, wanted, len(items))
+    return items, None
+
+
 class LocalGenerator(Generic[T]):
     """With ``init(local_mode=True)``: each ``next`` runs the generator here to its next yield."""
 

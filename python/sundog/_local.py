@@ -140,6 +140,13 @@ def results(name: str, wanted: int, result: Any) -> list[_core.ObjectRef[Any]]:
     """What the task returned, in the store."""
     if wanted == 1:
         return [_core.put_result(result)]
+    if wanted and hasattr(result, "__next__"):
+        items, error = _generator.first_items(result, wanted, name)
+        refs = [_core.put_result(item) for item in items]
+        if error is not None:
+            let_debugger_end(error)
+            refs += [_core.put_error(error, name) for _ in range(wanted - len(items))]
+        return refs
     try:
         parts = list(result) if wanted else []
     except TypeError:

@@ -78,6 +78,16 @@ def test_a_program_of_ray_runs(ray_session: Any) -> None:
         ray.get(twice.remote(None))
 
 
+def test_cloudpickle_of_ray_carries_references_and_functions(ray_session: Any) -> None:
+    from ray import cloudpickle  # type: ignore[attr-defined,unused-ignore]
+
+    scale = 3
+    pickled = cloudpickle.dumps({"ref": ray.put([1, 2]), "times": lambda x: x * scale})
+    back = ray.cloudpickle.loads(pickled)
+    assert ray.get(back["ref"]) == [1, 2]
+    assert back["times"](5) == 15
+
+
 def test_init_returns_a_mapping_with_the_keys_of_2021() -> None:
     with ray.init(num_cpus=1, logging_level="error") as context:
         assert set(context) == {

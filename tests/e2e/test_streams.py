@@ -469,6 +469,72 @@ def test_actor_that_dies_in_the_middle_repeats_the_call(session: None, tmp_path:
     assert sundog.get([*first, *gen]) == [0, 1, 2, 3, 4, 5]
 
 
+# ---------------------------------------------------------------- a fixed number
+
+
+def three_and_an_end(error: bool) -> Iterator[int]:
+    yield from (1, 2, 3)
+    if error:
+        raise LookupError("no fourth")
+
+
+@pytest.fixture(params=["session", "local mode"])
+def either(request: pytest.FixtureRequest) -> Iterator[str]:
+    with sundog.init(num_cpus=1, local_mode=request.param == "local mode", logging_level="error"):
+        yield request.param
+
+
+def test_generator_fills_a_fixed_number_of_results(either: str) -> None:
+    refs = sundog.remote(num_returns=3)(three_and_an_end).remote(False)
+    assert sundog.get(refs) == [1, 2, 3]
+
+
+def test_results_that_a_generator_did_not_reach_have_its_exception(either: str) -> None:
+    @sundog.remote(num_returns=5)
+    def breaks() -> Iterator[int]:
+        yield from three_and_an_end(True)
+
+    refs = breaks.remote()
+    assert sundog.get(refs[:3]) == [1, 2, 3]
+    for ref in refs[3:]:
+        with pytest.raises(LookupError, match="no fourth") as caught:
+            sundog.get(ref)
+        error: Any = caught.value
+        assert "in three_and_an_end" in error.remote_traceback
+        assert "first_items" not in error.remote_traceback
+
+
+def test_generator_that_yields_another_number_is_told(either: str) -> None:
+    task = sundog.remote(three_and_an_end)
+    with pytest.raises(ValueError, match="num_returns=4, but it yielded only 3 values"):
+        sundog.get(task.options(num_returns=4).remote(False)[0])
+    with pytest.raises(ValueError, match="num_returns=2, but it yielded more than 2 values"):
+        sundog.get(task.options(num_returns=2).remote(False)[0])
+
+
+def test_exception_behind_the_last_result_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    with sundog.init(num_cpus=1):
+        refs = sundog.remote(num_returns=3)(three_and_an_end).remote(True)
+        assert sundog.get(refs) == [1, 2, 3]
+    told = "three_and_an_end() raised behind its 3 results, which are valid: LookupError: no fourth"
+    assert told in capfd.readouterr().err
+
+
+def test_generator_that_is_tried_again_gives_the_results_of_the_last_time(
+    session: None, tmp_path: Path
+) -> None:
+    @sundog.remote(num_returns=2, retry_exceptions=True, max_retries=1)
+    def twice(first_time: Path) -> Iterator[str]:
+        is_first = not first_time.exists()
+        yield "first" if is_first else "second"
+        if is_first:
+            first_time.touch()
+            raise LookupError("the first time")
+        yield "end"
+
+    assert sundog.get(twice.remote(tmp_path / "ran")) == ["second", "end"]
+
+
 # ---------------------------------------------------------------- dynamic
 
 

@@ -66,10 +66,10 @@ _absent_attribute = _absent.attribute_of("ray")
 
 def __getattr__(name: str) -> object:
     """Imports what is seldom needed when it is asked for; says why other names are absent."""
-    if name == "runtime_env":
+    if name in ("cloudpickle", "runtime_env"):
         import importlib
 
-        return importlib.import_module("ray.runtime_env")
+        return importlib.import_module(f"ray.{name}")
     return _absent_attribute(name)
 
 

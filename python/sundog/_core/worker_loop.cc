@@ -112,8 +112,9 @@ class WorkerLoop final : private CallRunner {
   }
 
   bool end_one(const client::TaskCall& call, TimeNs started, Object value) {
+    uint32_t reached = 0;
     if (value.is_valid()) {
-      value = hand_over(call, std::move(value));
+      value = hand_over(call, std::move(value), &reached);
     }
     flush_output();
     bool done = false;
@@ -124,7 +125,7 @@ class WorkerLoop final : private CallRunner {
       done = hand_over_nothing(call) && finish(call, started, false, true);
     } else if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
       const bool retry = may_be_retried(call);
-      done = hand_over_error(call) && finish(call, started, true, false, retry);
+      done = hand_over_error(call, reached) && finish(call, started, true, false, retry);
     }
     return done;
   }
@@ -293,8 +294,9 @@ class WorkerLoop final : private CallRunner {
 
   // ---- results
 
-  // Gives all results to the Runtime; the value back, or null with an exception set.
-  Object hand_over(const client::TaskCall& call, Object value) {
+  // Gives all results to the Runtime; the value back, or null with an exception set, which is that
+  // of the results from `reached` on.
+  Object hand_over(const client::TaskCall& call, Object value, uint32_t* reached) {
     if (call.returns == model::Returns::kStream) {
       const bool yielded = yield_items(session_, call, value.ptr());
       return yielded && hand_over_one(call, 0, Py_None) ? nb::none() : Object();
@@ -309,6 +311,7 @@ class WorkerLoop final : private CallRunner {
       if (!hand_over_one(call, 0, value.ptr())) return {};
       return value;
     }
+    if (PyIter_Check(value.ptr())) return hand_over_items_of(call, value.ptr(), reached);
     Object items = steal(PySequence_Fast(value.ptr(), ""));
     if (!items.is_valid()) PyErr_Clear();
     if (!items.is_valid() || PySequence_Fast_GET_SIZE(items.ptr()) != call.num_results) {
@@ -320,6 +323,23 @@ class WorkerLoop final : private CallRunner {
       if (!hand_over_one(call, i, PySequence_Fast_ITEMS(items.ptr())[i])) return {};
     }
     return value;
+  }
+
+  // The results of a generator: what it yielded before it raised is there.
+  Object hand_over_items_of(const client::TaskCall& call, PyObject* iterator, uint32_t* reached) {
+    Object name = text(call.name), wanted = steal(PyLong_FromUnsignedLong(call.num_results));
+    Object found = call_package("_generator", "first_items", {iterator, wanted.ptr(), name.ptr()});
+    if (!found.is_valid()) return {};
+    PyObject* items = PyTuple_GET_ITEM(found.ptr(), 0);
+    PyObject* error = PyTuple_GET_ITEM(found.ptr(), 1);
+    const auto count = static_cast<uint32_t>(PyList_GET_SIZE(items));
+    for (uint32_t i = 0; i < count; ++i) {
+      if (!hand_over_one(call, i, PyList_GET_ITEM(items, i))) return {};
+    }
+    if (error == Py_None) return found;
+    *reached = count;
+    PyErr_SetObject(reinterpret_cast<PyObject*>(Py_TYPE(error)), error);
+    return {};
   }
 
   bool hand_over_nothing(const client::TaskCall& call) {
@@ -346,8 +366,8 @@ class WorkerLoop final : private CallRunner {
     return false;
   }
 
-  // The pending exception becomes every result of the task.
-  bool hand_over_error(const client::TaskCall& call) {
+  // The pending exception becomes every result of the task from `first` on.
+  bool hand_over_error(const client::TaskCall& call, uint32_t first) {
     PyObject *type = nullptr, *exception = nullptr, *traceback = nullptr;
     PyErr_Fetch(&type, &exception, &traceback);
     PyErr_NormalizeException(&type, &exception, &traceback);
@@ -360,7 +380,7 @@ class WorkerLoop final : private CallRunner {
     Py_XDECREF(traceback);
     if (!told.is_valid()) return false;
     std::vector<std::byte> bytes = encode_task_error(call.task, told.ptr());
-    for (uint32_t i = 0; i < call.num_results; ++i) {
+    for (uint32_t i = first; i < call.num_results; ++i) {
       if (!hand_over_bytes(call, i, model::Format::kTaskError, bytes)) return false;
     }
     if (call.returns != model::Returns::kStream) return true;
