@@ -437,12 +437,7 @@ def rebuild_class(
 
 
 def actor_class(cls: type[T], options: Mapping[str, object]) -> ActorClass[T]:
-    """Makes an actor class of what ``sundog.remote`` was given.
-
-    Raises:
-        ValueError: one of its methods is an asynchronous generator.
-    """
-    _actor_class.refuse_async_generators(cls)
+    """Makes an actor class of what ``sundog.remote`` was given."""
     return ActorClass(cls, options)
 
 

@@ -289,13 +289,3 @@ def is_async(cls: type) -> bool:
         for attribute in base.__dict__.values()
         if hasattr(attribute, "__get__")
     )
-
-
-def refuse_async_generators(cls: type) -> None:
-    """Raises ValueError for a class with asynchronous generators."""
-    for name in dir(cls):
-        if code_flags(find(cls, name)) & CO_ASYNC_GENERATOR:
-            raise ValueError(
-                f"{cls.__name__}.{name} is an async generator: those are not in this version, "
-                "async methods are"
-            )

@@ -3,7 +3,7 @@
 Each call begins in the order in which the daemon offered it. A plain method runs at once, on the
 loop's thread; what an ``async def`` method returned becomes a task of the loop. Each has a context
 of its own, in which ``_core`` finds the call. Nothing here blocks: the loop learns of new calls by
-a descriptor that the runtime thread makes readable.
+a descriptor that the runtime thread makes readable. Methods that yield are ``_async_streams``'s.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import os
 import sys
 import threading
 
-from sundog import _blocked_loop, _core
+from sundog import _async_streams, _blocked_loop, _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
     from typing import Any
 
 CALLS_A_TURN = 64
+OWN_FILES = (__file__, _async_streams.__file__)
 
 
 class AsyncDriver:
@@ -90,7 +90,7 @@ class AsyncDriver:
         self.loop.call_soon(self.take_calls)
 
     def begin(self, call: _core.RunningCall) -> None:
-        """Runs a plain method, or starts the task of an asynchronous one; in the call's context."""
+        """Runs a plain method, or starts the task of another one; in the call's context."""
         call.enter()
         self.guard.method = call.name
         try:
@@ -98,16 +98,19 @@ class AsyncDriver:
         except BaseException as error:
             self.fail(call, error)
             return
-        if not inspect.iscoroutine(value):
+        if not inspect.iscoroutine(value) and not _async_streams.has_items(call, value):
             self.end(call, value)
             return
         task = self.loop.create_task(self.serve(call, value), name=call.name)
         self.running[call.task] = task
 
-    async def serve(self, call: _core.RunningCall, method: Coroutine[Any, Any, Any]) -> None:
-        """One asynchronous call, to its end."""
+    async def serve(self, call: _core.RunningCall, value: Any) -> None:
+        """One call that returned a coroutine, or what has items, to its end."""
         try:
-            value = await method
+            if inspect.iscoroutine(value):
+                value = await value
+            if _async_streams.has_items(call, value):
+                value = await _async_streams.run(call, value)
         except BaseException as error:
             self.running.pop(call.task, None)
             self.fail(call, error)
@@ -176,6 +179,6 @@ class AsyncDriver:
 def without_frames_above(error: BaseException) -> BaseException:
     """The exception with the traceback of the method alone, as a plain method's has."""
     traceback = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_code.co_filename == __file__:
+    while traceback is not None and traceback.tb_frame.f_code.co_filename in OWN_FILES:
         traceback = traceback.tb_next
     return error.with_traceback(traceback)

@@ -173,6 +173,7 @@ class RemoteFunction(_core.Callee, Generic[C]):
         self.__qualname__: str = getattr(code.function, "__qualname__", self.__name__)
         self.__module__: str = getattr(code.function, "__module__", "")
         self.__doc__ = code.function.__doc__
+        _generator.refuse_async(code.function, self.__name__)
         yields = _generator.is_generator(code.function)
         self._options = _options.FunctionOptions(options, self.__name__, yields)
         if code.cpp_name is not None:

@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import threading
 from concurrent.futures import Future
+from functools import partial
 
 from sundog import _core
 
@@ -18,6 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
+
+    # Has the Runtime give this token when something is here, as ``_core.watch(ref, token)`` does.
+    Ask = Callable[[int], None]
 
 LINGER_SECONDS = 5.0
 
@@ -30,17 +34,21 @@ class Watcher:
         self.session = session
         self.tokens = itertools.count(1)
         self.changed = threading.Condition()
-        # Guarded by `changed`. The references are kept until their objects are here.
-        self.waiting: dict[int, tuple[_core.ObjectRef[Any], Callable[[], None]]] = {}
+        # Guarded by `changed`. What was asked with is kept, so that references in it are.
+        self.waiting: dict[int, tuple[Ask, Callable[[], None]]] = {}
         self.thread: threading.Thread | None = None
 
-    def watch(self, ref: _core.ObjectRef[Any], callback: Callable[[], None]) -> int:
-        """Calls back, on the thread, when the object is here or never will be; a token."""
+    def watch(self, ask: Ask, callback: Callable[[], None]) -> int:
+        """Calls back, on the thread, when what ``ask(token)`` asked for is here or never will be.
+
+        Returns:
+            The token.
+        """
         with self.changed:
             token = next(self.tokens)
-            self.waiting[token] = (ref, callback)
+            self.waiting[token] = (ask, callback)
             try:
-                _core.watch(ref, token)
+                ask(token)
             except BaseException:
                 del self.waiting[token]
                 raise
@@ -104,11 +112,16 @@ def watcher_for(ref: _core.ObjectRef[Any]) -> Watcher:
     Raises:
         ObjectLostError: there is no session: the reference is an old one.
     """
-    global _watcher
     session = _core.current_session()
     if session is None:
         _core.get(ref)
         raise RuntimeError("there is no session")
+    return watcher_of(session)
+
+
+def watcher_of(session: _core.Session) -> Watcher:
+    """The watcher of the session, which is the current one."""
+    global _watcher
     with _creation:
         if _watcher is None or _watcher.session is not session:
             _watcher = Watcher(session)
@@ -141,7 +154,7 @@ def future_of(ref: _core.ObjectRef[Any]) -> Future[Any]:
         except BaseException as error:
             future.set_exception(error)
 
-    watcher_for(ref).watch(ref, resolve)
+    watcher_for(ref).watch(partial(_core.watch, ref), resolve)
     return future
 
 
@@ -157,6 +170,18 @@ def begin_await(ref: _core.ObjectRef[Any]) -> Generator[Any, None, None]:
         raise RuntimeError(
             "await needs a running event loop: asyncio.run(main()); elsewhere use sundog.get(ref)"
         ) from None
+    return watched_by(loop, watcher_for(ref), partial(_core.watch, ref)).__await__()
+
+
+def watched(ask: Ask) -> asyncio.Future[None]:
+    """In a coroutine of a process with a session: done when what was asked for is here."""
+    session = _core.current_session()
+    assert session is not None
+    return watched_by(asyncio.get_running_loop(), watcher_of(session), ask)
+
+
+def watched_by(loop: asyncio.AbstractEventLoop, watcher: Watcher, ask: Ask) -> asyncio.Future[None]:
+    """A future of the loop, done when what was asked for is here. Cancelling it is enough."""
     waiter: asyncio.Future[None] = loop.create_future()
 
     def wake() -> None:
@@ -169,12 +194,11 @@ def begin_await(ref: _core.ObjectRef[Any]) -> Generator[Any, None, None]:
         except RuntimeError:
             pass  # the loop was closed meanwhile: nobody waits there any more
 
-    watcher = watcher_for(ref)
-    token = watcher.watch(ref, tell)
+    token = watcher.watch(ask, tell)
 
     def done(waiter: asyncio.Future[None]) -> None:
         if waiter.cancelled():
             watcher.unwatch(token)
 
     waiter.add_done_callback(done)
-    return waiter.__await__()
+    return waiter

@@ -19,7 +19,7 @@ else:
 
 # model::Returns
 FIXED, STREAM, DYNAMIC = 1, 2, 3
-GENERATOR, ASYNC_GENERATOR = 0x20, 0x200  # code flags
+GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x200  # code flags
 STAYS = (
     "A generator stays with the process that called, where its items are counted: pass on the "
     "references that it yields."
@@ -27,12 +27,34 @@ STAYS = (
 
 
 def is_generator(function: object) -> bool:
-    """Whether a call of the function makes a generator; a partial is what it calls."""
+    """Whether a call of the function makes a generator."""
+    return bool(code_flags(function) & (GENERATOR | ASYNC_GENERATOR))
+
+
+def refuse_async(function: object, name: str) -> None:
+    """For a function that is to be a task.
+
+    Raises:
+        ValueError: it is ``async def``.
+    """
+    flags = code_flags(function)
+    if flags & (COROUTINE | ASYNC_GENERATOR):
+        what, run = "an async function", f"let a plain function call asyncio.run({name}(...))"
+        if flags & ASYNC_GENERATOR:
+            what, run = "an async generator", "let a plain function yield"
+        raise ValueError(
+            f"{name} is {what}, and a task has no event loop: {run}, or make it a method of an "
+            "actor, whose calls share one"
+        )
+
+
+def code_flags(function: object) -> int:
+    """Of a function's code, 0 if it has none; a partial is what it calls."""
     inner = function
     while hasattr(inner, "func") and not isinstance(inner, types.FunctionType):
         inner = inner.func
     code = getattr(getattr(inner, "__func__", inner), "__code__", None)
-    return code is not None and bool(code.co_flags & (GENERATOR | ASYNC_GENERATOR))
+    return 0 if code is None else int(code.co_flags)
 
 
 class Arrival:
@@ -218,6 +240,8 @@ def collect(iterator: Any, name: str) -> DynamicObjectRefGenerator[Any]:
     Raises:
         TypeError: it is no iterator.
     """
+    if isinstance(iterator, DynamicObjectRefGenerator):
+        return iterator  # an asynchronous actor stored them already
     if not hasattr(iterator, "__next__"):
         from sundog import _errors
 

@@ -8,7 +8,7 @@ the store, or that is detached, lives to the session's end. Any thread may call.
 from __future__ import annotations
 
 import weakref
-from types import CoroutineType
+from types import AsyncGeneratorType, CoroutineType
 
 from sundog import _actor, _actor_class, _core, _local, _signature
 from sundog.exceptions import ActorDiedError
@@ -16,7 +16,7 @@ from sundog.exceptions import ActorDiedError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
     from typing import Any
 
     from sundog._actor_options import ActorOptions, MethodOptions
@@ -87,6 +87,18 @@ class LocalActor:
             return entered(self, special, [self.instance, *args], kwargs)
         return entered(self, getattr(self.instance, name), args, kwargs)
 
+    def steps(self, items: AsyncGeneratorType[Any, None]) -> Generator[Any, None, None]:
+        """An asynchronous generator as a plain one: each step runs to its yield on the loop."""
+        try:
+            while True:
+                try:
+                    item = self.finish(items.__anext__())
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            self.finish(items.aclose())
+
     def finish(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """What an asynchronous method returns: it runs to its end, alone, on the actor's loop."""
         import asyncio
@@ -115,7 +127,9 @@ def entered(
     _running.append(actor)
     try:
         value = function(*args, **kwargs)
-        return actor.finish(value) if isinstance(value, CoroutineType) else value
+        if isinstance(value, CoroutineType):
+            value = actor.finish(value)
+        return actor.steps(value) if isinstance(value, AsyncGeneratorType) else value
     finally:
         _running.pop()
 

@@ -223,6 +223,13 @@ struct SessionInfo {
   int64_t num_cpus = 0, num_gpus = 0;
 };
 
+// How a task that streams goes on behind an item.
+enum class StreamTurn : uint8_t {
+  kClosed,   // not at all: nobody wants more
+  kGoOn,     // at once
+  kMustWait  // once its consumer took items
+};
+
 class Runtime {
  public:
   // Starts a daemon or joins one; returns when it welcomed us.
@@ -346,6 +353,15 @@ class Runtime {
   // behind (docs/design/0007). False: the consumer has closed, the task is to end.
   virtual CallResult<bool> yield_item(const TaskCall& call, const OutValue& value,
                                       std::unique_ptr<Room> room, Yielder* yielder) = 0;
+  // The same without waiting for the consumer. After kMustWait the call waits with watch_credit
+  // before it yields again.
+  virtual CallResult<StreamTurn> begin_yield(const TaskCall& call, const OutValue& value,
+                                             std::unique_ptr<Room> room) = 0;
+  // Whether the call may yield again.
+  virtual CallResult<StreamTurn> stream_turn(const TaskCall& call) = 0;
+  // Lets `token` come out of next_watched when the consumer took enough, or has closed; unwatch
+  // undoes it.
+  virtual CallResult<Unit> watch_credit(const TaskCall& call, uint64_t token) = 0;
   // How many items this call has yielded: the index of an error that ends it is one more.
   virtual uint32_t items_yielded(const TaskCall& call) = 0;
   // `exiting`: the actor asked for its own end, this was its last call.

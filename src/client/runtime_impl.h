@@ -95,6 +95,10 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   void close_stream(const TaskId& task) override;
   CallResult<bool> yield_item(const TaskCall& call, const OutValue& value,
                               std::unique_ptr<Room> room, Yielder* yielder) override;
+  CallResult<StreamTurn> begin_yield(const TaskCall& call, const OutValue& value,
+                                     std::unique_ptr<Room> room) override;
+  CallResult<StreamTurn> stream_turn(const TaskCall& call) override;
+  CallResult<Unit> watch_credit(const TaskCall& call, uint64_t token) override;
   uint32_t items_yielded(const TaskCall& call) override;
   CallResult<Unit> cancel(Entry* entry, model::CancelLevel level, uint32_t grace_ms,
                           bool recursive) override;
@@ -238,6 +242,11 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
 
   // ---- runtime_streams.cc
   void take_credit(const model::StreamCredit& message);
+  // Makes the next item of a call and sends it; the call's record.
+  CallResult<HeldTask*> send_item(const TaskCall& call, const OutValue& value,
+                                  std::unique_ptr<Room> room, Yielder* yielder,
+                                  std::optional<Operation>* operation);
+  static StreamTurn turn_of(const HeldTask& held);
   CallResult<Unit> await_credit(const TaskCall& call, HeldTask* held, Yielder* yielder, Lock& lock);
   // ---- runtime_cancel.cc
   void take_cancel(const model::CancelRunning& message);

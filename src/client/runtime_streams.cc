@@ -1,5 +1,7 @@
 // Items of streams: taken by a consumer, yielded by a task. See runtime_impl.h and
 // docs/design/0007.
+#include <optional>
+
 #include "client/runtime_impl.h"
 #include "os/clock.h"
 
@@ -76,8 +78,14 @@ uint32_t RuntimeImpl::items_yielded(const TaskCall& call) {
   return held == nullptr ? 0 : held->items;
 }
 
-CallResult<bool> RuntimeImpl::yield_item(const TaskCall& call, const OutValue& value,
-                                         std::unique_ptr<Room> room, Yielder* yielder) {
+StreamTurn RuntimeImpl::turn_of(const HeldTask& held) {
+  if (held.closed) return StreamTurn::kClosed;
+  return held.credit.is_spent() ? StreamTurn::kMustWait : StreamTurn::kGoOn;
+}
+
+CallResult<HeldTask*> RuntimeImpl::send_item(const TaskCall& call, const OutValue& value,
+                                             std::unique_ptr<Room> room, Yielder* yielder,
+                                             std::optional<Operation>* operation) {
   if (auto error = unusable()) return Failure{*error};
   const uint32_t item = items_yielded(call);
   if (item == model::kStreamItemsMax) {
@@ -86,7 +94,7 @@ CallResult<bool> RuntimeImpl::yield_item(const TaskCall& call, const OutValue& v
   }
   auto made = make_result(item + 1, value, std::move(room), yielder);
   if (!made) return Failure{made.error()};
-  Operation operation(this);
+  operation->emplace(this);
   HeldTask* held = running_task(call);
   if (held == nullptr) {
     return Failure{CallError{CallStatus::kBadArgument,
@@ -97,11 +105,48 @@ CallResult<bool> RuntimeImpl::yield_item(const TaskCall& call, const OutValue& v
   held->results.push_back(*std::move(made));
   send_results(call, held);
   if (link_.has_more()) drain();
-  while (!held->closed && held->credit.is_spent()) {
-    auto credited = await_credit(call, held, yielder, operation.lock());
+  return held;
+}
+
+CallResult<bool> RuntimeImpl::yield_item(const TaskCall& call, const OutValue& value,
+                                         std::unique_ptr<Room> room, Yielder* yielder) {
+  std::optional<Operation> operation;
+  auto sent = send_item(call, value, std::move(room), yielder, &operation);
+  if (!sent) return Failure{sent.error()};
+  HeldTask* held = *sent;
+  while (turn_of(*held) == StreamTurn::kMustWait) {
+    auto credited = await_credit(call, held, yielder, operation->lock());
     if (!credited) return Failure{credited.error()};
   }
   return !held->closed;
+}
+
+CallResult<StreamTurn> RuntimeImpl::begin_yield(const TaskCall& call, const OutValue& value,
+                                                std::unique_ptr<Room> room) {
+  std::optional<Operation> operation;
+  auto sent = send_item(call, value, std::move(room), nullptr, &operation);
+  if (!sent) return Failure{sent.error()};
+  return turn_of(**sent);
+}
+
+CallResult<StreamTurn> RuntimeImpl::stream_turn(const TaskCall& call) {
+  if (auto error = unusable()) return Failure{*error};
+  Operation operation(this);
+  if (link_.has_more()) drain();
+  const HeldTask* held = running_task(call);
+  return held == nullptr ? StreamTurn::kClosed : turn_of(*held);
+}
+
+CallResult<Unit> RuntimeImpl::watch_credit(const TaskCall& call, uint64_t token) {
+  if (auto error = unusable()) return Failure{*error};
+  Operation operation(this);
+  const HeldTask* held = running_task(call);
+  if (held == nullptr || turn_of(*held) != StreamTurn::kMustWait) {
+    add_watched(token);
+    return Unit{};
+  }
+  watches_.emplace(core_.begin_stream_wait(call.task, call.attempt, held->items, false), token);
+  return Unit{};
 }
 
 CallResult<Unit> RuntimeImpl::await_credit(const TaskCall& call, HeldTask* held, Yielder* yielder,

@@ -135,9 +135,12 @@ class Broken:
         return 1
 
 
-class Waiting:
-    async def fetch(self):
-        yield 1
+async def fetch():
+    return 1
+
+
+async def fetch_all():
+    yield 1
 
 
 @sundog.remote(concurrency_groups={"io": 2, "compute": 1}, max_pending_calls=1)
@@ -392,7 +395,8 @@ MISTAKES = {
     "attribute of an actor": lambda: counter().value,
     "unknown option of an actor": lambda: Counter.options(max_restart=1),
     "option of a method": lambda: counter().increment.options(num_cpus=1),
-    "asynchronous generator": lambda: sundog.remote(Waiting),
+    "asynchronous function": lambda: sundog.remote(fetch),
+    "asynchronous generator": lambda: sundog.remote(fetch_all),
     "unknown concurrency group": call_in_no_group,
     "too many pending calls": too_many_calls,
     "too many calls at once": lambda: Counter.options(max_concurrency=20_000),

@@ -358,13 +358,6 @@ def test_options_at_rays_defaults_ask_for_nothing() -> None:
     with pytest.raises(ValueError, match="one call after the other"):
         sundog.cpp_actor_class("Kalman").options(max_concurrency=2)
 
-    class Waiting:
-        async def fetch(self) -> Any:
-            yield 1
-
-    with pytest.raises(ValueError, match=r"Waiting\.fetch is an async generator"):
-        sundog.remote(Waiting)
-
 
 def test_classes_may_wrap_inherit_and_take_anything(session: None) -> None:
     def shouted(function: Any) -> Any:

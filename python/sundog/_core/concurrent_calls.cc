@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "core/client_core.h"
+#include "session.h"
+#include "streams.h"
 
 namespace sundog::python {
 namespace {
@@ -108,6 +110,39 @@ PyObject* call_fail(PyObject* object, PyObject* error) {
   return end_call(self_of(object), {});
 }
 
+// The session of a call that streams; null with an exception set.
+Session* session_of(const RunningCall* self) {
+  if (!is_running(self)) return nullptr;
+  if (self->call->returns == model::Returns::kStream) return need_session();
+  PyErr_Format(PyExc_RuntimeError, "the call %U does not stream", self->name);
+  return nullptr;
+}
+
+PyObject* call_begin_yield(PyObject* object, PyObject* value) {
+  Session* session = session_of(self_of(object));
+  return session == nullptr ? nullptr : begin_yield(session, *self_of(object)->call, value);
+}
+
+PyObject* call_stream_turn(PyObject* object, PyObject*) {
+  Session* session = session_of(self_of(object));
+  if (session == nullptr) return nullptr;
+  return turn_to_python(session->runtime->stream_turn(*self_of(object)->call));
+}
+
+PyObject* call_watch_credit(PyObject* object, PyObject* number) {
+  const uint64_t token = PyLong_AsUnsignedLongLong(number);
+  if (token == UINT64_MAX && PyErr_Occurred() != nullptr) return nullptr;
+  Session* session = session_of(self_of(object));
+  if (session == nullptr) return nullptr;
+  auto watched = session->runtime->watch_credit(*self_of(object)->call, token);
+  if (!watched.ok()) return raise_call_error(watched.error());
+  Py_RETURN_NONE;
+}
+
+PyObject* get_returns(PyObject* object, void*) {
+  RunningCall* self = self_of(object);
+  return is_running(self) ? PyLong_FromLong(static_cast<long>(self->call->returns)) : nullptr;
+}
 PyObject* get_name(PyObject* object, void*) { return Py_NewRef(self_of(object)->name); }
 PyObject* get_task(PyObject* object, void*) {
   return text(self_of(object)->context->task.hex()).release().ptr();
@@ -124,10 +159,20 @@ PyMethodDef methods[] = {
     {"fail", call_fail, METH_O,
      "fail($self, error)\n--\n\nEnds the call with an exception. Raises only what has to end the "
      "process."},
+    {"begin_yield", call_begin_yield, METH_O,
+     "begin_yield($self, item)\n--\n\nSends an item. True: another may follow; None: once the "
+     "consumer took some; False: none, nobody wants more."},
+    {"stream_turn", call_stream_turn, METH_NOARGS,
+     "stream_turn($self)\n--\n\nWhat begin_yield would answer now."},
+    {"watch_credit", call_watch_credit, METH_O,
+     "watch_credit($self, token)\n--\n\nLets next_watched return the token once stream_turn is "
+     "not None any more."},
     {nullptr, nullptr, 0, nullptr}};
-PyGetSetDef getters[] = {{"name", get_name, nullptr, "What messages call it.", nullptr},
-                         {"task", get_task, nullptr, "Its id, 32 hex digits.", nullptr},
-                         {nullptr, nullptr, nullptr, nullptr, nullptr}};
+PyGetSetDef getters[] = {
+    {"returns", get_returns, nullptr, "model::Returns, while it runs.", nullptr},
+    {"name", get_name, nullptr, "What messages call it.", nullptr},
+    {"task", get_task, nullptr, "Its id, 32 hex digits.", nullptr},
+    {nullptr, nullptr, nullptr, nullptr, nullptr}};
 PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(call_dealloc)},
                        {Py_tp_methods, methods},
                        {Py_tp_getset, getters},

@@ -155,19 +155,26 @@ bool close_iterator(PyObject* iterator) {
   return steal(PyObject_CallNoArgs(close.ptr())).is_valid();
 }
 
+// An item as the Runtime takes it. `outgoing` has its bytes; false with an exception set.
+bool lay_out(Session* session, const client::TaskCall& call, PyObject* value, Outgoing* outgoing,
+             client::OutValue* out, std::unique_ptr<client::Room>* room) {
+  if (!take_result(call.name, value, outgoing)) return false;
+  *out = {outgoing->format(), {}, outgoing->contained()};
+  if (outgoing->size() > model::kInlineValueBytesMax) {
+    *room = fill_room(session, *outgoing);
+    return *room != nullptr;
+  }
+  out->bytes = outgoing->in_one_piece();
+  return true;
+}
+
 enum class Yielded : uint8_t { kGoOn, kClosed, kRaised };
 
 Yielded yield_one(Session* session, const client::TaskCall& call, PyObject* value) {
   Outgoing outgoing;
-  if (!take_result(call.name, value, &outgoing)) return Yielded::kRaised;
+  client::OutValue out;
   std::unique_ptr<client::Room> room;
-  client::OutValue out{outgoing.format(), {}, outgoing.contained()};
-  if (outgoing.size() > model::kInlineValueBytesMax) {
-    room = fill_room(session, outgoing);
-    if (room == nullptr) return Yielded::kRaised;
-  } else {
-    out.bytes = outgoing.in_one_piece();
-  }
+  if (!lay_out(session, call, value, &outgoing, &out, &room)) return Yielded::kRaised;
   GilYielder yielder;
   auto going = session->runtime->yield_item(call, out, std::move(room), &yielder);
   if (yielder.raised()) return Yielded::kRaised;
@@ -232,6 +239,20 @@ bool yield_items(Session* session, const client::TaskCall& call, PyObject* itera
     if (PyErr_ExceptionMatches(PyExc_StopIteration)) PyErr_Clear();  // it caught what was thrown
   }
   return PyErr_Occurred() == nullptr;
+}
+
+PyObject* turn_to_python(client::CallResult<client::StreamTurn> turn) {
+  if (!turn.ok()) return raise_call_error(turn.error());
+  if (*turn == client::StreamTurn::kMustWait) Py_RETURN_NONE;
+  return PyBool_FromLong(*turn == client::StreamTurn::kGoOn);
+}
+
+PyObject* begin_yield(Session* session, const client::TaskCall& call, PyObject* value) {
+  Outgoing outgoing;
+  client::OutValue out;
+  std::unique_ptr<client::Room> room;
+  if (!lay_out(session, call, value, &outgoing, &out, &room)) return nullptr;
+  return turn_to_python(session->runtime->begin_yield(call, out, std::move(room)));
 }
 
 void add_streams(nb::module_& module) {

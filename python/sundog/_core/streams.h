@@ -19,6 +19,10 @@ Object waitables_of(PyObject* given);
 // Yields what `iterator` gives as items of the call, until it ends or the consumer closes. False
 // with an exception set: the iterator's, or of an item that cannot be sent.
 bool yield_items(Session* session, const client::TaskCall& call, PyObject* iterator);
+// Yields one item without waiting for the consumer; as turn_to_python.
+PyObject* begin_yield(Session* session, const client::TaskCall& call, PyObject* value);
+// True: the call may yield again; None: it has to wait for that; False: nobody wants more.
+PyObject* turn_to_python(client::CallResult<client::StreamTurn> turn);
 
 void add_streams(nb::module_& module);
 

@@ -214,7 +214,7 @@ class Lanes:
         try:
             ref = lane.send(call)
             done = functools.partial(self.done, lane, call, ref)
-            _future.watcher_for(ref).watch(ref, done)
+            _future.watcher_for(ref).watch(functools.partial(_core.watch, ref), done)
         except Exception as error:
             self.free(lane, error)
             call.ends(None, error)
