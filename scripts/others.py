@@ -2,7 +2,7 @@
 
 For programs written for Ray by others, which are not part of this tree. Each runs in a process
 group of its own, in an empty folder, under a time limit; what is left of the group is killed behind
-it. Prints a table; what each program said is kept in build/others. Exits with 1 if one failed.
+it. None sees a session of anybody else: it neither joins one nor ends one. Prints a table; what each program said is kept in build/others. Exits with 1 if one failed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ WORKS, FAILS, LATE, LACKS = "works", "fails", "too slow", "not installed"
 MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '[\w.]+'$")
 WIDTH = 110  # of a reason in the table
 OF_WORKER = re.compile(r"\(.+ pid=\d+.*?\) ")  # begins what a task or an actor printed
+ADDRESSES = ("SUNDOG_ADDRESS", "RAY_ADDRESS")
 COMMAND = """#!{python}
 from ray._command import main
 
@@ -68,15 +69,32 @@ def judge(status: int | None, said: str, limit: float) -> tuple[str, str]:
     return FAILS, how + last
 
 
+def alone(environ: dict[str, str], folder: Path) -> dict[str, str]:
+    """The environment in which no session is found but those that are started in it."""
+    runtime, home = folder / "run", folder / "home"
+    runtime.mkdir(mode=0o700)
+    home.mkdir(mode=0o700)
+    known = {name: value for name, value in environ.items() if name not in ADDRESSES}
+    return {**known, "XDG_RUNTIME_DIR": str(runtime), "SUNDOG_HOME": str(home)}
+
+
 def run(program: Path, name: str, limit: float, log: Path, environ: dict[str, str]) -> Ran:
     """Runs one program to its end or to the limit, in seconds."""
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="others-") as folder, log.open("w+b") as output:
+    with (
+        # In /tmp, for the path of a socket is short; a daemon may still be writing its last line.
+        tempfile.TemporaryDirectory(
+            prefix="others-", dir="/tmp", ignore_cleanup_errors=True
+        ) as folder,
+        log.open("w+b") as output,
+    ):
+        work = Path(folder) / "work"
+        work.mkdir()
         process = subprocess.Popen(
             [sys.executable, str(program)],
-            cwd=folder,
-            env=environ,
+            cwd=work,
+            env=alone(environ, Path(folder)),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -32,6 +32,43 @@ time.sleep(3600)
 """
 
 
+MEDDLING = """
+import subprocess
+
+import ray
+
+print(subprocess.run(["ray", "status"], capture_output=True, text=True).stderr)
+ray.init(address="auto")
+"""
+
+
+def test_a_program_does_not_find_a_session_of_somebody_else(
+    tmp_path: Path,
+) -> None:
+    program = tmp_path / "meddles.py"
+    program.write_text(MEDDLING)
+    start = "import sundog; sundog.init(num_cpus=1); input(); print(sundog.get(sundog.put(7)))"
+    environ = others.environment(tmp_path / "bin")
+    with subprocess.Popen(
+        [sys.executable, "-c", start],
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as session:
+        assert session.stdin is not None and session.stdout is not None and session.stderr
+        name = session.stderr.readline().split()[2].rstrip(":")
+        environ["SUNDOG_ADDRESS"] = environ["RAY_ADDRESS"] = name
+        ran = others.run(program, "meddles.py", 50, tmp_path / "meddles.log", environ)
+        session.stdin.write("\n")
+        session.stdin.close()
+        assert session.stdout.read() == "7\n"
+    assert ran.result == others.FAILS
+    assert "no session of this user runs here" in ran.reason
+    assert "no session of this user runs on this machine" in (tmp_path / "meddles.log").read_text()
+
+
 def test_each_program_has_its_result(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "works.py").write_text(WORKING)

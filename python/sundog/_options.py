@@ -33,15 +33,15 @@ FUNCTION_OPTIONS = (
     "placement_group_bundle_index",
     "placement_group_capture_child_tasks",
 )
-# Ray's other options: known by name and refused.
-LATER = (
-    "_labels",
-    "_num_objects_per_yield",
-    "accelerator_type",
-    "enable_task_events",
-    "fallback_strategy",
-    "object_store_memory",
-)
+# Ray's other options with the values that ask for nothing; any other value is refused.
+LATER: dict[str, object] = {
+    "_labels": None,
+    "_num_objects_per_yield": None,
+    "accelerator_type": None,
+    "enable_task_events": True,
+    "fallback_strategy": None,
+    "object_store_memory": None,
+}
 RESERVED_RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
 RESULTS_MAX = 100_000
 AMOUNT_MAX = 2**40
@@ -66,8 +66,10 @@ def is_known(name: str) -> bool:
 
 def check_names(options: Mapping[str, object]) -> None:
     """Raises ValueError for an option that does not exist or is not in this version."""
-    for name in options:
+    for name, value in options.items():
         if name in LATER:
+            if value is None or (type(value) is type(LATER[name]) and value == LATER[name]):
+                continue
             raise ValueError(f"option '{name}' is not in this version: leave it out")
         if name not in FUNCTION_OPTIONS:
             raise ValueError(f"unknown option '{name}'{did_you_mean(name, FUNCTION_OPTIONS)}")

@@ -302,3 +302,13 @@ def test_every_option_of_functions_works_or_is_refused_by_name() -> None:
     for name in _options.LATER:
         with pytest.raises(ValueError, match=f"option '{name}' is not in this version"):
             ray.remote(**{name: 1})
+
+
+def test_an_option_of_functions_with_the_value_that_asks_for_nothing_is_taken(
+    ray_session: Any,
+) -> None:
+    from sundog import _options
+
+    nothing = {**_options.LATER, **dict.fromkeys(_options.LATER)}
+    assert ray.get(ray.remote(lambda: 1).options(**nothing).remote()) == 1
+    assert ray.get(ray.remote(**_options.LATER)(lambda: 2).remote()) == 2
