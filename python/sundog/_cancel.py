@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+    from sundog._generator import ObjectRefGenerator
+
 # model::CancelLevel
 INTERRUPT, KILL = 2, 3
 PUT_BIT = 0x80  # in the last byte of the id of an object that was put
@@ -29,7 +31,7 @@ _last_interrupt = float("-inf")
 
 @public
 def cancel(
-    ray_waitable: _core.ObjectRef[Any],
+    ray_waitable: _core.ObjectRef[Any] | ObjectRefGenerator[Any],
     *,
     force: bool = False,
     recursive: bool = True,
@@ -44,7 +46,7 @@ def cancel(
     stays as it is.
 
     Args:
-        ray_waitable: a result of the task.
+        ray_waitable: a result of the task, or the generator that its call returned.
         force: True kills the worker of a running task; ``get`` raises TaskKilledError then, which
             is a TaskCancelledError and a WorkerCrashedError.
         recursive: True cancels what the task submitted as well; calls of actors among it without
@@ -58,9 +60,13 @@ def cancel(
             grace_s without force.
         ObjectLostError: the reference belongs to another session.
     """
-    from sundog import _errors
+    from sundog import _errors, _generator
 
     ref: object = ray_waitable
+    if isinstance(ref, _core.Stream):
+        ref = ref._completed()
+    elif isinstance(ref, _generator.LocalGenerator):
+        ref = ref.cancel()
     if not isinstance(ref, _core.ObjectRef):
         raise _errors.cancel_of_something_else(ref)
     for name, value in (("force", force), ("recursive", recursive)):

@@ -164,13 +164,32 @@ def begin_await(ref: _core.ObjectRef[Any]) -> Generator[Any, None, None]:
     Raises:
         RuntimeError: no event loop runs in this thread.
     """
+    loop = running_loop("await")
+    return watched_by(loop, watcher_for(ref), partial(_core.watch, ref)).__await__()
+
+
+def as_future(ref: _core.ObjectRef[Any]) -> asyncio.Future[Any]:
+    """A future of the running event loop, with the object's value or what the task raised.
+
+    Raises:
+        RuntimeError: no event loop runs in this thread.
+    """
+    loop = running_loop("as_future()")
+    return asyncio.wrap_future(future_of(ref), loop=loop)
+
+
+def running_loop(what: str) -> asyncio.AbstractEventLoop:
+    """The event loop of this thread.
+
+    Raises:
+        RuntimeError: none runs.
+    """
     try:
-        loop = asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
         raise RuntimeError(
-            "await needs a running event loop: asyncio.run(main()); elsewhere use sundog.get(ref)"
+            f"{what} needs a running event loop: asyncio.run(main()); elsewhere use sundog.get(ref)"
         ) from None
-    return watched_by(loop, watcher_for(ref), partial(_core.watch, ref)).__await__()
 
 
 def watched(ask: Ask) -> asyncio.Future[None]:

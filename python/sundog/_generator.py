@@ -340,6 +340,13 @@ class LocalGenerator(Generic[T]):
         """Whether all references were taken."""
         return self._end is not None
 
+    def cancel(self) -> _core.ObjectRef[Any]:
+        """Ends the generator if it has not ended; its end."""
+        if self._end is None:
+            self.close()
+        assert self._end is not None
+        return self._end
+
     def close(self) -> None:
         """Ends the generator at its yield."""
         self._end = self._end or _core.put_result(None)

@@ -199,6 +199,16 @@ class RuntimeContext:
         """This machine, 32 hex digits."""
         return str(self._session.info()["node"])
 
+    def get_node_labels(self) -> dict[str, str]:
+        """What label selectors find on this machine: ``{"ray.io/node-id": ...}``."""
+        from sundog import _strategy
+
+        return _strategy.labels_of(self._session)
+
+    def get_accelerator_ids(self) -> dict[str, list[str]]:
+        """The GPUs of this task or actor as texts, ``{"GPU": ["0", "1"]}``; see ``get_gpu_ids``."""
+        return {"GPU": [str(gpu) for gpu in get_gpu_ids()]}
+
     def get_worker_id(self) -> str:
         """This process: its pid, for there is no other name."""
         return str(os.getpid())

@@ -96,11 +96,16 @@ class Placement:
         asked = {}
         if self.node not in ("", own) and not self.soft:
             asked[f"{ONLY_ON_NODE}{self.node}"] = UNIT
-        labels = {"ray.io/node-id": own}
+        labels = labels_of(session)
         for name, wanted in self.labels:
             if not wanted.matches(labels.get(name)):
                 asked[f"node with label {name} {wanted!r}"] = UNIT
         return asked
+
+
+def labels_of(session: _core.Session) -> dict[str, str]:
+    """The labels of the session's node."""
+    return {"ray.io/node-id": str(session.info()["node"])}
 
 
 def checked_selector(given: object) -> dict[str, scheduling_strategies._LabelMatchExpression]:

@@ -17,16 +17,13 @@ LATER = "is not in this version"
 INTERNAL = "is internal to Ray"
 # Members of classes, which have no place of their own to say why.
 ABSENT_MEMBERS = {
-    "ObjectRef.as_future": LATER,
     "ObjectRef.call_site": INTERNAL,
     "ObjectRef.owner_address": "the node owns every object: there is no owner to address",
     "ObjectRef.redis_shard_hash": INTERNAL,
     "ObjectRef.tensor_transport": INTERNAL,
     "RuntimeContext.gcs_address": "nothing listens on a network",
     "RuntimeContext.get": "deprecated in Ray",
-    "RuntimeContext.get_accelerator_ids": LATER,
     "RuntimeContext.get_assigned_resources": LATER,
-    "RuntimeContext.get_node_labels": LATER,
     "RuntimeContext.get_resource_ids": "deprecated in Ray: get_accelerator_ids()",
     "RuntimeContext.get_task_function_name": LATER,
     "RuntimeContext.job_id": "deprecated in Ray: get_job_id()",

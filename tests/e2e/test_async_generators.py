@@ -328,7 +328,7 @@ def test_cancelling_is_raised_where_the_generator_awaits(session: None) -> None:
     source = Source.remote()
     gen = source.gated.remote()
     assert sundog.get(next(gen)) == 1
-    sundog.cancel(gen.completed())
+    sundog.cancel(gen)
     with pytest.raises(TaskCancelledError):
         sundog.get(gen.completed(), timeout=PATIENCE_S)
     assert ended(source) == ["CancelledError"]
@@ -431,6 +431,11 @@ def test_local_mode_runs_an_async_generator_step_by_step() -> None:
         gen.close()
         assert ended(source) == ["GeneratorExit", "noted"]
         assert sundog.get(list(source.count_to.remote(3))) == [0, 1, 2]
+        cancelled = source.noted.remote(3, "again")
+        next(cancelled)
+        sundog.cancel(cancelled)
+        assert ended(source)[2:] == ["GeneratorExit", "again"]
+        assert list(cancelled) == []
         failing = source.breaks.remote()
         assert sundog.get([next(failing), next(failing)]) == [1, 2]
         with pytest.raises(LookupError, match="no third"):

@@ -176,3 +176,21 @@ def test_main_thread_is_known_to_a_program_that_imports_nothing(tmp_path: Path) 
         print(threading.current_thread() is threading.main_thread())
     """
     assert run_program(program, tmp_path).stdout == "True\n"
+
+
+def test_as_future_is_a_future_of_the_running_loop(session: None) -> None:
+    ref = double.remote(21)
+
+    async def main() -> int:
+        future = ref.as_future()
+        assert isinstance(future, asyncio.Future)
+        assert future.get_loop() is asyncio.get_running_loop()
+        with pytest.raises(ZeroDivisionError):
+            await divide.remote(1, 0).as_future()
+        given_up = nap.remote(0).as_future()
+        assert given_up.cancel()
+        return await future
+
+    assert asyncio.run(main()) == 42
+    with pytest.raises(RuntimeError, match=r"as_future\(\) needs a running event loop"):
+        ref.as_future()

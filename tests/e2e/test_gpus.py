@@ -28,6 +28,15 @@ def test_a_task_sees_the_gpus_it_was_given(two_gpus: None) -> None:
     assert variable == "0,1"
 
 
+def test_accelerator_ids_are_texts_by_kind(two_gpus: None) -> None:
+    @sundog.remote
+    def told() -> dict[str, list[str]]:
+        return sundog.get_runtime_context().get_accelerator_ids()
+
+    assert sundog.get(told.options(num_gpus=2).remote()) == {"GPU": ["0", "1"]}
+    assert sundog.get(told.remote()) == {"GPU": []}
+
+
 def test_a_process_that_had_a_gpu_serves_no_second_task(two_gpus: None) -> None:
     seen = [sundog.get(what_it_sees.options(num_gpus=1).remote()) for _ in range(3)]
     assert all(ids in ([0], [1]) for ids, _, _ in seen)

@@ -67,3 +67,15 @@ def test_an_actor_knows_that_it_was_made_anew() -> None:
     with pytest.raises(sundog.exceptions.ActorError):
         sundog.get(actor.crash.remote())
     assert sundog.get(actor.is_another.remote()) is True
+
+
+@pytest.mark.usefixtures("session")
+def test_the_node_s_labels_are_what_selectors_find() -> None:
+    labels = sundog.get_runtime_context().get_node_labels()
+    assert labels == {"ray.io/node-id": sundog.get_runtime_context().get_node_id()}
+
+    @sundog.remote(label_selector=labels)
+    def told() -> dict[str, str]:
+        return sundog.get_runtime_context().get_node_labels()
+
+    assert sundog.get(told.remote()) == labels

@@ -148,6 +148,11 @@ PyObject* ref_future(PyObject* self, PyObject*) {
   return call_package("_future", "future_of", {self}).release().ptr();
 }
 
+PyObject* ref_as_future(PyObject* self, PyObject*) {
+  PyObject* future = call_package("_future", "as_future", {self}).release().ptr();
+  return future != nullptr ? future : raise_without_own_frames();
+}
+
 // Nobody counts a reference that leaves through somebody else's pickle: the job itself holds the
 // object from now on, through a value that contains it.
 bool hold_for_job(ObjectRef* ref) {
@@ -185,6 +190,9 @@ PyMethodDef ref_methods[] = {
     {"is_nil", ref_is_nil, METH_NOARGS, "is_nil($self)\n--\n\nWhether this names no object."},
     {"future", ref_future, METH_NOARGS,
      "future($self)\n--\n\nA concurrent.futures.Future of the value."},
+    {"as_future", ref_as_future, METH_NOARGS,
+     "as_future($self)\n--\n\nAn asyncio.Future of the value, of the event loop that runs here. "
+     "Raises RuntimeError if none does."},
     {"__reduce__", ref_reduce, METH_NOARGS, nullptr},
     {"nil", make_nil, METH_NOARGS | METH_STATIC,
      "nil()\n--\n\nThe reference that names no object."},
