@@ -2,7 +2,8 @@
 
 For programs written for Ray by others, which are not part of this tree. Each runs in a process
 group of its own, in an empty folder, under a time limit; what is left of the group is killed behind
-it. None sees a session of anybody else: it neither joins one nor ends one. Prints a table; what each program said is kept in build/others. Exits with 1 if one failed.
+it. None sees a session of anybody else: it neither joins one nor ends one. Prints a table; what
+each program said is kept in build/others. Exits with 1 if one failed.
 """
 
 from __future__ import annotations

@@ -42,9 +42,18 @@ INIT_OPTIONS = (
 # Ray's other keywords with Ray's defaults: those are accepted, for they ask for nothing; any other
 # value is refused.
 LATER: dict[str, object] = {
+    "_driver_object_store_memory": None,
+    "_enable_object_reconstruction": False,
+    "_metrics_export_port": None,
+    "_node_ip_address": None,
+    "_node_name": None,
+    "_object_spilling_directory": None,
+    "_plasma_directory": None,
     "_redis_password": None,
+    "_redis_username": None,
     "_system_config": None,
     "_temp_dir": None,
+    "_tracing_startup_hook": None,
     "cgroup_path": None,
     "configure_logging": True,
     "dashboard_host": "127.0.0.1",

@@ -88,6 +88,18 @@ def test_cloudpickle_of_ray_carries_references_and_functions(ray_session: Any) -
     assert back["times"](5) == 15
 
 
+def test_generators_are_where_programs_of_ray_import_them_from(ray_session: Any) -> None:
+    raylet = ray._raylet
+
+    def count() -> Iterator[int]:
+        yield 1
+
+    assert isinstance(ray.remote(count).remote(), raylet.ObjectRefGenerator)
+    assert raylet.ObjectRefGenerator is ray.ObjectRefGenerator
+    with pytest.raises(AttributeError, match=r"ray\._raylet\.CoreWorker is internal to Ray: of"):
+        _ = raylet.CoreWorker
+
+
 def test_init_returns_a_mapping_with_the_keys_of_2021() -> None:
     with ray.init(num_cpus=1, logging_level="error") as context:
         assert set(context) == {
@@ -291,6 +303,15 @@ def test_init_takes_every_keyword_at_its_default_and_no_other_value_silently() -
             continue
         with pytest.raises(ValueError, match=rf"init\(\): '{name}' is not in this version"):
             ray.init(**{name: "something else"})
+
+
+def test_keywords_of_init_that_no_signature_has_are_known_by_name() -> None:
+    private = ("_metrics_export_port", "_node_ip_address", "_plasma_directory", "_system_config")
+    for name in private:
+        with pytest.raises(ValueError, match=rf"init\(\): '{name}' is not in this version"):
+            ray.init(**{name: "something"})
+    with ray.init(num_cpus=1, logging_level="error", **dict.fromkeys(private)):
+        assert ray.is_initialized()
 
 
 @needs_reference

@@ -27,6 +27,7 @@ LIBRARIES = (
     "workflow",
 )
 LATER = "is not in this version"
+RAYLET = "is internal to Ray: of ray._raylet only ids, references and generators are here"
 JAVA = "is for Java, and Sundog runs Python and C++"
 INTERNAL = "is internal to Ray, and nothing here corresponds to it"
 CLUSTER = "is for several machines, and Sundog runs on one in this version"
@@ -42,7 +43,6 @@ ABSENT = {
     "ray.UniqueID": INTERNAL,
     "ray._config": INTERNAL,
     "ray._private": INTERNAL,
-    "ray._raylet": INTERNAL,
     "ray.autoscaler": CLUSTER,
     "ray.client": CLIENT,
     "ray.client_builder": CLIENT,
@@ -97,7 +97,7 @@ def sentence(name: str) -> str | None:
         found = ".".join(parts[:end])
         if found in ABSENT:
             return f"{found} {ABSENT[found]}."
-    return None
+    return f"{name} {RAYLET}." if name.startswith("ray._raylet.") else None
 
 
 def attribute_of(module: str) -> Callable[[str], NoReturn]:
