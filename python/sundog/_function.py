@@ -50,6 +50,15 @@ def name_of(function: Callable[..., Any]) -> str:
     return name
 
 
+def full_name(function: Callable[..., Any]) -> str:
+    """``module.Outer.function``, of a task's function as its worker has it."""
+    from sundog import _retries
+
+    inner = function.function if isinstance(function, _retries.Retried) else function
+    inner = getattr(inner, "func", inner)
+    return f"{inner.__module__}.{getattr(inner, '__qualname__', name_of(inner))}"
+
+
 class FunctionCode:
     """A function or an actor's class, and what a session knows of it; shared by all options it is
     called with."""

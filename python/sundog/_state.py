@@ -231,6 +231,21 @@ class RuntimeContext:
         task = _core.current_task()
         return task[1] if task else None
 
+    def get_task_function_name(self) -> str | None:
+        """The function or method that runs here, ``module.Class.method``; None in a driver."""
+        from sundog import _actor, _function
+
+        function = _core.current_function()
+        if function is None:
+            return None
+        if isinstance(function, str):
+            actor = _actor.current()
+            assert actor is not None
+            return f"{actor[1].__module__}.{actor[1].__qualname__}.{function}"
+        if isinstance(function, type):
+            return f"{function.__module__}.{function.__qualname__}.__init__"
+        return _function.full_name(function)
+
     def is_canceled(self) -> bool:
         """Whether the task that runs here is cancelled; who learns that is not interrupted.
 

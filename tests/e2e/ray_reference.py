@@ -25,7 +25,6 @@ ABSENT_MEMBERS = {
     "RuntimeContext.get": "deprecated in Ray",
     "RuntimeContext.get_assigned_resources": LATER,
     "RuntimeContext.get_resource_ids": "deprecated in Ray: get_accelerator_ids()",
-    "RuntimeContext.get_task_function_name": LATER,
     "RuntimeContext.job_id": "deprecated in Ray: get_job_id()",
     "RuntimeContext.node_id": "deprecated in Ray: get_node_id()",
     "RuntimeContext.task_id": "deprecated in Ray: get_task_id()",

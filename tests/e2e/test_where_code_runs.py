@@ -79,3 +79,34 @@ def test_the_node_s_labels_are_what_selectors_find() -> None:
         return sundog.get_runtime_context().get_node_labels()
 
     assert sundog.get(told.remote()) == labels
+
+
+def function_name() -> str | None:
+    return sundog.get_runtime_context().get_task_function_name()
+
+
+class Asked:
+    def __init__(self) -> None:
+        self.constructor = function_name()
+
+    def plain(self) -> tuple[str | None, str | None]:
+        return self.constructor, function_name()
+
+
+class AskedAsync:
+    async def awaiting(self) -> str | None:
+        return function_name()
+
+
+@pytest.mark.usefixtures("session")
+def test_the_function_s_name_is_not_that_of_the_task() -> None:
+    assert sundog.get_runtime_context().get_task_function_name() is None
+    task = sundog.remote(function_name)
+    options: list[dict[str, object]] = [{"name": "mine"}, {"retry_exceptions": [ValueError]}]
+    for given in options:
+        assert sundog.get(task.options(**given).remote()) == f"{__name__}.function_name"
+    asked = sundog.remote(Asked).remote()
+    named = sundog.get(asked.plain.options(name="mine").remote())
+    assert named == (f"{__name__}.Asked.__init__", f"{__name__}.Asked.plain")
+    awaiting = sundog.remote(AskedAsync).remote().awaiting.options(name="mine").remote()
+    assert sundog.get(awaiting) == f"{__name__}.AskedAsync.awaiting"

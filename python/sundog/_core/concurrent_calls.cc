@@ -248,6 +248,12 @@ bool current_running_call(std::string* task, std::string* name, uint32_t* attemp
   return true;
 }
 
+PyObject* current_method() {
+  RunningCall* call = current_call();
+  if (call == nullptr || call->call == nullptr) Py_RETURN_NONE;
+  return text(call->call->method).release().ptr();
+}
+
 void add_concurrent_calls(nb::module_& module) {
   call_var = PyContextVar_New("sundog_call", nullptr);
   call_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&spec));

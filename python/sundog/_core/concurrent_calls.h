@@ -30,6 +30,8 @@ class CallRunner {
 void run_concurrently(CallRunner* runner);
 // The call of the present context: {hex of the task, name, attempt}; false if there is none.
 bool current_running_call(std::string* task, std::string* name, uint32_t* attempt);
+// The method that it calls; None if there is no such call, or it has ended. A new reference.
+PyObject* current_method();
 bool runs_concurrently();
 
 void add_concurrent_calls(nb::module_& module);

@@ -32,6 +32,8 @@ TimeNs now() {
 
 // The task that this process runs; read by get_runtime_context. Null between tasks.
 const client::TaskCall* running = nullptr;
+// Its function or class, borrowed from the loop; null for a method, and between tasks.
+PyObject* running_function = nullptr;
 // The actor that this process is, once its constructor was called: the handle's id, the class
 // (owned) and the attempt, which counts restarts.
 struct Actor {
@@ -108,6 +110,7 @@ class WorkerLoop final : private CallRunner {
     }
     const bool done = end_one(call, started, std::move(value));
     running = nullptr;
+    running_function = nullptr;
     return done;
   }
 
@@ -167,6 +170,7 @@ class WorkerLoop final : private CallRunner {
     if (call.kind != model::CallKind::kMethod) {
       callee = function_of(call);
       if (callee == nullptr) return {};
+      running_function = callee;
     }
     Lease<wire::ParsedArgument> scratch(&scratch_);
     auto parsed = wire::parse_arguments(call.arguments, call.refs.size(), &*scratch);
@@ -473,6 +477,13 @@ PyObject* current_task(PyObject*, PyObject*) {
   return Py_BuildValue("(OOI)", task.ptr(), name.ptr(), running->attempt);
 }
 
+PyObject* current_function(PyObject*, PyObject*) {
+  if (runs_concurrently()) return current_method();
+  if (running == nullptr) Py_RETURN_NONE;
+  if (running->kind == model::CallKind::kMethod) return text(running->method).release().ptr();
+  return Py_NewRef(running_function != nullptr ? running_function : Py_None);
+}
+
 PyObject* current_actor(PyObject*, PyObject*) {
   if (actor.cls == nullptr) Py_RETURN_NONE;
   Object id = raw({reinterpret_cast<const std::byte*>(&actor.id), sizeof actor.id});
@@ -489,6 +500,9 @@ PyMethodDef functions[] = {
      "Threads of the loaded libraries of each family; 0 leaves it as it is."},
     {"current_task", current_task, METH_NOARGS,
      "current_task()\n--\n\n(task id in hex, name, attempt) of the running task, or None."},
+    {"current_function", current_function, METH_NOARGS,
+     "current_function()\n--\n\nWhat the running task calls: a function, a class, or the name of a "
+     "method; or None."},
     {"current_actor", current_actor, METH_NOARGS,
      "current_actor()\n--\n\n(id of its handle, class, attempt) of the actor that this is, or "
      "None."},
