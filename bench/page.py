@@ -83,7 +83,7 @@ SECTIONS = (
     Section(
         "many",
         "Many tasks, many actors",
-        ("map_million", "queued", "daemon_cpu", "actors_created"),
+        ("map_million", "queued", "daemon_cpu", "actors_created", "placement_group"),
         "s",
         "A million items or queued tasks, a thousand actors, and the daemon's own share of a task.",
         "shorter is better",

@@ -14,6 +14,7 @@
 #include "shm/channel.h"
 #include "shm/claims.h"
 #include "shm/doorbell.h"
+#include "shm/shared.h"
 #include "wire/codec.h"
 #include "wire/hello.h"
 

@@ -163,7 +163,9 @@ void Oracle::node_died(uint32_t node) {
 }
 
 void Oracle::declared_dead(uint32_t node, uint64_t epoch) {
-  if (!declared_.insert(epoch).second || death_known_.erase(node) > 0) return;
+  if (!declared_.insert(epoch).second) return;
+  // A death that was known is counted already, but what the node did since then dies with it too.
+  if (death_known_.erase(node) > 0) --node_deaths_;
   node_isolated(node);
   death_known_.erase(node);
 }

@@ -160,6 +160,7 @@ def test_force_with_a_grace_lets_the_task_clean_up(one_cpu: None, tmp_path: Path
         sundog.get(ref)
     assert not isinstance(caught.value, TaskKilledError)
     assert (tmp_path / "t.interrupted").exists()
+    (tmp_path / "t.began").unlink()
     again = stubborn.remote(tmp_path)
     began(tmp_path)
     until(lambda: pid_of(tmp_path), "it runs")

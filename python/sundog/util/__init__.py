@@ -71,7 +71,7 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """What completion offers."""
-    return [*_PARTS, *_MODULES]
+    return sorted({*_PARTS, *_MODULES, *__all__})
 
 
 __all__ = [
