@@ -96,7 +96,7 @@ def cpp(
     reports.mkdir(parents=True)
     build = ROOT / "build" / preset
     junit = reports / "ctest.xml"
-    ctest = ["ctest", "--test-dir", str(build), "--output-on-failure", "--timeout", "600"]
+    ctest = ["ctest", "--test-dir", str(build), "--output-on-failure", "--timeout", "1200"]
     ctest += ["--no-tests=error", "-j2", "--output-junit", str(junit)]
     ctest += ["--exclude-regex", leave_out] if leave_out else []
     settings = {**SANITIZER_OPTIONS, "GTEST_OUTPUT": f"json:{reports}/", **(environment or {})}
@@ -120,8 +120,10 @@ def plain(seeds: int) -> Count:
 
 
 def address(seeds: int) -> Count:
-    # Fifty simulated clusters suffice here: 200 take four minutes, and run without sanitizers.
-    few = {"GTEST_FILTER": "-Simulation.seeds_1?1_*:Simulation.seeds_51_*"}
+    # Fifty simulated clusters suffice here, and those for rare branches of actors are left out: all
+    # take seven minutes, and run without sanitizers.
+    left_out = "Simulation.seeds_1?1_*:Simulation.seeds_51_*:Simulation.rare_branches_of_actors_*"
+    few = {"GTEST_FILTER": f"-{left_out}"}
     return cpp("asan", [], environment=few)
 
 

@@ -88,7 +88,9 @@ def ready(
         if not os.path.exists(os.path.join(folder, READY)):
             shutil.rmtree(folder, ignore_errors=True)  # half of one, of somebody who was killed
             try:
-                build(tool, asked, base, variables, folder, log)
+                Build(asked, base, variables, folder, log).install(tool)
+                with open(os.path.join(folder, READY), "w", encoding="utf-8") as file:
+                    json.dump({"tool": tool, "asked": asked}, file)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
@@ -127,48 +129,84 @@ def wait_for_lock(lock: int) -> None:
                 end_with_the_daemon()
 
 
-def build(
-    tool: str,
-    asked: dict[str, Any],
-    base: dict[str, Any],
-    variables: dict[str, str],
-    folder: str,
-    log: str,
-) -> None:
-    """Makes the virtual environment in its place and installs into it."""
-    import venv
+class Build:
+    """One that is being made: in its place, by pip or uv."""
 
-    say(f"making {folder}")
-    venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
-    made = Made(folder)
-    path = programs_path(base)
-    with open(os.path.join(made.site, BASE_PTH), "w", encoding="utf-8") as file:
-        file.write("".join(f"{entry}\n" for entry in path))
-    environ = {**os.environ, **variables, "VIRTUAL_ENV": folder}
-    environ.pop("PYTHONPATH", None)
-    environ.pop("PYTHONHOME", None)
-    wanted = os.path.join(folder, "requirements.txt")
-    with open(wanted, "w", encoding="utf-8") as file:
-        file.write("".join(f"{entry}\n" for entry in asked["packages"]))
-    version = asked.get(f"{tool}_version")
-    if tool == "pip":
-        installer = [made.python, "-m", "pip"]
-        install_pip(made, path, version, asked, environ, log)
-        quiet = ["--disable-pip-version-check", "--no-input"]
-        options = asked.get("pip_install_options", [])
-        command = [*installer, "install", *quiet, "-r", wanted, *options]
-        check = [*installer, "check"]
-    else:
-        installer = uv_command(made, path, version, asked, environ, log)
-        options = asked.get("uv_pip_install_options", [])
-        at = ["--python", made.python]
-        command = [*installer, "pip", "install", *at, "-r", wanted, *options]
-        check = [*installer, "pip", "check", *at]
-    run(f"{tool} install", command, asked, environ, log)
-    if asked.get(f"{tool}_check"):
-        run(f"{tool} check", check, asked, environ, log)
-    with open(os.path.join(folder, READY), "w", encoding="utf-8") as file:
-        json.dump({"tool": tool, "asked": asked}, file)
+    def __init__(
+        self,
+        asked: dict[str, Any],
+        base: dict[str, Any],
+        variables: dict[str, str],
+        folder: str,
+        log: str,
+    ) -> None:
+        """An empty virtual environment in ``folder``, which sees the program's packages."""
+        import venv
+
+        say(f"making {folder}")
+        venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
+        self.asked, self.log = asked, log
+        self.made = Made(folder)
+        self.path = programs_path(base)
+        with open(os.path.join(self.made.site, BASE_PTH), "w", encoding="utf-8") as file:
+            file.write("".join(f"{entry}\n" for entry in self.path))
+        self.environ = {**os.environ, **variables, "VIRTUAL_ENV": folder}
+        self.environ.pop("PYTHONPATH", None)
+        self.environ.pop("PYTHONHOME", None)
+        self.wanted = os.path.join(folder, "requirements.txt")
+        with open(self.wanted, "w", encoding="utf-8") as file:
+            file.write("".join(f"{entry}\n" for entry in asked["packages"]))
+
+    def run(self, what: str, command: list[str]) -> None:
+        """Runs a command of it; raises SetupError."""
+        run(what, command, self.asked, self.environ, self.log)
+
+    def has(self, module: str) -> bool:
+        """Whether the program has a module, which is then seen here too."""
+        from importlib.machinery import PathFinder
+
+        return PathFinder.find_spec(module, self.path) is not None
+
+    def install(self, tool: str) -> None:
+        """Installs the packages; raises SetupError."""
+        version = self.asked.get(f"{tool}_version")
+        if tool == "pip":
+            installer = self.pip(version)
+            quiet = ["--disable-pip-version-check", "--no-input"]
+            options = self.asked.get("pip_install_options", [])
+            command = [*installer, "install", *quiet, "-r", self.wanted, *options]
+            check = [*installer, "check"]
+        else:
+            installer = self.uv(version)
+            options = self.asked.get("uv_pip_install_options", [])
+            at = ["--python", self.made.python]
+            command = [*installer, "pip", "install", *at, "-r", self.wanted, *options]
+            check = [*installer, "pip", "check", *at]
+        self.run(f"{tool} install", command)
+        if self.asked.get(f"{tool}_check"):
+            self.run(f"{tool} check", check)
+
+    def pip(self, version: str | None) -> list[str]:
+        """pip: the program's own, else the one that comes with Python; of a version if named."""
+        pip = [self.made.python, "-m", "pip"]
+        if not self.has("pip"):
+            self.run("ensurepip", [self.made.python, "-m", "ensurepip"])
+        if version is not None:
+            options = self.asked.get("pip_install_options", [])
+            self.run(
+                f"the installation of pip{version}", [*pip, "install", f"pip{version}", *options]
+            )
+        return pip
+
+    def uv(self, version: str | None) -> list[str]:
+        """uv: the one of the path or the program's own, else installed by pip."""
+        own = [self.made.python, "-m", "uv"]
+        if version is None:
+            found = shutil.which("uv", path=self.environ.get("PATH"))
+            if found or self.has("uv"):
+                return [found] if found else own
+        self.run("the installation of uv", [*self.pip(None), "install", f"uv{version or ''}"])
+        return own
 
 
 def programs_path(base: dict[str, Any]) -> list[str]:
@@ -181,48 +219,3 @@ def programs_path(base: dict[str, Any]) -> list[str]:
         for entry in base["sys_path"]
         if entry not in library and entry != script and os.path.isdir(entry)
     ]
-
-
-def has(module: str, path: list[str]) -> bool:
-    """Whether a module is there."""
-    from importlib.machinery import PathFinder
-
-    return PathFinder.find_spec(module, path) is not None
-
-
-def install_pip(
-    made: Made,
-    path: list[str],
-    version: str | None,
-    asked: dict[str, Any],
-    environ: dict[str, str],
-    log: str,
-) -> None:
-    """pip: the program's own, else the one that comes with Python; of a version if one is named."""
-    if not has("pip", path):
-        run("ensurepip", [made.python, "-m", "ensurepip"], asked, environ, log)
-    if version is not None:
-        options = asked.get("pip_install_options", [])
-        command = [made.python, "-m", "pip", "install", f"pip{version}", *options]
-        run(f"the installation of pip{version}", command, asked, environ, log)
-
-
-def uv_command(
-    made: Made,
-    path: list[str],
-    version: str | None,
-    asked: dict[str, Any],
-    environ: dict[str, str],
-    log: str,
-) -> list[str]:
-    """uv: the one of the path or the program's own, else installed by pip."""
-    if version is None:
-        found = shutil.which("uv", path=environ.get("PATH"))
-        if found:
-            return [found]
-        if has("uv", path):
-            return [made.python, "-m", "uv"]
-    install_pip(made, path, None, asked, environ, log)
-    command = [made.python, "-m", "pip", "install", f"uv{version or ''}"]
-    run("the installation of uv", command, asked, environ, log)
-    return [made.python, "-m", "uv"]

@@ -11,9 +11,11 @@ import os
 import select
 import signal
 import subprocess
+import tempfile
 
 LIFELINE_FD = 3
 TAIL_LINES = 20
+ANSWER_BYTES_MAX = 1 << 20
 
 
 class SetupError(Exception):
@@ -55,21 +57,22 @@ def said_since(log: str, begin: int) -> list[str]:
 
 
 def answer(what: str, command: list[str], folder: str | None, log: str) -> str:
-    """What a command writes, which is short, to its standard output.
+    """The end of what a command writes to its standard output.
 
     Raises SetupError: it cannot be started, or fails.
     """
     begin = os.path.getsize(log)
-    try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, cwd=folder
-        )
-    except OSError as error:
-        raise SetupError(f"{what} cannot be started: {error.strerror}") from None
-    code = wait_for(process)
-    assert process.stdout is not None
-    text = process.stdout.read()
-    process.stdout.close()
+    # Not a pipe: nobody reads before the command has ended, and a full one would hold it.
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=said, text=True, cwd=folder
+            )
+        except OSError as error:
+            raise SetupError(f"{what} cannot be started: {error.strerror}") from None
+        code = wait_for(process)
+        said.seek(max(0, said.seek(0, os.SEEK_END) - ANSWER_BYTES_MAX))
+        text = said.read().decode("utf-8", "replace")
     if code != 0:
         last = (said_since(log, begin) or [f"exit code {code}"])[-1]
         raise SetupError(f"{what} is no Python interpreter: {last}")

@@ -278,8 +278,10 @@ std::string NodeCore::explain_in_group(const TaskRecord& t) const {
     return text + "bundle " + std::to_string(tmpl.bundle) + " of " + group_label(g) + ", where " +
            describe_amounts(b.available) + " of " + describe_amounts(b.total) + " are free";
   }
-  return text + "a bundle of " + group_label(g) + ", of which " + std::to_string(g.bundles.size()) +
-         (g.bundles.size() == 1 ? " is in use" : " are in use");
+  const size_t bundles = g.bundles.size();
+  return text + "a bundle of " + group_label(g) + ", and " +
+         (bundles == 1 ? "its only one has" : "none of its " + std::to_string(bundles) + " has") +
+         " that free now";
 }
 
 std::string NodeCore::groups_json(const Client& c, std::string_view argument) const {

@@ -84,16 +84,12 @@ TEST(Simulation, rare_branches_of_actors_are_reached) {
                "sim.stop_ignored"});
 }
 
-TEST(Simulation, rare_branches_of_streams_are_reached) {
+TEST(Simulation, rare_branches_of_streams_and_cancelling_are_reached) {
   run_seeds(2000, 2060);
   expect_hits({"sim.generator_told_to_end", "sim.item_refused", "sim.producer_waits",
                "sim.stream_closed_early", "sim.stream_closed_while_it_waits",
                "streams.closed_before_it_began", "streams.consumer_gone", "streams.item_came_again",
                "streams.producer_told_to_end", "streams.producer_waits"});
-}
-
-TEST(Simulation, rare_branches_of_cancelling_are_reached) {
-  run_seeds(2000, 2060);
   expect_hits({"cancel.before_it_began", "cancel.ended", "cancel.it_runs", "cancel.kill",
                "cancel.timeout", "sim.cancel_came_late", "sim.cancel_reached_the_task",
                "workers.max_calls"});

@@ -202,6 +202,16 @@ def test_another_interpreter(session: Any, tmp_path: Path) -> None:
     assert sundog.get(own.remote("MARK")) == "mine"
 
 
+def test_an_interpreter_that_talks_more_than_a_pipe_holds(session: Any, tmp_path: Path) -> None:
+    command = tmp_path / "python-that-talks"
+    command.write_text(f'#!/bin/sh\nseq 100000\nexec {sys.executable} "$@"\n')
+    command.chmod(0o755)
+    own = variable.options(
+        runtime_env={"py_executable": str(command), "config": {"setup_timeout_seconds": 20}}
+    )
+    assert sundog.get(own.remote("PATH"), timeout=60) is not None
+
+
 def test_what_the_context_tells(session: Any) -> None:
     @sundog.remote(runtime_env={"env_vars": {"A": "1"}})
     def told() -> tuple[str, RuntimeEnv]:
