@@ -4,6 +4,7 @@
 
 #include <iostream>
 #include <stdexcept>
+#include <stop_token>
 
 int64_t add(int64_t a, int64_t b) { return a + b; }
 SUNDOG_REMOTE(add);
@@ -49,6 +50,12 @@ int64_t count_to(sundog::Session& session, const sundog::ActorHandle<Counter>& c
   return session.get(last);
 }
 SUNDOG_REMOTE(count_to);
+
+int64_t search(int64_t from, std::stop_token stop) {
+  while (!stop.stop_requested()) from = (from * 31 + 7) % 1000003;
+  return from;
+}
+SUNDOG_REMOTE(search);
 
 sundog::Async<int64_t> twice(sundog::Session session, int64_t x) {
   auto sum = session.task(add).remote(x, x);
@@ -105,6 +112,26 @@ void waiting(sundog::Session& session) {
   std::cout << later.get() << "\n";
 }
 
+void cancelling(sundog::Session& session) {
+  auto endless = session.task(search).remote(1);
+  session.cancel(endless);
+  try {
+    session.get(endless);
+  } catch (const sundog::TaskCancelledError&) {
+    std::cout << "cancelled\n";
+  }
+
+  std::stop_source source;
+  auto another = session.task(search).remote(2);
+  auto tied = session.cancel_on(source.get_token(), another);
+  source.request_stop();
+  try {
+    session.get(another);
+  } catch (const sundog::TaskCancelledError&) {
+    std::cout << "cancelled as well\n";
+  }
+}
+
 void python(sundog::Session& session) {
   auto root = session.python_task<double>("math:sqrt").remote(2.25);
   std::cout << session.get(root) << "\n";
@@ -128,6 +155,7 @@ int main(int argc, char** argv) try {
   errors(session);
   actors(session);
   waiting(session);
+  cancelling(session);
   python(session);
 } catch (const std::exception& error) {
   std::cerr << error.what() << "\n";

@@ -104,7 +104,8 @@ class ActorHandle {
     static_assert(std::is_base_of_v<typename Type::ClassType, Class>,
                   "the method belongs to another class");
     const char* name = detail::registered_name(method, "the method", "SUNDOG_ACTOR(Class, ...)");
-    return typed(detail::method_template(&core(), *handle_, name), Type());
+    return typed<typename Type::ResultType>(detail::method_template(&core(), *handle_, name),
+                                            typename Type::Parameters::Given());
   }
   template <typename Result>
   ActorMethod<Result> call(std::string_view method) const {
@@ -122,9 +123,8 @@ class ActorHandle {
     }
     return *core_;
   }
-  template <typename Base, typename Result, typename... Params>
-  TypedMethod<Result, Params...> typed(uint32_t number,
-                                       detail::MethodType<Base, Result, Params...>) const {
+  template <typename Result, typename... Params>
+  TypedMethod<Result, Params...> typed(uint32_t number, detail::Types<Params...>) const {
     return {core_, handle_, number};
   }
 

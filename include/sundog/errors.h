@@ -37,7 +37,12 @@ class OutOfMemoryError : public WorkerCrashedError {
 class ActorDiedError : public Error {
   using Error::Error;
 };
+// The task was cancelled; in the task itself: what it waited for is waited for no longer.
 class TaskCancelledError : public Error {
+  using Error::Error;
+};
+// The std::stop_token of a wait was stopped. What was waited for goes on.
+class StoppedError : public Error {
   using Error::Error;
 };
 class NodeDiedError : public Error {

@@ -5,9 +5,11 @@
 //   SUNDOG_ACTOR(Counter, add, value);     // session.actor<Counter>(), cpp_actor_class("Counter")
 //
 // A function or method takes and returns what sundog/value.h can convert; what it throws is thrown
-// where its result is got. One that wants to call others itself takes a sundog::Session& first.
+// where its result is got. One that wants to call others itself takes a sundog::Session& first; one
+// that wants to know that it is cancelled takes a std::stop_token last. Nobody passes these two.
 #pragma once
 
+#include <stop_token>
 #include <tuple>
 
 #include "sundog/ref.h"
@@ -66,14 +68,63 @@ const char*& name_of_actor_type() {
   return name;
 }
 
-// Calls f(arguments...) and hands its result over. `Args` are its parameters.
-template <typename Result, typename... Args, typename F>
-void call_with(F&& f, const Call& call) {
+// Of the call that runs.
+std::stop_token stop_token_of(const Call& call);
+
+template <typename... T>
+struct Types {};
+template <typename T>
+constexpr bool kIsStop = std::is_same_v<std::remove_cvref_t<T>, std::stop_token>;
+
+// Parameters without a std::stop_token at the end.
+template <typename Kept, typename... Rest>
+struct WithoutStop {
+  using Given = Kept;
+  static constexpr bool kStop = false;
+};
+template <typename... Kept, typename Last>
+struct WithoutStop<Types<Kept...>, Last> {
+  using Given = std::conditional_t<kIsStop<Last>, Types<Kept...>, Types<Kept..., Last>>;
+  static constexpr bool kStop = kIsStop<Last>;
+};
+template <typename... Kept, typename First, typename Second, typename... Rest>
+struct WithoutStop<Types<Kept...>, First, Second, Rest...>
+    : WithoutStop<Types<Kept..., First>, Second, Rest...> {};
+
+// A function's parameters: those that a caller gives, and what comes from the worker.
+template <typename... All>
+struct Parameters : WithoutStop<Types<>, All...> {
+  static constexpr bool kSession = false;
+};
+template <typename... Rest>
+struct Parameters<Session&, Rest...> : WithoutStop<Types<>, Rest...> {
+  static constexpr bool kSession = true;
+};
+template <typename... All>
+using GivenOf = typename Parameters<All...>::Given;
+
+// f(arguments...) with what else its parameters ask for.
+template <typename All, typename F, typename... Args>
+decltype(auto) call_in_worker(const F& f, const Call& call, Args&&... args) {
+  if constexpr (All::kSession && All::kStop) {
+    return f(call.session, std::forward<Args>(args)..., stop_token_of(call));
+  } else if constexpr (All::kSession) {
+    return f(call.session, std::forward<Args>(args)...);
+  } else if constexpr (All::kStop) {
+    return f(std::forward<Args>(args)..., stop_token_of(call));
+  } else {
+    return f(std::forward<Args>(args)...);
+  }
+}
+
+// Calls f(arguments...) and hands its result over. `All` are its parameters, `Args` those given.
+template <typename Result, typename All, typename F, typename... Args>
+void call_with(const F& f, const Call& call, Types<Args...>) {
   if (call.arguments.size() != sizeof...(Args)) {
     throw_argument_count(call.arguments.size(), sizeof...(Args));
   }
   auto invoke = [&]<size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
-    return f(Convert<std::decay_t<Args>>::from(call.arguments[I])...);
+    return call_in_worker<All>(f, call, Convert<std::decay_t<Args>>::from(call.arguments[I])...);
   };
   if constexpr (std::is_void_v<Result>) {
     invoke(std::index_sequence_for<Args...>());
@@ -89,30 +140,19 @@ struct Invoker {
   static void invoke(const Call& call) { dispatch(kFunction, call); }
 
  private:
-  template <typename Result, typename... Args>
-  static void dispatch(Result (*)(Session&, Args...), const Call& call) {
-    call_with<Result, Args...>(
-        [&](auto&&... args) -> Result {
-          return kFunction(call.session, std::forward<decltype(args)>(args)...);
-        },
-        call);
-  }
-  template <typename Result, typename... Args>
-  static void dispatch(Result (*)(Args...), const Call& call) {
-    call_with<Result, Args...>(kFunction, call);
+  template <typename Result, typename... Params>
+  static void dispatch(Result (*function)(Params...), const Call& call) {
+    call_with<Result, Parameters<Params...>>(function, call, GivenOf<Params...>());
   }
 };
 
-// What a method pointer is made of; `Params` are those that a caller gives.
-template <typename Class, typename Result, typename... Params>
+// What a method pointer is made of.
+template <typename Class, typename Result, typename... All>
 struct MethodType {
   using ClassType = Class;
   using ResultType = Result;
+  using Parameters = detail::Parameters<All...>;
 };
-template <typename C, typename R, typename... A>
-MethodType<C, R, A...> method_type(R (C::*)(Session&, A...));
-template <typename C, typename R, typename... A>
-MethodType<C, R, A...> method_type(R (C::*)(Session&, A...) const);
 template <typename C, typename R, typename... A>
 MethodType<C, R, A...> method_type(R (C::*)(A...));
 template <typename C, typename R, typename... A>
@@ -123,21 +163,12 @@ using MethodOf = decltype(method_type(std::declval<Pointer>()));
 template <typename Class, auto kMethod>
 struct MethodInvoker {
   static void invoke(void* object, const Call& call) {
-    dispatch(static_cast<Class*>(object), call, MethodOf<decltype(kMethod)>());
-  }
-
- private:
-  template <typename Base, typename Result, typename... Args>
-  static void dispatch(Class* object, const Call& call, MethodType<Base, Result, Args...>) {
-    call_with<Result, Args...>(
-        [&](auto&&... args) -> Result {
-          if constexpr (std::is_invocable_v<decltype(kMethod), Class*, Session&, Args...>) {
-            return (object->*kMethod)(call.session, std::forward<decltype(args)>(args)...);
-          } else {
-            return (object->*kMethod)(std::forward<decltype(args)>(args)...);
-          }
-        },
-        call);
+    using Type = MethodOf<decltype(kMethod)>;
+    auto method = [object](auto&&... args) -> typename Type::ResultType {
+      return (static_cast<Class*>(object)->*kMethod)(std::forward<decltype(args)>(args)...);
+    };
+    call_with<typename Type::ResultType, typename Type::Parameters>(
+        method, call, typename Type::Parameters::Given());
   }
 };
 

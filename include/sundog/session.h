@@ -15,6 +15,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +41,25 @@ struct InitOptions {
 
 using Seconds = std::chrono::duration<double>;
 constexpr Seconds kForever = Seconds::max();
+
+// How long a wait lasts: so long, until the token is stopped, or whatever comes first. A stop is
+// seen within a tenth of a second.
+struct Until {
+  Until() = default;
+  template <typename Rep, typename Period>
+  Until(std::chrono::duration<Rep, Period> for_so_long, std::stop_token stopped = {})
+      : timeout(for_so_long), stop(std::move(stopped)) {}
+  Until(std::stop_token stopped) : stop(std::move(stopped)) {}
+  Seconds timeout = kForever;
+  std::stop_token stop = {};
+};
+
+// How a task is ended.
+struct CancelOptions {
+  bool force = false;          // kills the worker of one that runs
+  bool recursive = true;       // with what the task submitted
+  Seconds grace = Seconds(0);  // with force: how long one that runs has to end by itself
+};
 
 // How a task runs.
 struct TaskOptions {
@@ -70,12 +90,30 @@ uint32_t template_of(SessionCore* core, const char* name);
 std::shared_ptr<Reference> submit(SessionCore* core, uint32_t number,
                                   std::span<const Value> arguments, Reference* actor = nullptr);
 std::shared_ptr<Reference> put(SessionCore* core, const Value& value);
-Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, Seconds timeout);
+Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, const Until& until);
 // Gives each value to `take`, in order.
-void get(SessionCore* core, std::span<const Reference* const> references, Seconds timeout,
+void get(SessionCore* core, std::span<const Reference* const> references, const Until& until,
          const std::function<void(const Value&)>& take);
 std::vector<bool> wait(SessionCore* core, std::span<const Reference* const> references,
-                       size_t num_ready, Seconds timeout);
+                       size_t num_ready, const Until& until);
+void check_cancel(SessionCore* core, const std::shared_ptr<Reference>& reference,
+                  const CancelOptions& options);
+void send_cancel(SessionCore* core, const std::shared_ptr<Reference>& reference,
+                 const CancelOptions& options);
+
+// Ends a task when a token is stopped.
+struct Canceller {
+  std::shared_ptr<SessionCore> core;
+  std::shared_ptr<Reference> reference;
+  CancelOptions options;
+  void operator()() const noexcept {
+    try {
+      send_cancel(core.get(), reference, options);
+    } catch (const Error&) {
+      // The session is over, and the task with it.
+    }
+  }
+};
 
 template <typename T>
 T result_of(const Value& value) {
@@ -157,12 +195,8 @@ class Session {
 
   // A function that SUNDOG_REMOTE registered in this program. Throws Error if it was not.
   template <typename Result, typename... Params>
-  TypedTask<Result, Params...> task(Result (*function)(Params...)) {
-    return {core_, detail::name_of_remote(function)};
-  }
-  template <typename Result, typename... Params>
-  TypedTask<Result, Params...> task(Result (*function)(Session&, Params...)) {
-    return {core_, detail::name_of_remote(function)};
+  auto task(Result (*function)(Params...)) {
+    return typed<Result>(detail::name_of_remote(function), detail::GivenOf<Params...>());
   }
   // A function that a C++ worker registered under this name.
   template <typename Result>
@@ -186,36 +220,61 @@ class Session {
   ObjectRef<T> put(const T& value) {
     return ObjectRef<T>(detail::put(core_.get(), Convert<T>::to(value)));
   }
+  // Waits for the value. Throws what its task threw, GetTimeoutError, or StoppedError; in a task
+  // that is cancelled meanwhile TaskCancelledError.
   template <typename T>
-  T get(const ObjectRef<T>& ref, Seconds timeout = kForever) {
-    return detail::result_of<T>(detail::get_one(core_.get(), ref.reference(), timeout));
+  T get(const ObjectRef<T>& ref, const Until& until = {}) {
+    return detail::result_of<T>(detail::get_one(core_.get(), ref.reference(), until));
   }
   template <typename T>
     requires(!std::is_void_v<T>)
-  std::vector<T> get(const std::vector<ObjectRef<T>>& refs, Seconds timeout = kForever) {
+  std::vector<T> get(const std::vector<ObjectRef<T>>& refs, const Until& until = {}) {
     std::vector<T> results;
     results.reserve(refs.size());
     auto take = [&results](const detail::Value& value) {
       results.push_back(detail::result_of<T>(value));
     };
-    detail::get(core_.get(), references_of(refs), timeout, take);
+    detail::get(core_.get(), references_of(refs), until, take);
     return results;
   }
   // Waits for all; their values are not looked at, what they threw is thrown.
-  void get(const std::vector<ObjectRef<void>>& refs, Seconds timeout = kForever) {
-    detail::get(core_.get(), references_of(refs), timeout, [](const detail::Value&) {});
+  void get(const std::vector<ObjectRef<void>>& refs, const Until& until = {}) {
+    detail::get(core_.get(), references_of(refs), until, [](const detail::Value&) {});
   }
   // {ready, not ready}, each in the input's order; of more than `num_ready` the earliest completed.
   template <typename T>
   std::pair<std::vector<ObjectRef<T>>, std::vector<ObjectRef<T>>> wait(
-      const std::vector<ObjectRef<T>>& refs, size_t num_ready = 1, Seconds timeout = kForever) {
-    std::vector<bool> ready = detail::wait(core_.get(), references_of(refs), num_ready, timeout);
+      const std::vector<ObjectRef<T>>& refs, size_t num_ready = 1, const Until& until = {}) {
+    std::vector<bool> ready = detail::wait(core_.get(), references_of(refs), num_ready, until);
     std::pair<std::vector<ObjectRef<T>>, std::vector<ObjectRef<T>>> lists;
     for (size_t i = 0; i < refs.size(); ++i) {
       (ready[i] ? lists.first : lists.second).push_back(refs[i]);
     }
     return lists;
   }
+
+  // Ends the task that makes this object: get then throws TaskCancelledError. One that waits never
+  // runs; one that runs is told by its std::stop_token, or in Python by a KeyboardInterrupt; one
+  // that has finished stays as it is. Throws Error for what no task makes, for a grace without
+  // force, and for force with a call of an actor.
+  template <typename T>
+  void cancel(const ObjectRef<T>& ref, const CancelOptions& options = {}) {
+    detail::check_cancel(core_.get(), ref.reference(), options);
+    detail::send_cancel(core_.get(), ref.reference(), options);
+  }
+  // The same as soon as `stop` is stopped, by the thread that stops it, while the result lives.
+  template <typename T>
+  [[nodiscard]] std::stop_callback<detail::Canceller> cancel_on(std::stop_token stop,
+                                                                const ObjectRef<T>& ref,
+                                                                const CancelOptions& options = {}) {
+    detail::check_cancel(core_.get(), ref.reference(), options);
+    return std::stop_callback<detail::Canceller>(
+        std::move(stop), detail::Canceller{core_, ref.reference(), options});
+  }
+  // Of the task or actor's call that this process runs: stopped when it is cancelled. Never
+  // stopped elsewhere.
+  std::stop_token stop_token() const;
+
   // Where others join: InitOptions::address, or a worker's --address.
   const std::string& address() const;
   // Ends the session if init started it. Values that were got stay readable.
@@ -224,6 +283,10 @@ class Session {
   const std::shared_ptr<detail::SessionCore>& core() const { return core_; }
 
  private:
+  template <typename Result, typename... Params>
+  TypedTask<Result, Params...> typed(const char* name, detail::Types<Params...>) const {
+    return {core_, name};
+  }
   template <typename T>
   static std::vector<const detail::Reference*> references_of(
       const std::vector<ObjectRef<T>>& refs) {

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "api/session_core.h"
+#include "api/waiting.h"
 #include "model/resources.h"
 #include "os/clock.h"
 
@@ -248,26 +249,33 @@ std::shared_ptr<Reference> submit(SessionCore* core, uint32_t number,
   return reference;
 }
 
-Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, Seconds timeout) {
+Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, const Until& until) {
   client::Entry* entry = entry_of(reference);
+  Waiting waiting(core, until.stop);
+  waiting.check();
   std::vector<client::Fetched> fetched;
-  value_or_throw(core->runtime().get({&entry, 1}, deadline_of(timeout), nullptr, &fetched));
+  waiting.value_or_throw(
+      core->runtime().get({&entry, 1}, deadline_of(until.timeout), waiting.yielder(), &fetched));
   return incoming_of(core, std::move(fetched.at(0)));
 }
 
-void get(SessionCore* core, std::span<const Reference* const> references, Seconds timeout,
+void get(SessionCore* core, std::span<const Reference* const> references, const Until& until,
          const std::function<void(const Value&)>& take) {
+  Waiting waiting(core, until.stop);
+  waiting.check();
   std::vector<client::Fetched> fetched;
-  value_or_throw(
-      core->runtime().get(entries_of(references), deadline_of(timeout), nullptr, &fetched));
+  waiting.value_or_throw(core->runtime().get(entries_of(references), deadline_of(until.timeout),
+                                             waiting.yielder(), &fetched));
   for (client::Fetched& one : fetched) take(incoming_of(core, std::move(one)));
 }
 
 std::vector<bool> wait(SessionCore* core, std::span<const Reference* const> references,
-                       size_t num_ready, Seconds timeout) {
+                       size_t num_ready, const Until& until) {
+  Waiting waiting(core, until.stop);
+  waiting.check();
   std::vector<bool> ready;
-  value_or_throw(core->runtime().wait(entries_of(references), num_ready, deadline_of(timeout),
-                                      nullptr, &ready));
+  waiting.value_or_throw(core->runtime().wait(
+      entries_of(references), num_ready, deadline_of(until.timeout), waiting.yielder(), &ready));
   return ready;
 }
 

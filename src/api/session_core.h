@@ -6,6 +6,7 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "api/current_call.h"
 #include "api/launch.h"
 #include "api/values.h"
 #include "api/watcher.h"
@@ -24,6 +25,9 @@ class SessionCore {
 
   client::Runtime& runtime() { return *runtime_; }
   Watcher& watcher() { return watcher_; }
+  // Of a worker; null for a driver.
+  CurrentCall* current_call() { return current_call_.get(); }
+  void become_worker() { current_call_ = std::make_unique<CurrentCall>(runtime_.get()); }
   const std::string& address() const { return address_; }
   uint32_t template_of(const TaskKind& kind);
   uint32_t template_of(const char* registered);
@@ -42,6 +46,7 @@ class SessionCore {
 
   uint32_t define(const TaskKind& kind);
 
+  std::unique_ptr<CurrentCall> current_call_;  // outlives the Runtime, which calls it
   std::unique_ptr<client::Runtime> runtime_;
   Watcher watcher_{runtime_.get()};
   const std::string address_;

@@ -32,10 +32,13 @@ bool is_actor = false;
 struct AnswerContext {
   client::Runtime* runtime;
   const client::TaskCall* call;
+  CurrentCall* current;
 };
 
 void answer(void* context, const Value& result) {
   auto* to = static_cast<AnswerContext*>(context);
+  if (to->current->end())
+    throw TaskCancelledError("it was cancelled, and ended as it was asked to");
   Outgoing outgoing(result);
   client::OutValue value;
   auto room = place(to->runtime, &outgoing, &value);
@@ -53,7 +56,8 @@ std::string type_name(const std::exception& error) {
 // The process's one task after the other, and the actor that it may become.
 class WorkerLoop {
  public:
-  WorkerLoop(Session* session, client::Runtime* runtime) : session_(session), runtime_(runtime) {}
+  WorkerLoop(Session* session, client::Runtime* runtime)
+      : session_(session), runtime_(runtime), current_(session->core()->current_call()) {}
   ~WorkerLoop() {
     if (object_ != nullptr) type_.destroy(object_);
   }
@@ -66,6 +70,7 @@ class WorkerLoop {
   void run_one(const client::TaskCall& call) {
     TimeNs started = os::now();
     bool failed = true, exiting = false;
+    current_->begin(call);
     try {
       perform(call);
       failed = false;
@@ -78,6 +83,7 @@ class WorkerLoop {
     } catch (...) {
       answer_error(call, "unknown", "not a std::exception");
     }
+    current_->end();
     std::fflush(stdout);
     bool retry = failed && call.retry_exceptions;
     (void)runtime_->finish(call, failed, retry, started, os::now(), exiting);
@@ -85,7 +91,7 @@ class WorkerLoop {
 
   void perform(const client::TaskCall& call) {
     std::vector<Value> arguments = arguments_of(call);
-    AnswerContext context{runtime_, &call};
+    AnswerContext context{runtime_, &call, current_};
     const Call made{*session_, arguments, answer, &context};
     const std::string_view registered = call.method.empty() ? call.name : call.method;
     if (call.kind == model::CallKind::kTask) {
@@ -160,6 +166,7 @@ class WorkerLoop {
 
   Session* session_;
   client::Runtime* runtime_;
+  CurrentCall* current_;
   std::vector<wire::ParsedArgument> scratch_;
   std::string class_name_;
   ActorType type_;
@@ -186,6 +193,7 @@ int serve(const char* program, int control, uint64_t token) {
   const char* address = std::getenv("SUNDOG_ADDRESS");
   Session session(std::make_shared<SessionCore>(*std::move(runtime), address ? address : "",
                                                 std::vector<WorkerProcess>()));
+  session.core()->become_worker();
   WorkerLoop(&session, serving).run();
   return 0;
 }

@@ -1,0 +1,143 @@
+// Cancelling, several results, streams and keywords of C++ calls, with tests/tools/calls_worker.cc.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <optional>
+#include <thread>
+
+#include "sundog/sundog.h"
+
+namespace sundog {
+namespace {
+
+namespace fs = std::filesystem;
+
+class CallsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char pattern[] = "/tmp/sundog-calls-XXXXXX";
+    home_ = mkdtemp(pattern);
+    setenv("SUNDOG_HOME", home_.c_str(), 1);
+    InitOptions options;
+    options.num_cpus = 2;
+    options.store_bytes = 256 << 20;
+    options.worker = fs::read_symlink("/proc/self/exe").parent_path() / "calls_worker";
+    session_.emplace(init(options));
+  }
+  void TearDown() override {
+    session_->shutdown();
+    session_.reset();
+    fs::remove_all(home_);
+  }
+  Session& session() { return *session_; }
+  std::string file(const char* name) const { return home_ / name; }
+  // The worker's functions tell by files how far they are.
+  void wait_for_file(const std::string& name) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (!fs::exists(name)) {
+      ASSERT_LT(std::chrono::steady_clock::now(), until) << name;
+      std::this_thread::yield();
+    }
+  }
+
+ private:
+  fs::path home_;
+  std::optional<Session> session_;
+};
+
+TEST_F(CallsTest, a_task_that_takes_a_token_is_stopped_by_cancel) {
+  auto slow = session().task<int64_t>("until_stopped").remote(file("begun"), file("stopped"));
+  wait_for_file(file("begun"));
+  session().cancel(slow);
+  EXPECT_THROW(session().get(slow), TaskCancelledError);
+  EXPECT_TRUE(fs::exists(file("stopped")));
+}
+
+TEST_F(CallsTest, what_a_cancelled_task_throws_is_a_cancelling) {
+  auto slow = session().task<void>("throws_when_stopped").remote(file("begun"));
+  wait_for_file(file("begun"));
+  session().cancel(slow);
+  EXPECT_THROW(session().get(slow), TaskCancelledError);
+}
+
+TEST_F(CallsTest, a_cancelled_task_waits_for_nothing_more) {
+  auto slow = session().task<int64_t>("waits_for_ever").remote(file("begun"));
+  wait_for_file(file("begun"));
+  session().cancel(slow, {.recursive = false});
+  EXPECT_THROW(session().get(slow), TaskCancelledError);
+}
+
+TEST_F(CallsTest, a_task_that_waits_never_runs_once_it_is_cancelled) {
+  auto waits = session().task<int64_t>("twice").options({.num_cpus = 100}).remote(1);
+  session().cancel(waits);
+  EXPECT_THROW(session().get(waits), TaskCancelledError);
+}
+
+TEST_F(CallsTest, children_are_cancelled_with_their_task) {
+  auto parent = session().task<int64_t>("waits_for_child").remote(file("begun"), file("stopped"));
+  wait_for_file(file("begun"));
+  session().cancel(parent);
+  EXPECT_THROW(session().get(parent), TaskCancelledError);
+  wait_for_file(file("stopped"));
+}
+
+TEST_F(CallsTest, force_kills_the_worker_of_what_does_not_listen) {
+  auto deaf = session().task<int64_t>("until_stopped").remote(file("begun"), file("stopped"));
+  wait_for_file(file("begun"));
+  session().cancel(deaf, {.force = true});
+  EXPECT_THROW(session().get(deaf), Error);
+  EXPECT_EQ(session().get(session().task<int64_t>("twice").remote(4)), 8);
+}
+
+TEST_F(CallsTest, a_stopped_token_cancels_what_is_tied_to_it) {
+  std::stop_source source;
+  auto slow = session().task<int64_t>("until_stopped").remote(file("begun"), file("stopped"));
+  auto other = session().task<int64_t>("twice").remote(2);
+  auto tied = session().cancel_on(source.get_token(), slow);
+  auto tied_too = session().cancel_on(source.get_token(), other);
+  EXPECT_EQ(session().get(other), 4);
+  wait_for_file(file("begun"));
+  source.request_stop();
+  EXPECT_THROW(session().get(slow), TaskCancelledError);
+  EXPECT_EQ(session().get(other), 4);
+  auto late = session().task<int64_t>("twice").options({.num_cpus = 100}).remote(1);
+  auto tied_late = session().cancel_on(source.get_token(), late);
+  EXPECT_THROW(session().get(late), TaskCancelledError);
+}
+
+TEST_F(CallsTest, a_stopped_token_ends_a_wait_and_not_the_task) {
+  std::stop_source source;
+  auto slow = session().task<int64_t>("until_stopped").remote(file("begun"), file("stopped"));
+  wait_for_file(file("begun"));
+  std::jthread stops([&source] { source.request_stop(); });
+  EXPECT_THROW(session().get(slow, source.get_token()), StoppedError);
+  EXPECT_THROW(session().wait(std::vector{slow}, 1, source.get_token()), StoppedError);
+  EXPECT_FALSE(fs::exists(file("stopped")));
+  std::stop_source never;
+  EXPECT_THROW(session().get(slow, {Seconds(0.05), never.get_token()}), GetTimeoutError);
+  session().cancel(slow);
+}
+
+TEST_F(CallsTest, a_call_of_an_actor_can_ask_and_the_actor_lives_on) {
+  auto actor = session().actor("Patient").remote();
+  auto slow = actor.call<int64_t>("until_stopped").remote(file("begun"));
+  wait_for_file(file("begun"));
+  EXPECT_THROW(session().cancel(slow, {.force = true}), Error);
+  session().cancel(slow);
+  EXPECT_THROW(session().get(slow), TaskCancelledError);
+  EXPECT_EQ(session().get(actor.call<int64_t>("calls").remote()), 1);
+}
+
+TEST_F(CallsTest, a_cancelling_that_makes_no_sense_is_refused) {
+  EXPECT_THROW(session().cancel(session().put(int64_t{1})), Error);
+  EXPECT_THROW(session().cancel(ObjectRef<int64_t>()), TypeError);
+  auto task = session().task<int64_t>("twice").remote(1);
+  EXPECT_THROW(session().cancel(task, {.grace = Seconds(1)}), Error);
+  EXPECT_THROW(session().cancel(task, {.force = true, .grace = Seconds(-1)}), Error);
+  EXPECT_EQ(session().get(task), 2);
+  EXPECT_FALSE(session().stop_token().stop_possible());
+}
+
+}  // namespace
+}  // namespace sundog
