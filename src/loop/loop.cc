@@ -9,8 +9,6 @@
 namespace sundog::loop {
 namespace {
 
-constexpr uint64_t kWakeTag = ~0ull;
-constexpr uint64_t kTimerTag = kWakeTag - 1;
 constexpr size_t kEventsPerPass = 64;
 
 uint64_t tag_of(int fd, uint32_t generation) {
@@ -135,6 +133,7 @@ bool EventLoop::poll(TimeNs deadline) {
       armed_at_ = kNever;
       continue;
     }
+    if (ready[i].tag == kBellTag) continue;
     auto fd = static_cast<size_t>(static_cast<uint32_t>(ready[i].tag));
     Watched w = watched_[fd];
     if (w.watcher == nullptr || w.generation != ready[i].tag >> 32) continue;

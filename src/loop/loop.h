@@ -47,6 +47,9 @@ class EventLoop {
 
   // The watcher must live until unwatch(); one watcher a descriptor.
   Status watch(int fd, Watcher* watcher, bool readable = true, bool writable = false);
+  // An eventfd whose signals only end the wait of poll(); it is not drained, which saves a call of
+  // the system for each.
+  Status watch_bell(int eventfd) { return poller_.add_bell(eventfd, kBellTag); }
   Status rewatch(int fd, bool readable, bool writable);
   void unwatch(int fd);  // before the descriptor is closed
 
@@ -64,6 +67,9 @@ class EventLoop {
   void stop();
 
  private:
+  static constexpr uint64_t kWakeTag = ~0ull;
+  static constexpr uint64_t kTimerTag = kWakeTag - 1;
+  static constexpr uint64_t kBellTag = kWakeTag - 2;
   struct Watched {
     Watcher* watcher = nullptr;
     uint32_t generation = 0;

@@ -44,6 +44,30 @@ TEST(EventLoop, a_watcher_removed_in_the_same_pass_is_not_called) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST(EventLoop, each_signal_of_a_bell_ends_one_wait_although_nobody_drains_it) {
+  auto loop = make_loop();
+  auto bell = *os::make_eventfd();
+  ASSERT_TRUE(loop->watch_bell(bell.get()).ok());
+  const TimeNs end = os::now() + 20 * kSecond;
+  for (int i = 0; i < 3; ++i) {
+    os::signal_eventfd(bell.get());
+    EXPECT_FALSE(loop->poll(end));  // nothing to run, but it came back
+  }
+  EXPECT_LT(os::now(), end);
+  const TimeNs soon = os::now() + 2 * kMillisecond;
+  while (os::now() < soon) EXPECT_FALSE(loop->poll(soon));
+}
+
+TEST(EventLoop, a_bell_rung_before_the_wait_is_heard_by_it) {
+  auto loop = make_loop();
+  auto bell = *os::make_eventfd();
+  os::signal_eventfd(bell.get());
+  ASSERT_TRUE(loop->watch_bell(bell.get()).ok());
+  const TimeNs end = os::now() + 20 * kSecond;
+  loop->poll(end);
+  EXPECT_LT(os::now(), end);
+}
+
 TEST(EventLoop, a_hang_up_is_reported) {
   auto loop = make_loop();
   auto pipe = *os::make_pipe(true);

@@ -82,11 +82,7 @@ Status NodeShell::start() {
     return loop_->watch(fd, own_watchers_.back().get());
   };
   if (Status s = watch(signals_.get(), [this](const os::Readiness&) { on_signal(); }); !s) return s;
-  if (Status s =
-          watch(bell_.get(), [this](const os::Readiness&) { os::drain_eventfd(bell_.get()); });
-      !s) {
-    return s;
-  }
+  if (Status s = loop_->watch_bell(bell_.get()); !s) return s;
   output_ =
       std::make_unique<OutputLog>(loop_.get(), session_->folder() + "/logs",
                                   [this](OutputBatch batch) { deliver_output(std::move(batch)); });

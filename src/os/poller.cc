@@ -18,6 +18,13 @@ epoll_event event_of(uint64_t tag, bool readable, bool writable) {
   return event;
 }
 
+Status add_event(int epoll, int fd, epoll_event event) {
+  if (::epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
+    return Failure{system_error("watch descriptor " + std::to_string(fd))};
+  }
+  return ok_status();
+}
+
 }  // namespace
 
 Result<Poller> Poller::create() {
@@ -27,11 +34,14 @@ Result<Poller> Poller::create() {
 }
 
 Status Poller::add(int fd, uint64_t tag, bool readable, bool writable) {
-  epoll_event event = event_of(tag, readable, writable);
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
-    return Failure{system_error("watch descriptor " + std::to_string(fd))};
-  }
-  return ok_status();
+  return add_event(epoll_.get(), fd, event_of(tag, readable, writable));
+}
+
+Status Poller::add_bell(int eventfd, uint64_t tag) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.u64 = tag;
+  return add_event(epoll_.get(), eventfd, event);
 }
 
 Status Poller::change(int fd, uint64_t tag, bool readable, bool writable) {
