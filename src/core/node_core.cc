@@ -125,6 +125,7 @@ void NodeCore::perform(const Action& a) {
       effects_->push_back(RevokeClaim{a.worker, a.slot, a.generation});
       return;
     case Action::Kind::kSpawn:
+      if (a.pool.runtime_env != 0) environments_.worker_came(a.pool.runtime_env);
       effects_->push_back(
           SpawnWorker{a.token, a.pool.job, a.pool.language, a.pool.runtime_env, a.gpus});
       return;
@@ -166,7 +167,8 @@ void NodeCore::on(const ClientConnected& e) {
   c.job = e.job;
   c.pid = e.pid;
   c.runtime_env = e.role == model::Role::kWorker ? e.runtime_env : 0;
-  if (c.runtime_env != 0) environments_.worker_came(c.runtime_env);
+  if (c.runtime_env != 0 && !scheduler_.awaits(e.spawn_token))
+    environments_.worker_came(c.runtime_env);
   if (e.role == model::Role::kDriver) {
     jobs_[e.job].driver = e.client;
     scheduler_.set_weight(e.job, e.weight);
@@ -299,6 +301,7 @@ void NodeCore::on(const SpawnFailed& e) {
   uint32_t failures = scheduler_.spawn_failed(e.spawn_token, &pool);
   SUNDOG_PROBE("workers.start_failed");
   const bool own = pool.runtime_env != 0;  // its description is at fault, and stays as it is
+  if (own) environments_.worker_left(pool.runtime_env, now_);
   if (failures < (own ? kEnvironmentStartsMax : LocalScheduler::kSpawnFailuresMax)) return;
   if (own)
     return fail_environment(pool.runtime_env, "no worker of it starts: " + std::string(e.reason));

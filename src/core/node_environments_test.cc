@@ -22,7 +22,7 @@ struct Bench {
   }
   void event(const Event& e) {
     effects.clear();
-    core.step(kSecond, random, e, &effects);
+    core.step(now, random, e, &effects);
     ASSERT_EQ(core.validate(), "");
   }
   void say(const model::ClientMessage& m) { event(FromClient{driver, m}); }
@@ -47,7 +47,15 @@ struct Bench {
         effects, [](const Effect& e) { return std::holds_alternative<E>(e); }));
   }
 
+  // Of the only worker that was asked for in the last step.
+  uint64_t spawn_token() const {
+    for (const Effect& e : effects)
+      if (const auto* spawn = std::get_if<SpawnWorker>(&e)) return spawn->token;
+    return 0;
+  }
+
   const ClientId driver = ClientId::make(1, 1);
+  TimeNs now = kSecond;
   NodeCore core;
   Random random{1};
   Effects effects;
@@ -65,6 +73,24 @@ TEST(NodeEnvironments, a_task_holds_nothing_while_its_environment_is_prepared) {
   EXPECT_EQ(n.count<PrepareEnvironment>(), 0);
   n.event(EnvironmentReady{kEnvironment, 1});
   EXPECT_EQ(n.count<SpawnWorker>(), 1);
+}
+
+TEST(NodeEnvironments, one_whose_worker_takes_long_to_start_is_in_use) {
+  Bench n;
+  n.submit(1);
+  n.event(EnvironmentReady{kEnvironment, 1});
+  const uint64_t token = n.spawn_token();
+  ASSERT_NE(token, 0u);
+  n.now += 2 * Environments::kIdleKept;
+  n.event(Tick{});
+  EXPECT_EQ(n.count<EndEnvironment>(), 0) << "its zygote would end while it forks";
+  const ClientId worker = ClientId::make(2, 1);
+  n.event(ClientConnected{worker, model::Role::kWorker, model::Language::kPython, kJob,
+                          kEnvironment, 101, token});
+  EXPECT_EQ(n.core.environments().find(kEnvironment)->workers, 1u);
+  n.event(ClientGone{worker, {}});
+  n.event(SpawnFailed{n.spawn_token(), "it ended"});
+  EXPECT_EQ(n.core.environments().find(kEnvironment)->workers, 0u);
 }
 
 TEST(NodeEnvironments, a_failure_is_that_of_the_tasks_that_wait_for_it) {

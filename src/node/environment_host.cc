@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kLifeline = 3;  // in the setup process
 constexpr size_t kReasonBytesMax = 16 * 1024;
-constexpr DurationNs kEndPatience = kSecond;
+constexpr DurationNs kEndPatience = kSecond;  // of stop()
 
 std::string hex(uint64_t number) {
   constexpr char kDigits[] = "0123456789abcdef";
@@ -42,6 +42,7 @@ void EnvironmentHost::prepare(const core::PrepareEnvironment& order) {
   Environment& e = environments_[order.hash];
   end_setup(&e);
   retire_zygote(&e);
+  remove_files(e);
   e.hash = order.hash;
   e.attempt = order.attempt;
   log_->info("runtime environment is prepared", {{"hash", hex(e.hash)}, {"attempt", e.attempt}});
@@ -88,9 +89,9 @@ void EnvironmentHost::on_setup_end(uint64_t hash, uint32_t attempt) {
   auto it = environments_.find(hash);
   if (it == environments_.end() || it->second.attempt != attempt || !it->second.pidfd) return;
   Environment& e = it->second;
+  os::kill_process_group(e.pid);  // what it left behind; reaped, its pid could be another's
   os::ExitInfo info;
   if (os::wait_pidfd(e.pidfd.get(), &info) == os::WaitResult::kRunning) return;
-  os::kill_process_group(e.pid);  // what it left behind
   loop_->unwatch(e.pidfd.get());
   e.pidfd.reset();
   e.lifeline.reset();
@@ -118,16 +119,20 @@ void EnvironmentHost::abort(const core::AbortEnvironment& order) {
   if (it != environments_.end() && it->second.attempt == order.attempt) end_setup(&it->second);
 }
 
-void EnvironmentHost::end_setup(Environment* e) {
+void EnvironmentHost::end_setup(Environment* e, std::vector<os::Fd>* killed) {
   if (e->pid == 0) return;
   os::kill_process_group(e->pid);
   os::send_signal_pidfd(e->pidfd.get(), SIGKILL);  // it may not lead a group yet
   loop_->unwatch(e->pidfd.get());
-  os::ExitInfo ignored;
-  os::wait_pidfd_until(e->pidfd.get(), os::now() + kEndPatience, &ignored);
+  if (killed != nullptr) killed->push_back(std::move(e->pidfd));
   e->pidfd.reset();
   e->lifeline.reset();
   e->pid = 0;
+}
+
+void EnvironmentHost::remove_files(const Environment& e) const {
+  if (e.attempt == 0) return;
+  for (const char* ending : {".request", ".config", ".failure"}) os::remove_file(path(e, ending));
 }
 
 // ---------------------------------------------------------------- its zygote
@@ -158,12 +163,13 @@ void EnvironmentHost::end(const core::EndEnvironment& order) {
   log_->info("runtime environment ends: nobody used it", {{"hash", hex(order.hash)}});
   end_setup(&it->second);
   retire_zygote(&it->second);
+  remove_files(it->second);
   environments_.erase(it);
 }
 
 void EnvironmentHost::retire_zygote(Environment* e) {
   if (!e->zygote) return;
-  e->zygote->stop();
+  e->zygote->dismiss("the runtime environment of the worker ended before it was forked");
   retired_.push_back(std::move(e->zygote));
   loop_->at(os::now(), [this] { retired_.clear(); });
 }
@@ -187,9 +193,15 @@ void EnvironmentHost::catch_up() {
 void EnvironmentHost::stop() {
   if (stopped_) return;
   stopped_ = true;
+  std::vector<os::Fd> killed;
   for (auto& [hash, e] : environments_) {
-    end_setup(&e);
-    if (e.zygote) e.zygote->stop();
+    end_setup(&e, &killed);
+    if (e.zygote) killed.push_back(e.zygote->kill());
+  }
+  const TimeNs deadline = os::now() + kEndPatience;
+  for (const os::Fd& pidfd : killed) {
+    os::ExitInfo ignored;
+    if (pidfd) os::wait_pidfd_until(pidfd.get(), deadline, &ignored);
   }
 }
 

@@ -2,10 +2,11 @@
 // (docs/design/0013-environments.md): for each a setup process, which makes it ready and ends, and
 // after that a zygote of its own.
 //
-// Belongs to the deciding thread and never waits: a setup process is watched by its pidfd. It
-// decides nothing; core::Environments says when to prepare, to give up and to end. A setup process
-// leads a process group and holds the read end of a pipe whose other end is ours: when the daemon
-// is gone, it ends its group.
+// Belongs to the deciding thread and never waits but in stop(): a setup process is watched by its
+// pidfd, and what is killed is left to who reaps the daemon's children. It decides nothing;
+// core::Environments says when to prepare, to give up and to end. A setup process leads a process
+// group and holds the read end of a pipe whose other end is ours: when the daemon is gone, it ends
+// its group.
 #pragma once
 
 #include <cstdint>
@@ -48,9 +49,10 @@ class EnvironmentHost {
   ZygoteLink* zygote(uint64_t hash);
   // The group of a worker is gone.
   void group_ended(uint32_t pid);
-  // Whether we watch this child.
+  // Whether we watch this child, and reap it.
   bool knows(int pid) const;
   void catch_up();
+  // Ends everything, and waits until it has ended.
   void stop();
 
  private:
@@ -66,8 +68,11 @@ class EnvironmentHost {
   Status start_setup(Environment* e, std::string_view description);
   void on_setup_end(uint64_t hash, uint32_t attempt);
   Status start_zygote(Environment* e);
-  void end_setup(Environment* e);
+  // Both kill what there is of it, and do not wait.
+  void end_setup(Environment* e, std::vector<os::Fd>* killed = nullptr);
   void retire_zygote(Environment* e);
+  // The files of its attempt.
+  void remove_files(const Environment& e) const;
   std::string path(const Environment& e, std::string_view ending) const;
   std::string log_path(uint64_t hash) const;
   std::string why_failed(const Environment& e, const std::string& how_it_ended) const;

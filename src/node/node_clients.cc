@@ -95,7 +95,7 @@ void NodeShell::on_newcomer(int socket) {
     return;
   }
   // What the zygote says of a fork comes before what the fork itself says.
-  if (newcomers_.at(socket).spawn_token != 0 && zygote_) zygote_->catch_up();
+  if (newcomers_.at(socket).spawn_token != 0) catch_up_with_forks();
   auto node = newcomers_.extract(socket);
   if (node.empty()) return;  // the fork failed meanwhile
   loop_->unwatch(socket);

@@ -300,8 +300,7 @@ void NodeShell::reap_strangers() {
     for (const auto& client : clients_) known |= client && client->pid == number;
     for (const auto& [token, spawn] : spawns_) known |= spawn.pid == number;
     if (known) return;  // its pidfd is readable; strangers behind it have their turn after that
-    environments_->catch_up();
-    if (zygote_) zygote_->catch_up();  // a fork that ended before we heard of it
+    catch_up_with_forks();  // one may have ended before we heard of it
     for (const auto& [token, spawn] : spawns_) known |= spawn.pid == number;
     if (known) return;
     os::reap_child(pid);

@@ -194,6 +194,8 @@ class NodeShell {
   void on_stage_done(int stage);
   void start_environments();
   ZygoteLink* zygote_for(uint64_t runtime_env);
+  // Handles what the zygotes said and we have not heard yet.
+  void catch_up_with_forks();
   void group_ended(uint32_t pid);
 
   NodeOptions options_;

@@ -74,6 +74,11 @@ ZygoteLink* NodeShell::zygote_for(uint64_t runtime_env) {
   return runtime_env == 0 ? zygote_.get() : environments_->zygote(runtime_env);
 }
 
+void NodeShell::catch_up_with_forks() {
+  if (zygote_) zygote_->catch_up();
+  environments_->catch_up();
+}
+
 void NodeShell::group_ended(uint32_t pid) {
   if (zygote_ && zygote_->guards(pid)) return zygote_->ended(pid);
   environments_->group_ended(pid);

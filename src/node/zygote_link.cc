@@ -62,16 +62,28 @@ Status ZygoteLink::start() {
   return loop_->watch(pidfd_.get(), &end_watcher_);
 }
 
-void ZygoteLink::stop() {
+os::Fd ZygoteLink::kill() {
   stopped_ = true;
-  if (!pidfd_) return;
+  if (!pidfd_) return {};
   loop_->unwatch(socket_.get());
   loop_->unwatch(pidfd_.get());
   os::send_signal_pidfd(pidfd_.get(), SIGKILL);
-  os::ExitInfo ignored;
-  os::wait_pidfd_until(pidfd_.get(), os::now() + kSecond, &ignored);
   socket_.reset();
-  pidfd_.reset();
+  return std::move(pidfd_);
+}
+
+os::Fd ZygoteLink::dismiss(const std::string& reason) {
+  catch_up();
+  os::Fd killed = kill();
+  fail_orders(reason);
+  return killed;
+}
+
+void ZygoteLink::stop() {
+  os::Fd killed = kill();
+  if (!killed) return;
+  os::ExitInfo ignored;
+  os::wait_pidfd_until(killed.get(), os::now() + kSecond, &ignored);
 }
 
 // ---------------------------------------------------------------- to the zygote
@@ -192,12 +204,16 @@ void ZygoteLink::restart() {
 
 void ZygoteLink::give_up(const std::string& reason) {
   log_->error("no Python workers", {{"reason", reason}});
+  fail_orders(reason);
+  if (listener_.gave_up) listener_.gave_up(reason);
+}
+
+void ZygoteLink::fail_orders(const std::string& reason) {
   std::vector<uint64_t> tokens;
   for (auto& [token, order] : orders_) tokens.push_back(token);
   orders_.clear();
   unsent_.clear();
   for (uint64_t token : tokens) listener_.failed(token, reason);
-  if (listener_.gave_up) listener_.gave_up(reason);
 }
 
 std::string ZygoteLink::last_words() const {

@@ -53,7 +53,12 @@ class ZygoteLink final : private loop::Watcher {
   void ended(uint32_t pid);
   // Handles what the zygote said and we have not heard yet.
   void catch_up();
-  // SIGKILL, and no new one.
+  // SIGKILL, and no new one. Its pidfd, empty if there is none: it may be waited for, else who
+  // reaps our children finds it.
+  os::Fd kill();
+  // The same of one that others go on without: what was asked of it and is not forked has failed.
+  os::Fd dismiss(const std::string& reason);
+  // kill(), and waits for its end.
   void stop();
   int pid() const { return pid_; }
   bool guards(uint32_t pid) const { return groups_.contains(pid); }
@@ -66,6 +71,7 @@ class ZygoteLink final : private loop::Watcher {
   void flush();
   void restart();
   void give_up(const std::string& reason);
+  void fail_orders(const std::string& reason);
   std::string last_words() const;
 
   loop::EventLoop* loop_;

@@ -47,7 +47,7 @@ class Environments {
     State state = State::kAbsent;
     uint32_t attempt = 0;
     uint32_t failures = 0;  // in a row
-    uint32_t workers = 0;   // that live
+    uint32_t workers = 0;   // that live or start
     bool wanted = false;    // kFailed: to be tried again as soon as it may
     TimeNs since = 0;       // that it is in this state
     TimeNs used = 0;        // when it was wanted, or a worker of it ended, last
@@ -64,6 +64,7 @@ class Environments {
   bool prepared(uint64_t hash, uint32_t attempt, TimeNs now);
   // Also for one that was ready, and whose zygote cannot be started any more.
   bool failed(uint64_t hash, uint32_t attempt, TimeNs now);
+  // From the moment that it is asked for: its start may take longer than an idle one is kept.
   void worker_came(uint64_t hash);
   void worker_left(uint64_t hash, TimeNs now);
 

@@ -153,6 +153,8 @@ class LocalScheduler {
   // Live workers in the order of their client index.
   std::vector<const Worker*> workers() const;
   bool pool_has_workers(const PoolKey& pool) const;
+  // Whether the worker of this token was asked for and neither came nor failed.
+  bool awaits(uint64_t token) const { return starting_.contains(token); }
   // From now on workers of this runtime environment can be started; those that were asked for are.
   void environment_ready(uint64_t runtime_env, Actions* actions);
   // No more, until it is ready again. Its workers stay.
