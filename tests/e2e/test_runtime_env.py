@@ -257,13 +257,19 @@ def slow_python(folder: Path) -> str:
     return str(command)
 
 
+def begun(folder: Path) -> list[int]:
+    """The processes of ``slow_python`` that began."""
+    path = folder / "began"
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
 def test_preparing_takes_no_longer_than_it_may(session: Any, tmp_path: Path) -> None:
     asked = RuntimeEnv(
         py_executable=slow_python(tmp_path), config=RuntimeEnvConfig(setup_timeout_seconds=1)
     )
     with pytest.raises(RuntimeEnvSetupError, match=r"longer than the 1\.0 s that it may"):
         sundog.get(variable.options(runtime_env=asked).remote("A"))
-    (pid,) = map(int, (tmp_path / "began").read_text().split())
+    (pid,) = begun(tmp_path)
     until(lambda: not Path(f"/proc/{pid}").exists(), "what it started is gone")
 
 
@@ -272,7 +278,7 @@ def test_tasks_are_cancelled_while_their_environment_is_prepared(
 ) -> None:
     own = variable.options(runtime_env={"py_executable": slow_python(tmp_path)})
     ref = own.remote("A")
-    until(lambda: (tmp_path / "began").exists(), "it is prepared")
+    until(lambda: begun(tmp_path), "it is prepared")
     assert "is being prepared since" in str(sundog.explain(ref))
     sundog.cancel(ref)
     with pytest.raises(TaskCancelledError):
@@ -288,10 +294,10 @@ def test_nothing_is_left_when_the_session_ends_while_one_is_prepared(tmp_path: P
         sundog.get(where.options(runtime_env=own).remote())
         slow = {"py_executable": slow_python(tmp_path)}
         ref = variable.options(runtime_env=slow).remote("A")
-        until(lambda: (tmp_path / "began").exists(), "it is prepared")
+        until(lambda: begun(tmp_path), "it is prepared")
         assert folder.is_dir()
         del ref
-    (pid,) = map(int, (tmp_path / "began").read_text().split())
+    (pid,) = begun(tmp_path)
     until(lambda: not Path(f"/proc/{pid}").exists(), "what it started is gone")
     assert not folder.exists()
 
@@ -305,7 +311,7 @@ def test_nothing_is_left_when_the_daemon_is_killed(tmp_path: Path) -> None:
         variable.options(runtime_env=slow).remote("A"),
     ]
     assert sundog.get(refs[0]) == "1"
-    until(lambda: (tmp_path / "began").exists(), "it is prepared")
+    until(lambda: begun(tmp_path), "it is prepared")
     current = sundog._core.current_session()
     assert current is not None
     os.kill(int(str(current.info()["daemon_pid"])), 9)
