@@ -23,6 +23,11 @@ double mean(const Reading& reading) {
 }
 SUNDOG_REMOTE(mean);
 
+std::pair<int64_t, int64_t> divided(int64_t number, int64_t by) {
+  return {number / by, number % by};
+}
+SUNDOG_REMOTE(divided);
+
 double brightest(const sundog::TensorView<double>& image) {
   double most = 0;
   for (int64_t row = 0; row < image.shape()[0]; ++row) {
@@ -72,6 +77,11 @@ void tasks(sundog::Session& session) {
 void options(sundog::Session& session) {
   auto careful = session.task(add).options({.num_cpus = 2, .name = "careful", .max_retries = 0});
   std::cout << session.get(careful.remote(20, 22)) << "\n";
+}
+
+void parts(sundog::Session& session) {
+  auto [quotient, rest] = session.task(divided).num_returns<2>().remote(17, 5);
+  std::cout << session.get(session.task(add).remote(quotient, rest)) << "\n";
 }
 
 void values(sundog::Session& session) {
@@ -136,6 +146,12 @@ void python(sundog::Session& session) {
   auto root = session.python_task<double>("math:sqrt").remote(2.25);
   std::cout << session.get(root) << "\n";
 
+  std::vector<int64_t> numbers{3, 1, 2};
+  using Sorted = std::array<int64_t, 3>;
+  auto sorted = session.python_task<Sorted>("builtins:sorted").num_returns<3>();
+  auto largest = sorted.remote(numbers, sundog::named("reverse", true))[0];
+  std::cout << session.get(largest) << "\n";
+
   auto words = session.python_actor("collections:Counter").remote("banana");
   using Counts = std::vector<std::pair<std::string, int64_t>>;
   for (const auto& [letter, count] : session.get(words.call<Counts>("most_common").remote(2))) {
@@ -150,6 +166,7 @@ int main(int argc, char** argv) try {
   auto session = sundog::init(argc, argv, options_of_session);
   tasks(session);
   options(session);
+  parts(session);
   values(session);
   tensors(session);
   errors(session);

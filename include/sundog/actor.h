@@ -35,7 +35,7 @@ struct ActorKind {
   ActorOptions options = {};
 };
 std::shared_ptr<const Handle> make_actor(SessionCore* core, const ActorKind& kind,
-                                         std::span<const Value> arguments);
+                                         const Arguments& arguments);
 std::shared_ptr<const Handle> find_actor(SessionCore* core, const std::string& name,
                                          const std::string& name_space);
 uint32_t method_template(SessionCore* core, const Handle& handle, std::string_view method);
@@ -51,11 +51,17 @@ class ActorMethod {
   ActorMethod(std::shared_ptr<detail::SessionCore> core,
               std::shared_ptr<const detail::Handle> handle, uint32_t number)
       : core_(std::move(core)), handle_(std::move(handle)), number_(number) {}
+  // As of a task (sundog/session.h).
+  template <size_t kCount>
+  auto num_returns() const {
+    static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
+                  "the result is no tuple, pair or array of so many");
+    return ActorMethod<detail::Parts<std::decay_t<Result>>>(core_, handle_, number_);
+  }
   template <typename... Args>
-  ObjectRef<Result> remote(const Args&... args) const {
-    std::array<detail::Value, sizeof...(Args)> values{
-        Convert<std::decay_t<const Args>>::to(args)...};
-    return ObjectRef<Result>(detail::submit(core_.get(), number_, values, handle_->actor.get()));
+  detail::OutcomeOf<Result> remote(const Args&... args) const {
+    detail::GivenArguments<Args...> given(args...);
+    return detail::Outcome<Result>::submit(core_, number_, given, handle_->actor.get());
   }
 
  private:
@@ -71,11 +77,16 @@ class TypedMethod {
   TypedMethod(std::shared_ptr<detail::SessionCore> core,
               std::shared_ptr<const detail::Handle> handle, uint32_t number)
       : core_(std::move(core)), handle_(std::move(handle)), number_(number) {}
+  template <size_t kCount>
+  auto num_returns() const {
+    static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
+                  "the result is no tuple, pair or array of so many");
+    return TypedMethod<detail::Parts<std::decay_t<Result>>, Params...>(core_, handle_, number_);
+  }
   template <typename... Args>
-  ObjectRef<std::decay_t<Result>> remote(const Args&... args) const {
+  detail::OutcomeOf<Result> remote(const Args&... args) const {
     auto values = detail::typed_arguments<Params...>(args...);
-    return ObjectRef<std::decay_t<Result>>(
-        detail::submit(core_.get(), number_, values, handle_->actor.get()));
+    return detail::Outcome<Result>::submit(core_, number_, {values}, handle_->actor.get());
   }
 
  private:
@@ -154,9 +165,9 @@ class ActorClass {
   // taken.
   template <typename... Args>
   ActorHandle<Class> remote(const Args&... args) const {
-    std::array<detail::Value, sizeof...(Args)> values{
-        Convert<std::decay_t<const Args>>::to(args)...};
-    return {core_, detail::make_actor(core_.get(), kind_, values)};
+    detail::GivenArguments<Args...> given(args...);
+    if (given.kNamed > 0 && !kind_.python) detail::throw_named_in_cpp(kind_.class_name);
+    return {core_, detail::make_actor(core_.get(), kind_, given)};
   }
 
  private:

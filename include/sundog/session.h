@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "sundog/ref.h"
+#include "sundog/calls.h"
 #include "sundog/remote.h"
 
 namespace sundog {
@@ -74,8 +74,6 @@ struct TaskOptions {
 
 namespace detail {
 
-class SessionCore;  // src/api
-
 // What the daemon calls: templates are made for it once a session.
 struct TaskKind {
   std::string function;
@@ -87,8 +85,6 @@ struct TaskKind {
 uint32_t template_of(SessionCore* core, const TaskKind& kind);
 // The same for a registered function with its defaults; `name` is the registration's own.
 uint32_t template_of(SessionCore* core, const char* name);
-std::shared_ptr<Reference> submit(SessionCore* core, uint32_t number,
-                                  std::span<const Value> arguments, Reference* actor = nullptr);
 std::shared_ptr<Reference> put(SessionCore* core, const Value& value);
 Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, const Until& until);
 // Gives each value to `take`, in order.
@@ -147,12 +143,21 @@ class Task {
   Task options(TaskOptions options) const {
     return {core_, {kind_.function, kind_.python, options}};
   }
-  // Arguments by value, or references to values that are waited for and delivered.
+  // Its result's parts as results of their own, of a function that returns a tuple, pair or array
+  // of so many: remote() gives a tuple, pair or array of references.
+  template <size_t kCount>
+  auto num_returns() const {
+    static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
+                  "the result is no tuple, pair or array of so many");
+    return Task<detail::Parts<std::decay_t<Result>>>(core_, kind_);
+  }
+  // Arguments by value, or references to values that are waited for and delivered; those of Python
+  // by name too (sundog/calls.h).
   template <typename... Args>
-  ObjectRef<Result> remote(const Args&... args) const {
-    std::array<detail::Value, sizeof...(Args)> values{
-        Convert<std::decay_t<const Args>>::to(args)...};
-    return ObjectRef<Result>(detail::submit(core_.get(), number_, values));
+  detail::OutcomeOf<Result> remote(const Args&... args) const {
+    detail::GivenArguments<Args...> given(args...);
+    if (given.kNamed > 0 && !kind_.python) detail::throw_named_in_cpp(kind_.function);
+    return detail::Outcome<Result>::submit(core_, number_, given);
   }
 
  private:
@@ -167,15 +172,25 @@ class TypedTask {
  public:
   TypedTask(std::shared_ptr<detail::SessionCore> core, const char* name)
       : core_(std::move(core)), name_(name), number_(detail::template_of(core_.get(), name)) {}
+  TypedTask(std::shared_ptr<detail::SessionCore> core, const char* name, uint32_t number)
+      : core_(std::move(core)), name_(name), number_(number) {}
   TypedTask options(TaskOptions options) const {
     TypedTask other = *this;
     other.number_ = detail::template_of(core_.get(), {name_, false, std::move(options)});
     return other;
   }
+  // Its result's parts as results of their own, of a function that returns a tuple, pair or array
+  // of so many: remote() gives a tuple, pair or array of references.
+  template <size_t kCount>
+  auto num_returns() const {
+    static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
+                  "the result is no tuple, pair or array of so many");
+    return TypedTask<detail::Parts<std::decay_t<Result>>, Params...>(core_, name_, number_);
+  }
   template <typename... Args>
-  ObjectRef<std::decay_t<Result>> remote(const Args&... args) const {
+  detail::OutcomeOf<Result> remote(const Args&... args) const {
     auto values = detail::typed_arguments<Params...>(args...);
-    return ObjectRef<std::decay_t<Result>>(detail::submit(core_.get(), number_, values));
+    return detail::Outcome<Result>::submit(core_, number_, {values});
   }
 
  private:

@@ -4,6 +4,7 @@
 
 #include "sundog/actor.h"       // IWYU pragma: export
 #include "sundog/async.h"       // IWYU pragma: export
+#include "sundog/calls.h"       // IWYU pragma: export
 #include "sundog/containers.h"  // IWYU pragma: export
 #include "sundog/errors.h"      // IWYU pragma: export
 #include "sundog/ref.h"         // IWYU pragma: export

@@ -338,18 +338,18 @@ def check_for_cpp(options: FunctionOptions, name: str) -> None:
     """Refuses what a C++ function cannot have.
 
     Raises:
-        ValueError: exceptions to retry on by their types, or other than one result.
+        ValueError: exceptions to retry on by their types, or results of which nobody knows how many.
     """
     if options.retried_on:
         raise ValueError(
             f"retry_exceptions of the C++ function '{name}' is True or False: the exceptions of "
             "C++ are no types of Python"
         )
-    if options.num_returns != 1:
+    if options.num_returns < 0:
         given = options.given["num_returns"]
         raise ValueError(
-            f"num_returns of the C++ function '{name}' is 1, got {given!r}: return a tuple or a "
-            "list for several values"
+            f"num_returns of the C++ function '{name}' is an integer, got {given!r}: return a list "
+            "for as many values as it likes"
         )
 
 

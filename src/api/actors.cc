@@ -73,7 +73,7 @@ std::shared_ptr<const Handle> handle_of(SessionCore* core, client::NameAnswer an
 }
 
 std::shared_ptr<const Handle> create(SessionCore* core, const ActorKind& kind,
-                                     std::span<const Value> arguments) {
+                                     const Arguments& arguments) {
   Handle handle;
   handle.actor = submit(core, define_creation(core, kind), arguments);
   handle.description = described(class_title(kind));
@@ -101,7 +101,7 @@ uint32_t SessionCore::template_of_method(std::string_view method, std::string ti
 }
 
 std::shared_ptr<const Handle> make_actor(SessionCore* core, const ActorKind& kind,
-                                         std::span<const Value> arguments) {
+                                         const Arguments& arguments) {
   const std::string& name = kind.options.name;
   if (name.empty()) {
     if (kind.options.get_if_exists) throw ActorNameError("get_if_exists needs a name");

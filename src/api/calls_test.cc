@@ -13,6 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+std::pair<int64_t, int64_t> halved_here(int64_t x) { return {x / 2, x % 2}; }
+SUNDOG_REMOTE(halved_here);
+
 class CallsTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -137,6 +140,54 @@ TEST_F(CallsTest, a_cancelling_that_makes_no_sense_is_refused) {
   EXPECT_THROW(session().cancel(task, {.force = true, .grace = Seconds(-1)}), Error);
   EXPECT_EQ(session().get(task), 2);
   EXPECT_FALSE(session().stop_token().stop_possible());
+}
+
+TEST_F(CallsTest, parts_of_a_result_are_references_of_their_own) {
+  using Halved = std::tuple<int64_t, std::string>;
+  auto halved = session().task<Halved>("halved");
+  std::tuple<Ref<int64_t>, Ref<std::string>> parts = halved.num_returns<2>().remote(7);
+  EXPECT_EQ(session().get(std::get<0>(parts)), 3);
+  EXPECT_EQ(session().get(std::get<1>(parts)), "odd");
+  auto [half, word] = halved.options({.name = "again"}).num_returns<2>().remote(std::get<0>(parts));
+  EXPECT_EQ(session().get(half), 1);
+  EXPECT_EQ(session().get(halved.remote(8)), Halved(4, "even"));
+  using Three = std::array<double, 3>;
+  auto three = session().task<Three>("numbers").num_returns<3>().remote(3);
+  EXPECT_EQ(session().get(three[2]), 1.0);
+}
+
+TEST_F(CallsTest, parts_of_registered_functions_and_methods_are_typed) {
+  auto typed = session().task(halved_here).num_returns<2>();
+  static_assert(std::is_same_v<decltype(typed.remote(1)), std::pair<Ref<int64_t>, Ref<int64_t>>>);
+  auto actor = session().actor("Patient").remote();
+  auto [count, more] =
+      actor.call<std::pair<int64_t, bool>>("counted").num_returns<2>().remote(true);
+  EXPECT_EQ(session().get(count), 1);
+  EXPECT_TRUE(session().get(more));
+}
+
+TEST_F(CallsTest, another_number_of_parts_is_an_error_of_each) {
+  using Two = std::array<double, 2>;
+  for (const auto& ref : session().task<Two>("numbers").num_returns<2>().remote(3)) {
+    try {
+      session().get(ref);
+      FAIL() << "nothing was thrown";
+    } catch (const TaskError& error) {
+      EXPECT_EQ(error.message(),
+                "numbers has num_returns=2, but it returned 3 values: return a tuple of 2");
+    }
+  }
+  auto [first, second] =
+      session().task<std::pair<int64_t, int64_t>>("twice").num_returns<2>().remote(3);
+  EXPECT_THROW(session().get(second), TaskError);
+}
+
+TEST_F(CallsTest, names_of_arguments_are_for_python) {
+  EXPECT_THROW(session().task<int64_t>("twice").remote(named("x", 1)), TypeError);
+  EXPECT_THROW(session().actor("Patient").remote(named("x", 1)), TypeError);
+  auto actor = session().actor("Patient").remote();
+  EXPECT_THROW(session().get(actor.call<int64_t>("counted").remote(named("more", true))),
+               TaskError);
 }
 
 }  // namespace

@@ -11,11 +11,11 @@
 #include <cstring>
 
 #include "api/registry.h"
+#include "api/results.h"
 #include "api/session_core.h"
 #include "os/clock.h"
 #include "os/socket.h"
 #include "wire/arguments.h"
-#include "wire/error_layout.h"
 
 namespace sundog {
 namespace detail {
@@ -29,21 +29,7 @@ constexpr const char* kAddressFlag = "--address";
 struct ActorExit {};  // what exit_actor() throws
 bool is_actor = false;
 
-struct AnswerContext {
-  client::Runtime* runtime;
-  const client::TaskCall* call;
-  CurrentCall* current;
-};
-
-void answer(void* context, const Value& result) {
-  auto* to = static_cast<AnswerContext*>(context);
-  if (to->current->end())
-    throw TaskCancelledError("it was cancelled, and ended as it was asked to");
-  Outgoing outgoing(result);
-  client::OutValue value;
-  auto room = place(to->runtime, &outgoing, &value);
-  value_or_throw(to->runtime->add_result(*to->call, 0, value, std::move(room)));
-}
+void answer(void* context, const Value& result) { static_cast<Results*>(context)->take(result); }
 
 std::string type_name(const std::exception& error) {
   int status = 0;
@@ -70,18 +56,19 @@ class WorkerLoop {
   void run_one(const client::TaskCall& call) {
     TimeNs started = os::now();
     bool failed = true, exiting = false;
+    Results results(session_->core().get(), call);
     current_->begin(call);
     try {
-      perform(call);
+      perform(call, &results);
       failed = false;
     } catch (const ActorExit&) {
       failed = false;
       exiting = true;
-      answer_nothing(call);
+      results.take_nothing();
     } catch (const std::exception& error) {
-      answer_error(call, type_name(error), error.what());
+      results.take_error(type_name(error), error.what());
     } catch (...) {
-      answer_error(call, "unknown", "not a std::exception");
+      results.take_error("unknown", "not a std::exception");
     }
     current_->end();
     std::fflush(stdout);
@@ -89,10 +76,9 @@ class WorkerLoop {
     (void)runtime_->finish(call, failed, retry, started, os::now(), exiting);
   }
 
-  void perform(const client::TaskCall& call) {
+  void perform(const client::TaskCall& call, Results* results) {
     std::vector<Value> arguments = arguments_of(call);
-    AnswerContext context{runtime_, &call, current_};
-    const Call made{*session_, arguments, answer, &context};
+    const Call made{*session_, arguments, answer, results};
     const std::string_view registered = call.method.empty() ? call.name : call.method;
     if (call.kind == model::CallKind::kTask) {
       function_named(registered)(made);
@@ -101,9 +87,9 @@ class WorkerLoop {
       type_ = actor_named(class_name_);
       object_ = type_.make(made);
       is_actor = true;
-      answer(&context, Value{});
+      results->take(Value{});
     } else if (call.method == "__ray_ready__" || call.method == "__sundog_ready__") {
-      answer(&context, Value{true, nullptr});
+      results->take(Value{true, nullptr});
     } else if (call.method == "__ray_terminate__") {
       throw ActorExit();
     } else {
@@ -141,27 +127,6 @@ class WorkerLoop {
     auto own = std::make_shared<client::OwnBytes>(argument.bytes);
     const Bytes bytes = own->bytes();
     return incoming(runtime_, argument.format, bytes, std::move(own));
-  }
-
-  void answer_nothing(const client::TaskCall& call) {
-    for (uint32_t i = 0; i < call.num_results; ++i) {
-      (void)runtime_->add_result(call, i, {model::Format::kNone, {}, {}}, nullptr);
-    }
-  }
-
-  void answer_error(const client::TaskCall& call, std::string_view type, std::string_view message) {
-    const std::string constructor = std::string(call.name) + "'s constructor";
-    wire::TaskError error;
-    error.task = call.task;
-    error.pid = static_cast<uint32_t>(getpid());
-    error.exception_type = type;
-    error.message = message;
-    error.task_name = call.kind == model::CallKind::kCreateActor ? constructor : call.name;
-    std::vector<std::byte> bytes;
-    wire::encode_task_error(error, &bytes);
-    for (uint32_t i = 0; i < call.num_results; ++i) {
-      (void)runtime_->add_result(call, i, {model::Format::kTaskError, bytes, {}}, nullptr);
-    }
   }
 
   Session* session_;

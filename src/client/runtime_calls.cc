@@ -208,6 +208,10 @@ CallResult<Unit> RuntimeImpl::submit(const CallSpec& spec, std::vector<RefHandle
     if (argument.ref == nullptr) continue;
     if (auto error = check_entries(std::span(&argument.ref, 1))) return Failure{*error};
   }
+  for (const auto& [name, argument] : keyword) {
+    if (argument.ref == nullptr) continue;
+    if (auto error = check_entries(std::span(&argument.ref, 1))) return Failure{*error};
+  }
   encode_arguments(positional, keyword);
   model::Submit call;
   if (spec.actor != nullptr) {

@@ -9,7 +9,7 @@ import pytest
 
 import sundog
 from sundog import _paths
-from sundog.exceptions import TaskCancelledError
+from sundog.exceptions import TaskCancelledError, TaskError
 
 WORKER = Path(_paths.daemon()).parent / "calls_worker"
 
@@ -76,3 +76,26 @@ def test_cpp_cancels_a_python_task(cpp: None, tmp_path: Path) -> None:
     with pytest.raises(TaskCancelledError):
         sundog.get(slow, timeout=60)
     assert stopped.exists()
+
+
+def test_python_gets_the_parts_of_a_cpp_result(cpp: None) -> None:
+    halved = sundog.cpp_function("halved")
+    half, word = halved.options(num_returns=2).remote(9)
+    assert sundog.get([half, word], timeout=60) == [4, "odd"]
+    assert sundog.get(halved.remote(8)) == (4, "even")
+    numbers = sundog.cpp_function("numbers").options(num_returns=3)
+    assert sundog.get(numbers.remote(3)) == [0, 0.5, 1]
+    assert sundog.cpp_function("twice").options(num_returns=0).remote(3) is None
+    with pytest.raises(TaskError, match="numbers has num_returns=3, but it returned 5 values"):
+        sundog.get(numbers.remote(5)[0])
+    with pytest.raises(TaskError, match="num_returns=2, but it returned one value"):
+        sundog.get(sundog.cpp_function("twice").options(num_returns=2).remote(1)[1])
+    actor = sundog.cpp_actor_class("Patient").remote()
+    count, more = actor.counted.options(num_returns=2).remote(True)
+    assert sundog.get([count, more]) == [1, True]
+
+
+def test_python_is_told_that_cpp_has_no_names_of_parameters(cpp: None) -> None:
+    with pytest.raises(TaskError, match='take no keyword arguments, got "more"'):
+        actor = sundog.cpp_actor_class("Patient").remote()
+        sundog.get(actor.counted.remote(more=True), timeout=60)

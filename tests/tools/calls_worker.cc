@@ -19,6 +19,16 @@ void wait_for_stop(std::stop_token stop) {
 
 }  // namespace
 
+std::tuple<int64_t, std::string> halved(int64_t x) { return {x / 2, x % 2 == 0 ? "even" : "odd"}; }
+SUNDOG_REMOTE(halved);
+
+std::vector<double> numbers(int64_t count) {
+  std::vector<double> all;
+  for (int64_t i = 0; i < count; ++i) all.push_back(0.5 * static_cast<double>(i));
+  return all;
+}
+SUNDOG_REMOTE(numbers);
+
 int64_t twice(int64_t x) { return 2 * x; }
 SUNDOG_REMOTE(twice);
 
@@ -70,10 +80,14 @@ class Patient {
     return calls_;
   }
   int64_t calls() const { return calls_; }
+  std::pair<int64_t, bool> counted(bool more) {
+    calls_ += more ? 1 : 0;
+    return {calls_, more};
+  }
 
  private:
   int64_t calls_ = 0;
 };
-SUNDOG_ACTOR(Patient, until_stopped, calls);
+SUNDOG_ACTOR(Patient, until_stopped, calls, counted);
 
 int main(int argc, char** argv) { return sundog::worker_main(argc, argv); }

@@ -1,0 +1,85 @@
+#include "api/results.h"
+
+#include <unistd.h>
+
+#include "sundog/containers.h"
+#include "wire/error_layout.h"
+
+namespace sundog::detail {
+namespace {
+
+template <typename... T, typename Take>
+void with_elements(const AnyTensor& tensor, Types<T...>, const Take& take) {
+  auto try_one = [&]<typename Each>(Types<Each>) {
+    if (tensor.dtype == dtype_of<Each>()) take(tensor.as<Each>());
+  };
+  (try_one(Types<T>()), ...);
+}
+
+// The elements of a list, a tuple, or numbers in one row; of anything else itself alone.
+std::vector<Value> parts_of(const Value& returned) {
+  if (const auto* items = std::get_if<std::shared_ptr<const Items>>(&returned.content)) {
+    const Items::Kind kind = (*items)->kind;
+    if (kind == Items::Kind::kList || kind == Items::Kind::kTuple) return (*items)->values;
+  }
+  std::vector<Value> parts;
+  if (const auto* tensor = std::get_if<AnyTensor>(&returned.content);
+      tensor != nullptr && tensor->shape.size() == 1) {
+    auto take = [&parts](auto elements) {
+      for (auto element : elements) parts.push_back(Convert<decltype(element)>::to(element));
+    };
+    with_elements(*tensor,
+                  Types<bool, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
+                        uint64_t, float, double>(),
+                  take);
+    return parts;
+  }
+  parts.push_back(returned);
+  return parts;
+}
+
+}  // namespace
+
+void Results::take(const Value& returned) {
+  if (current_->end()) throw TaskCancelledError("it was cancelled, and ended as it was asked to");
+  if (call_.num_results == 0) return;
+  if (call_.num_results == 1) return add(0, returned);
+  const std::vector<Value> parts = parts_of(returned);
+  if (parts.size() != call_.num_results) {
+    throw TypeError(std::string(call_.name) +
+                    " has num_returns=" + std::to_string(call_.num_results) + ", but it returned " +
+                    (parts.size() == 1 ? "one value" : std::to_string(parts.size()) + " values") +
+                    ": return a tuple of " + std::to_string(call_.num_results));
+  }
+  for (uint32_t i = 0; i < call_.num_results; ++i) add(i, parts[i]);
+}
+
+void Results::add(uint32_t index, const Value& value) {
+  Outgoing outgoing(value);
+  client::OutValue out;
+  auto room = place(runtime_, &outgoing, &out);
+  value_or_throw(runtime_->add_result(call_, index, out, std::move(room)));
+}
+
+void Results::take_nothing() {
+  for (uint32_t i = 0; i < call_.num_results; ++i) {
+    (void)runtime_->add_result(call_, i, {model::Format::kNone, {}, {}}, nullptr);
+  }
+}
+
+void Results::take_error(std::string_view type, std::string_view message) {
+  const std::string constructor = std::string(call_.name) + "'s constructor";
+  wire::TaskError error;
+  error.task = call_.task;
+  error.pid = static_cast<uint32_t>(getpid());
+  error.exception_type = type;
+  error.message = message;
+  error.task_name = call_.kind == model::CallKind::kCreateActor ? constructor : call_.name;
+  std::vector<std::byte> bytes;
+  wire::encode_task_error(error, &bytes);
+  for (uint32_t i = 0; i < call_.num_results; ++i) {
+    (void)runtime_->add_result(call_, i, {model::Format::kTaskError, bytes, {}}, nullptr);
+  }
+}
+
+}  // namespace sundog::detail
