@@ -338,7 +338,7 @@ def check_for_cpp(options: FunctionOptions, name: str) -> None:
     """Refuses what a C++ function cannot have.
 
     Raises:
-        ValueError: exceptions to retry on by their types, or results of which nobody knows how many.
+        ValueError: exceptions to retry on by their types, or results without a number.
     """
     if options.retried_on:
         raise ValueError(
