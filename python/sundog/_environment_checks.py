@@ -54,6 +54,13 @@ def env_vars(value: object) -> dict[str, str]:
                 f"runtime_env['env_vars']: {name!r} cannot be a variable of the environment: a "
                 "name is not empty and has no '=', and there is no NUL in either"
             )
+        try:
+            os.fsencode(name + text)
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"runtime_env['env_vars']: {name!r} and its value cannot be in the environment: "
+                f"{error}"
+            ) from None
     return dict(sorted(value.items()))
 
 
@@ -117,6 +124,17 @@ def strings(key: str, value: object) -> list[str]:
 
 def excludes(value: object) -> list[str]:
     """Patterns."""
+    import re
+
+    from sundog._environment_files import expression
+
+    for pattern in strings("['excludes']", value):
+        try:
+            expression(pattern.lstrip("!").rstrip("/"))
+        except re.error as error:
+            raise ValueError(
+                f"runtime_env['excludes']: {pattern!r} is no pattern of .gitignore: {error}"
+            ) from None
     return strings("['excludes']", value)
 
 
@@ -188,6 +206,14 @@ def py_executable(value: object) -> str:
     """A command."""
     if not isinstance(value, str) or not value.strip():
         raise wrong("['py_executable']", "the command of an interpreter", value)
+    import shlex
+
+    try:
+        shlex.split(value)
+    except ValueError as error:
+        raise ValueError(
+            f"runtime_env['py_executable'] is a command as a shell reads it, got {value!r}: {error}"
+        ) from None
     return value
 
 
