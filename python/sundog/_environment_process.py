@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -22,9 +23,14 @@ class SetupError(Exception):
     """Why the environment cannot be had; its text is for people."""
 
 
+def without_passwords(text: str) -> str:
+    """Without those of addresses, ``https://name:password@host``."""
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
 def say(text: str) -> None:
     """One line in the log."""
-    print(f"sundog: {text}", flush=True)
+    print(f"sundog: {without_passwords(text)}", flush=True)
 
 
 def daemon_is_gone(wait_ms: int, *others: int) -> bool:
@@ -95,4 +101,5 @@ def run(what: str, command: list[str], asked: object, environ: dict[str, str], l
         return
     how = f"exit code {code}" if code > 0 else f"signal {-code}"
     tail = "\n".join(f"  | {line}" for line in said_since(log, begin))
-    raise SetupError(f"{what} ended with {how}; asked was {json.dumps(asked)}\n{tail}")
+    said = without_passwords(json.dumps(asked))
+    raise SetupError(f"{what} ended with {how}; asked was {said}\n{tail}")

@@ -71,6 +71,15 @@ def prepare(base: dict[str, Any], environment: dict[str, Any], log: str) -> dict
     return config
 
 
+def shown(environment: dict[str, Any]) -> str:
+    """For the log, which others are sent: variables by name, as some have secrets in them."""
+    from sundog._environment_process import without_passwords
+
+    names = sorted(environment.get("env_vars", {}))
+    text = json.dumps({**environment, "env_vars": names} if names else environment)
+    return without_passwords(text)
+
+
 def expanded(variables: dict[str, str]) -> dict[str, str]:
     """``${NAME}`` in a value is what the program's environment has; empty if it has none."""
     import re
@@ -119,7 +128,7 @@ def main(arguments: list[str]) -> int:
     with open(f"{stem}.request", encoding="utf-8") as request:
         environment = json.load(request)
     os.unlink(f"{stem}.request")
-    print(f"sundog: setting up {json.dumps(environment)}", flush=True)
+    print(f"sundog: setting up {shown(environment)}", flush=True)
     try:
         config = prepare(base, environment, log)
     except Exception as error:

@@ -91,6 +91,19 @@ def test_pip_that_fails_shows_its_log(cache: Path, session: Any, tmp_path: Path)
     assert sundog.get(own.remote("A"), timeout=60) is None
 
 
+def test_logs_have_no_secrets(cache: Path, tmp_path: Path) -> None:
+    asked = pip(tmp_path, "sundog_absent==7")
+    asked["pip"]["pip_install_options"] += ["--index-url", "http://me:hidden1@localhost:9/simple"]
+    own = variable.options(runtime_env={**asked, "env_vars": {"TOKEN_OF_A": "hidden2"}})
+    with sundog.init(num_cpus=1) as context:
+        with pytest.raises(RuntimeEnvSetupError) as told:
+            sundog.get(own.remote("TOKEN_OF_A"))
+        logs = Path(str(context["session_dir"])) / "logs"
+        said = "".join(path.read_text() for path in logs.iterdir())
+    assert "TOKEN_OF_A" in said and "@localhost:9" in said and "@localhost:9" in str(told.value)
+    assert "hidden" not in said + str(told.value)
+
+
 def test_what_an_interrupted_build_left_is_removed(cache: Path, tmp_path: Path) -> None:
     wheel(tmp_path, "sundog_tiny", "1.5")
     own = imported.options(runtime_env=pip(tmp_path, "sundog_tiny"))
