@@ -65,14 +65,17 @@ def check_name(name: str) -> None:
         )
 
 
-def check_handle(function: str, given: object) -> None:
-    """Raises TypeError for anything but a handle."""
+def checked_handle(wanted: str, given: object) -> PlacementGroup:
+    """A handle; ``wanted`` begins what is said of anything else.
+
+    Raises:
+        TypeError: it is none.
+    """
     from sundog.util.placement_group import PlacementGroup
 
     if not isinstance(given, PlacementGroup):
-        raise TypeError(
-            f"{function}() takes a PlacementGroup, got {type(given).__name__}: {given!r:.60}"
-        )
+        raise TypeError(f"{wanted}, got {type(given).__name__}: {given!r:.60}")
+    return given
 
 
 # ---------------------------------------------------------------- asking the daemon
@@ -183,9 +186,10 @@ class Asked:
         self.group: PlacementGroup | None = None
         self.outside = group is None
         if group is not None and group != "default":
-            check_option(group)
-            self.group = group  # type: ignore[assignment]
-            self.outside = self.group.is_empty  # type: ignore[union-attr]
+            self.group = checked_handle(
+                "placement_group is a PlacementGroup, None or 'default'", group
+            )
+            self.outside = self.group.is_empty
         if bundle is None:
             bundle = -1
         if isinstance(bundle, bool) or not isinstance(bundle, int):
@@ -235,13 +239,3 @@ class Asked:
     def id(self) -> bytes | None:
         """The group's; None for no explicit one."""
         return None if self.group is None or self.outside else self.group.id.binary()
-
-
-def check_option(given: object) -> None:
-    """Raises TypeError for anything but a handle."""
-    from sundog.util.placement_group import PlacementGroup
-
-    if not isinstance(given, PlacementGroup):
-        raise TypeError(
-            f"placement_group is a PlacementGroup, None or 'default', got {given!r:.60}"
-        )

@@ -166,7 +166,7 @@ def remove_placement_group(placement_group: PlacementGroup) -> None:
     Raises:
         TypeError: something else is given.
     """
-    _groups.check_handle("remove_placement_group", placement_group)
+    _groups.checked_handle("remove_placement_group() takes a PlacementGroup", placement_group)
     _core.remove_group(placement_group.id.binary())
 
 
@@ -212,7 +212,7 @@ def placement_group_table(placement_group: PlacementGroup | None = None) -> dict
     """
     if placement_group is None:
         return {told["id"]: _groups.row(told) for told in _groups.ask("")}
-    _groups.check_handle("placement_group_table", placement_group)
+    _groups.checked_handle("placement_group_table() takes a PlacementGroup", placement_group)
     told = _groups.ask(f"id {placement_group.id.hex()}")
     return _groups.row(told[0]) if told else _groups.removed_row(placement_group.id.hex())
 
