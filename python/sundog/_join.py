@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -127,7 +128,10 @@ def umask() -> int:
 
 
 def describe(socket: str) -> str:
-    """Writes beside the socket what the workers of this program are to look like; the file."""
+    """Writes beside the socket what the workers of this program are to look like; the file.
+
+    The daemon renames it when this program has a job.
+    """
     import marshal
 
     from sundog import _session
@@ -181,7 +185,8 @@ def connect(address: str, namespace: str, job_weight: float) -> _core.Session:
             "", [], PRESTART, _session.entry_point(), socket, namespace, job_weight
         )
     except BaseException:
-        os.unlink(described)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(described)
         raise
     try:
         check_python(session)

@@ -463,7 +463,7 @@ class Zygote:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         given = dict(request.environment)
-        joined = f"{self.config.get('socket')}.{given.get('SUNDOG_DRIVER')}"
+        joined = f"{self.config.get('socket')}.job-{request.job}"
         if os.path.exists(joined):
             become_another_driver(self.config, joined)
             keep_environment(self.config)

@@ -4,6 +4,7 @@
 #include "net/control.h"
 #include "node/node_shell.h"
 #include "os/clock.h"
+#include "os/files.h"
 #include "os/machine.h"
 #include "os/socket.h"
 
@@ -176,6 +177,7 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
     client->job = JobId{next_job_++};
     drivers_[client->job] = client->id;
     name_spaces_[client->job] = hello.name_space;
+    keep_description(client->job, hello.pid);
     if (hello.job_weight > 0) connected.weight = hello.job_weight;
     jobs_.began(client->job,
                 {hello.pid, hello.entry_point, hello.name_space, connected.weight, os::wall_now()});
@@ -367,9 +369,23 @@ void NodeShell::drop_link(ClientId id) {
 }
 
 // Where a program that joined says what its workers are to look like; the zygote reads it.
-std::string NodeShell::described_in(JobId id) const {
-  const JobList::Job* job = jobs_.find(id);
-  return options_.socket_path + "." + std::to_string(job == nullptr ? 0 : job->pid);
+std::string NodeShell::described_in(JobId job) const {
+  return options_.socket_path + ".job-" + std::to_string(job.value);
+}
+
+// Written under its pid before its Hello, and kept under its job: a process may join several times,
+// and another may get its pid while something of this one lives on.
+void NodeShell::keep_description(JobId job, uint32_t pid) const {
+  if (options_.socket_path.empty()) return;
+  os::rename_file(options_.socket_path + "." + std::to_string(pid), described_in(job));
+}
+
+void NodeShell::remove_descriptions() const {
+  if (options_.socket_path.empty()) return;
+  const std::string folder = os::parent_folder(options_.socket_path);
+  const std::string beside = options_.socket_path.substr(folder.size() + 1) + ".";
+  for (const os::FolderEntry& entry : os::list_folder(folder))
+    if (entry.name.starts_with(beside)) os::remove_file(folder + "/" + entry.name);
 }
 
 // The session is over with its last driver. Another one that ends, and may wait for the end of the

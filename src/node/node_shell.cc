@@ -299,7 +299,7 @@ void NodeShell::reap_strangers() {
     bool known = (zygote_ && zygote_->pid() == pid) || environments_->knows(pid);
     for (const auto& client : clients_) known |= client && client->pid == number;
     for (const auto& [token, spawn] : spawns_) known |= spawn.pid == number;
-    if (known) return;  // its pidfd is readable; strangers behind it have their turn after that
+    if (known) return;      // its pidfd is readable; strangers behind it have their turn after that
     catch_up_with_forks();  // one may have ended before we heard of it
     for (const auto& [token, spawn] : spawns_) known |= spawn.pid == number;
     if (known) return;
@@ -335,7 +335,7 @@ void NodeShell::shut_down() {
   output_->stop();
   arena_->stop();
   os::remove_file(options_.zygote_config);
-  for (const auto& [job, ignored] : jobs_.all()) os::remove_file(described_in(job));
+  remove_descriptions();
   os::remove_tree(session_->environments_folder());
   log_.info("daemon ends", {{"turns", counters_.turns},
                             {"long_turns", counters_.long_turns},

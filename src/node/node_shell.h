@@ -172,6 +172,8 @@ class NodeShell {
   void drop_link(ClientId id);
   void driver_left(ClientLink* client);
   std::string described_in(JobId job) const;
+  void keep_description(JobId job, uint32_t pid) const;
+  void remove_descriptions() const;
   void mark_for_publishing(ClientLink* client);
 
   // ---- node_workers.cc

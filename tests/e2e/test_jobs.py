@@ -323,6 +323,44 @@ def test_workers_look_like_the_program_that_joined(begin: Begin, tmp_path: Path)
         assert sundog.get(own_variable.remote()) is None
 
 
+def test_a_program_that_joins_again_keeps_its_description(begin: Begin, tmp_path: Path) -> None:
+    """What is left of its first job ends while the second runs: the same process, other files."""
+    (tmp_path / "own_module.py").write_text("def answer():\n    return 42\n")
+    code = """
+        import json, time, sundog, own_module
+        from sundog import _core, _explain
+
+        def join():
+            sundog.init(address="auto", namespace="n", logging_level="warning")
+
+        def states():
+            jobs = json.loads(_core.current_session().query(_explain.JOBS))
+            return {job["job"]: job["state"] for job in jobs}
+
+        @sundog.remote(num_cpus=0)
+        class Own:
+            def answer(self):
+                return own_module.answer()
+
+        join()
+        first = sundog.get_runtime_context().get_job_id()
+        kept = Own.options(name="kept", lifetime="detached").remote()
+        assert sundog.get(kept.answer.remote()) == 42
+        sundog.shutdown()
+        join()
+        sundog.kill(sundog.get_actor("kept"))
+        while states()[first] != "ENDED":
+            time.sleep(0.01)
+        actors = [Own.remote() for _ in range(3)]  # more than there are workers
+        assert sundog.get([actor.answer.remote() for actor in actors]) == [42, 42, 42]
+    """
+    with sundog.init(num_cpus=1, logging_level="warning"):
+        socket = Path(_paths.running_sockets()[0])
+        begin("again", code).end()
+        until(lambda: not list(socket.parent.glob(f"{socket.name}.*")), "no job, no description")
+    assert list(socket.parent.glob(f"{socket.name}*")) == []
+
+
 def test_each_program_is_a_job_that_is_listed(begin: Begin, session: None) -> None:
     code = """
         import sundog
