@@ -62,6 +62,11 @@ int64_t search(int64_t from, std::stop_token stop) {
 }
 SUNDOG_REMOTE(search);
 
+sundog::Generator<int64_t> countdown(int64_t from) {
+  for (int64_t i = from; i > 0; --i) co_yield i;
+}
+SUNDOG_REMOTE(countdown);
+
 sundog::Async<int64_t> twice(sundog::Session session, int64_t x) {
   auto sum = session.task(add).remote(x, x);
   int64_t value = co_await sum;
@@ -122,6 +127,13 @@ void waiting(sundog::Session& session) {
   std::cout << later.get() << "\n";
 }
 
+void streams(sundog::Session& session) {
+  for (const auto& number : session.task(countdown).options({.stream_items = 10}).remote(3)) {
+    std::cout << session.get(number) << " ";
+  }
+  std::cout << "\n";
+}
+
 void cancelling(sundog::Session& session) {
   auto endless = session.task(search).remote(1);
   session.cancel(endless);
@@ -152,6 +164,10 @@ void python(sundog::Session& session) {
   auto largest = sorted.remote(numbers, sundog::named("reverse", true))[0];
   std::cout << session.get(largest) << "\n";
 
+  auto endless = session.python_task<sundog::Generator<int64_t>>("itertools:count").remote(40);
+  for (int i = 0; i < 3; ++i) std::cout << session.get(endless.next().value()) << " ";
+  std::cout << "\n";
+
   auto words = session.python_actor("collections:Counter").remote("banana");
   using Counts = std::vector<std::pair<std::string, int64_t>>;
   for (const auto& [letter, count] : session.get(words.call<Counts>("most_common").remote(2))) {
@@ -172,6 +188,7 @@ int main(int argc, char** argv) try {
   errors(session);
   actors(session);
   waiting(session);
+  streams(session);
   cancelling(session);
   python(session);
 } catch (const std::exception& error) {

@@ -38,7 +38,8 @@ std::shared_ptr<const Handle> make_actor(SessionCore* core, const ActorKind& kin
                                          const Arguments& arguments);
 std::shared_ptr<const Handle> find_actor(SessionCore* core, const std::string& name,
                                          const std::string& name_space);
-uint32_t method_template(SessionCore* core, const Handle& handle, std::string_view method);
+uint32_t method_template(SessionCore* core, const Handle& handle, std::string_view method,
+                         bool streams);
 void kill_actor(SessionCore* core, const Handle& handle, bool no_restart);
 const char* checked_actor_name(const char* name);
 
@@ -115,12 +116,15 @@ class ActorHandle {
     static_assert(std::is_base_of_v<typename Type::ClassType, Class>,
                   "the method belongs to another class");
     const char* name = detail::registered_name(method, "the method", "SUNDOG_ACTOR(Class, ...)");
-    return typed<typename Type::ResultType>(detail::method_template(&core(), *handle_, name),
-                                            typename Type::Parameters::Given());
+    using Result = typename Type::ResultType;
+    constexpr bool kStreams = detail::kIsGenerator<Result>;
+    const uint32_t number = detail::method_template(&core(), *handle_, name, kStreams);
+    return typed<Result>(number, typename Type::Parameters::Given());
   }
   template <typename Result>
   ActorMethod<Result> call(std::string_view method) const {
-    return {core_, handle_, detail::method_template(&core(), *handle_, method)};
+    return {core_, handle_,
+            detail::method_template(&core(), *handle_, method, detail::kIsGenerator<Result>)};
   }
   // Ends its process at once; with `no_restart` false it comes back if it has restarts left.
   void kill(bool no_restart = true) const { detail::kill_actor(&core(), *handle_, no_restart); }

@@ -12,6 +12,7 @@
 #include <stop_token>
 #include <tuple>
 
+#include "sundog/generator.h"
 #include "sundog/ref.h"
 
 namespace sundog {
@@ -22,11 +23,14 @@ namespace detail {
 
 // Gives the result away while it lives.
 using Answer = void (*)(void* context, const Value& result);
+// The same with the next item of a stream; false: nobody wants more.
+using Yield = bool (*)(void* context, const Value& item);
 struct Call {
   Session& session;
   std::span<const Value> arguments;
   Answer answer;
   void* context;
+  Yield yield = nullptr;  // of a call that streams
 };
 using Invoke = void (*)(const Call& call);
 using InvokeMethod = void (*)(void* object, const Call& call);
@@ -42,6 +46,9 @@ void register_actor(const char* name, ActorType type);
 void register_method(const char* class_name, const char* name, InvokeMethod invoke);
 
 [[noreturn]] void throw_argument_count(size_t given, size_t wanted);
+// What a generator is called for, if not for a stream, and the other way round.
+[[noreturn]] void throw_generator();
+[[noreturn]] void throw_no_generator();
 [[noreturn]] void throw_no_constructor(size_t given);
 [[noreturn]] void throw_not_registered(const char* what, const char* macro);
 
@@ -81,11 +88,13 @@ template <typename Kept, typename... Rest>
 struct WithoutStop {
   using Given = Kept;
   static constexpr bool kStop = false;
+  static constexpr bool kStopLives = true;
 };
 template <typename... Kept, typename Last>
 struct WithoutStop<Types<Kept...>, Last> {
   using Given = std::conditional_t<kIsStop<Last>, Types<Kept...>, Types<Kept..., Last>>;
   static constexpr bool kStop = kIsStop<Last>;
+  static constexpr bool kStopLives = !(kStop && std::is_reference_v<Last>);  // beyond the call
 };
 template <typename... Kept, typename First, typename Second, typename... Rest>
 struct WithoutStop<Types<Kept...>, First, Second, Rest...>
@@ -117,16 +126,36 @@ decltype(auto) call_in_worker(const F& f, const Call& call, Args&&... args) {
   }
 }
 
+// Runs a generator to its end, or until nobody wants more. `Args` are the arguments' types: what it
+// refers to lives here.
+template <typename Result, typename All, typename F, typename... Args>
+void stream_with(const F& f, const Call& call, Types<Args...>) {
+  static_assert(All::kStopLives, "a generator takes its std::stop_token by value");
+  if (call.yield == nullptr) throw_generator();
+  [&]<size_t... I>(std::index_sequence<I...>) {
+    std::tuple<std::decay_t<Args>...> values{
+        Convert<std::decay_t<Args>>::from(call.arguments[I])...};
+    Result items = call_in_worker<All>(f, call, static_cast<Args&&>(std::get<I>(values))...);
+    while (items.next()) {
+      if (!call.yield(call.context, Convert<typename Result::Type>::to(items.value()))) break;
+    }
+  }(std::index_sequence_for<Args...>());
+  call.answer(call.context, Value{});
+}
+
 // Calls f(arguments...) and hands its result over. `All` are its parameters, `Args` those given.
 template <typename Result, typename All, typename F, typename... Args>
-void call_with(const F& f, const Call& call, Types<Args...>) {
+void call_with(const F& f, const Call& call, Types<Args...> given) {
   if (call.arguments.size() != sizeof...(Args)) {
     throw_argument_count(call.arguments.size(), sizeof...(Args));
   }
   auto invoke = [&]<size_t... I>(std::index_sequence<I...>) -> decltype(auto) {
     return call_in_worker<All>(f, call, Convert<std::decay_t<Args>>::from(call.arguments[I])...);
   };
-  if constexpr (std::is_void_v<Result>) {
+  if (!kIsGenerator<Result> && call.yield != nullptr) throw_no_generator();
+  if constexpr (kIsGenerator<Result>) {
+    stream_with<Result, All>(f, call, given);
+  } else if constexpr (std::is_void_v<Result>) {
     invoke(std::index_sequence_for<Args...>());
     call.answer(call.context, Value{});
   } else {

@@ -11,7 +11,6 @@
 //   }
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,6 +21,8 @@
 
 #include "sundog/calls.h"
 #include "sundog/remote.h"
+#include "sundog/stream.h"
+#include "sundog/until.h"
 
 namespace sundog {
 
@@ -39,21 +40,6 @@ struct InitOptions {
   std::string daemon = SUNDOG_DAEMON_PROGRAM;  // empty: sundogd beside this program, or in PATH
 };
 
-using Seconds = std::chrono::duration<double>;
-constexpr Seconds kForever = Seconds::max();
-
-// How long a wait lasts: so long, until the token is stopped, or whatever comes first. A stop is
-// seen within a tenth of a second.
-struct Until {
-  Until() = default;
-  template <typename Rep, typename Period>
-  Until(std::chrono::duration<Rep, Period> for_so_long, std::stop_token stopped = {})
-      : timeout(for_so_long), stop(std::move(stopped)) {}
-  Until(std::stop_token stopped) : stop(std::move(stopped)) {}
-  Seconds timeout = kForever;
-  std::stop_token stop = {};
-};
-
 // How a task is ended.
 struct CancelOptions {
   bool force = false;          // kills the worker of one that runs
@@ -69,6 +55,7 @@ struct TaskOptions {
   std::string name = {};          // in messages and the timeline; empty: the function's
   int max_retries = 3;            // after its worker died; -1: without end
   bool retry_exceptions = false;  // and after it threw
+  uint32_t stream_items = 0;  // of a generator: it waits while so many are not taken; 0: no limit
   auto operator<=>(const TaskOptions&) const = default;
 };
 
@@ -79,12 +66,13 @@ struct TaskKind {
   std::string function;
   bool python = false;
   TaskOptions options = {};
+  bool streams = false;  // it is a generator
   auto operator<=>(const TaskKind&) const = default;
 };
 
 uint32_t template_of(SessionCore* core, const TaskKind& kind);
 // The same for a registered function with its defaults; `name` is the registration's own.
-uint32_t template_of(SessionCore* core, const char* name);
+uint32_t template_of(SessionCore* core, const char* name, bool streams);
 std::shared_ptr<Reference> put(SessionCore* core, const Value& value);
 Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, const Until& until);
 // Gives each value to `take`, in order.
@@ -141,7 +129,7 @@ class Task {
         kind_(std::move(kind)),
         number_(detail::template_of(core_.get(), kind_)) {}
   Task options(TaskOptions options) const {
-    return {core_, {kind_.function, kind_.python, options}};
+    return {core_, {kind_.function, kind_.python, std::move(options), kind_.streams}};
   }
   // Its result's parts as results of their own, of a function that returns a tuple, pair or array
   // of so many: remote() gives a tuple, pair or array of references.
@@ -171,12 +159,14 @@ template <typename Result, typename... Params>
 class TypedTask {
  public:
   TypedTask(std::shared_ptr<detail::SessionCore> core, const char* name)
-      : core_(std::move(core)), name_(name), number_(detail::template_of(core_.get(), name)) {}
+      : core_(std::move(core)),
+        name_(name),
+        number_(detail::template_of(core_.get(), name, kStreams)) {}
   TypedTask(std::shared_ptr<detail::SessionCore> core, const char* name, uint32_t number)
       : core_(std::move(core)), name_(name), number_(number) {}
   TypedTask options(TaskOptions options) const {
     TypedTask other = *this;
-    other.number_ = detail::template_of(core_.get(), {name_, false, std::move(options)});
+    other.number_ = detail::template_of(core_.get(), {name_, false, std::move(options), kStreams});
     return other;
   }
   // Its result's parts as results of their own, of a function that returns a tuple, pair or array
@@ -194,6 +184,8 @@ class TypedTask {
   }
 
  private:
+  static constexpr bool kStreams = detail::kIsGenerator<std::decay_t<Result>>;
+
   std::shared_ptr<detail::SessionCore> core_;
   const char* name_;
   uint32_t number_;
@@ -216,12 +208,12 @@ class Session {
   // A function that a C++ worker registered under this name.
   template <typename Result>
   Task<Result> task(std::string name) {
-    return {core_, {std::move(name), false}};
+    return {core_, {std::move(name), false, {}, detail::kIsGenerator<Result>}};
   }
   // A Python function: "package.module:function".
   template <typename Result>
   Task<Result> python_task(std::string name) {
-    return {core_, {std::move(name), true}};
+    return {core_, {std::move(name), true, {}, detail::kIsGenerator<Result>}};
   }
   // Actors: sundog/actor.h.
   template <typename Class>

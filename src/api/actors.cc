@@ -85,9 +85,9 @@ std::shared_ptr<const Handle> create(SessionCore* core, const ActorKind& kind,
 }  // namespace
 
 uint32_t SessionCore::template_of_method(std::string_view method, std::string title,
-                                         int max_task_retries) {
+                                         int max_task_retries, bool streams) {
   std::lock_guard lock(mutex_);
-  MethodKey key{std::string(method), std::move(title), max_task_retries};
+  MethodKey key{std::string(method), std::move(title), max_task_retries, streams};
   auto known = methods_.find(key);
   if (known != methods_.end()) return known->second;
   client::TaskOptions options;
@@ -95,6 +95,7 @@ uint32_t SessionCore::template_of_method(std::string_view method, std::string ti
   options.kind = model::CallKind::kMethod;
   options.method = key.method;
   options.max_retries = max_task_retries;
+  if (streams) options.returns = model::Returns::kStream;
   uint32_t number = value_or_throw(runtime_->define_template(options, {}));
   methods_.emplace(std::move(key), number);
   return number;
@@ -143,10 +144,11 @@ std::shared_ptr<const Handle> find_actor(SessionCore* core, const std::string& n
   return handle_of(core, std::move(found));
 }
 
-uint32_t method_template(SessionCore* core, const Handle& handle, std::string_view method) {
+uint32_t method_template(SessionCore* core, const Handle& handle, std::string_view method,
+                         bool streams) {
   std::string title = handle.class_name.empty() ? "" : handle.class_name + ".";
   return core->template_of_method(method, title.append(method),
-                                  static_cast<int>(handle.max_task_retries));
+                                  static_cast<int>(handle.max_task_retries), streams);
 }
 
 void kill_actor(SessionCore* core, const Handle& handle, bool no_restart) {

@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -15,6 +16,11 @@ namespace fs = std::filesystem;
 
 std::pair<int64_t, int64_t> halved_here(int64_t x) { return {x / 2, x % 2}; }
 SUNDOG_REMOTE(halved_here);
+
+Generator<int64_t> counts_here(int64_t to) {
+  for (int64_t i = 0; i < to; ++i) co_yield i;
+}
+SUNDOG_REMOTE(counts_here);
 
 class CallsTest : public ::testing::Test {
  protected:
@@ -35,6 +41,12 @@ class CallsTest : public ::testing::Test {
   }
   Session& session() { return *session_; }
   std::string file(const char* name) const { return home_ / name; }
+  template <typename T>
+  std::vector<T> all_of(Stream<T> stream) {
+    std::vector<T> values;
+    for (Ref<T> item : stream) values.push_back(session().get(item));
+    return values;
+  }
   // The worker's functions tell by files how far they are.
   void wait_for_file(const std::string& name) {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
@@ -188,6 +200,109 @@ TEST_F(CallsTest, names_of_arguments_are_for_python) {
   auto actor = session().actor("Patient").remote();
   EXPECT_THROW(session().get(actor.call<int64_t>("counted").remote(named("more", true))),
                TaskError);
+}
+
+TEST(Generator, runs_as_far_as_it_is_asked) {
+  std::vector<int64_t> values;
+  for (int64_t value : counts_here(3)) values.push_back(value);
+  EXPECT_EQ(values, (std::vector<int64_t>{0, 1, 2}));
+  EXPECT_FALSE(counts_here(0).next());
+}
+
+TEST_F(CallsTest, what_a_generator_yields_comes_in_order) {
+  auto count_up = session().task<Generator<int64_t>>("count_up");
+  std::vector<int64_t> thousand(1000);
+  std::iota(thousand.begin(), thousand.end(), 5);
+  EXPECT_EQ(all_of(count_up.remote(5, 1005)), thousand);
+  EXPECT_TRUE(all_of(count_up.remote(5, 5)).empty());
+  auto words = session().task<Generator<std::string>>("words").remote("as they come");
+  EXPECT_EQ(all_of(std::move(words)), (std::vector<std::string>{"as", "they", "come"}));
+  auto rows = session().task<Generator<std::vector<double>>>("rows").remote(3, 50'000);
+  EXPECT_EQ(all_of(std::move(rows)).at(2), std::vector<double>(50'000, 2.0));
+  EXPECT_EQ(all_of(session().task<Generator<int64_t>>("doubled").remote(3)),
+            (std::vector<int64_t>{0, 2, 4}));
+}
+
+TEST_F(CallsTest, a_stream_ends_once_and_tells_its_end) {
+  auto stream = session().task<Generator<int64_t>>("count_up").remote(0, 1);
+  EXPECT_EQ(session().get(*stream.next()), 0);
+  EXPECT_FALSE(stream.next());
+  EXPECT_FALSE(stream.next());
+  session().get(stream.completed());
+}
+
+TEST_F(CallsTest, what_a_generator_throws_is_its_last_item) {
+  auto stream = session().task<Generator<int64_t>>("breaks_after").remote(2);
+  EXPECT_EQ(session().get(*stream.next()), 0);
+  EXPECT_EQ(session().get(*stream.next()), 1);
+  auto last = stream.next();
+  ASSERT_TRUE(last);
+  EXPECT_THROW(session().get(*last), TaskError);
+  EXPECT_FALSE(stream.next());
+  EXPECT_THROW(session().get(stream.completed()), TaskError);
+}
+
+TEST_F(CallsTest, a_generator_waits_for_its_consumer_and_ends_when_it_is_closed) {
+  fs::create_directory(file("items"));
+  auto numbered = session().task<Generator<int64_t>>("numbered").options({.stream_items = 3});
+  auto stream = numbered.remote(file("items"), file("closed"));
+  for (int64_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(session().get(*stream.next()), i);
+    EXPECT_FALSE(fs::exists(file("items") + "/" + std::to_string(i + 5)));
+  }
+  EXPECT_FALSE(fs::exists(file("closed")));
+  stream.close();
+  wait_for_file(file("closed"));
+  EXPECT_FALSE(stream.next());
+}
+
+TEST_F(CallsTest, a_stream_that_goes_out_of_scope_ends_its_generator) {
+  fs::create_directory(file("items"));
+  for (Ref<int64_t> item :
+       session().task<Generator<int64_t>>("numbered").remote(file("items"), file("closed"))) {
+    if (session().get(item) == 2) break;
+  }
+  wait_for_file(file("closed"));
+}
+
+TEST_F(CallsTest, a_cancelled_generator_ends_with_that) {
+  fs::create_directory(file("items"));
+  auto numbered = session().task<Generator<int64_t>>("numbered").options({.stream_items = 2});
+  auto stream = numbered.remote(file("items"), file("closed"));
+  wait_for_file(file("items") + "/1");  // and from there on it waits
+  session().cancel(stream.completed());
+  EXPECT_THROW(session().get(stream.completed()), TaskCancelledError);
+  EXPECT_TRUE(fs::exists(file("closed")));
+}
+
+TEST_F(CallsTest, the_wait_for_an_item_ends_with_its_token_and_time) {
+  auto never = session().task<Generator<int64_t>>("count_up").options({.num_cpus = 100});
+  auto stream = never.remote(0, 1);
+  EXPECT_THROW(stream.next(Seconds(0.02)), GetTimeoutError);
+  std::stop_source source;
+  source.request_stop();
+  EXPECT_THROW(stream.next(source.get_token()), StoppedError);
+}
+
+TEST_F(CallsTest, methods_of_actors_stream) {
+  auto actor = session().actor("Patient").remote();
+  EXPECT_EQ(all_of(actor.call<Generator<int64_t>>("each_call").remote(3)),
+            (std::vector<int64_t>{1, 2, 3}));
+  auto stream = actor.call<Generator<int64_t>>("until_cancelled").remote(file("begun"));
+  EXPECT_EQ(session().get(*stream.next()), 1);
+  wait_for_file(file("begun"));
+  session().cancel(stream.completed());
+  EXPECT_THROW(session().get(stream.completed()), TaskCancelledError);
+  EXPECT_EQ(session().get(actor.call<int64_t>("calls").remote()), 3);
+}
+
+TEST_F(CallsTest, streams_and_single_results_are_not_taken_for_each_other) {
+  EXPECT_THROW(session().get(session().task<int64_t>("count_up").remote(0, 1)), TaskError);
+  auto stream = session().task<Generator<int64_t>>("twice").remote(1);
+  EXPECT_THROW(session().get(*stream.next()), TaskError);
+  EXPECT_FALSE(stream.next());
+  EXPECT_THROW(session().task<int64_t>("twice").options({.stream_items = 2}), TypeError);
+  static_assert(std::is_same_v<decltype(session().task(counts_here).remote(1)), Stream<int64_t>>);
 }
 
 }  // namespace

@@ -30,6 +30,11 @@ std::stop_token CurrentCall::token() {
   return source_.get_token();
 }
 
+bool CurrentCall::is_cancelled() {
+  std::lock_guard lock(mutex_);
+  return is_told_ && task_ != TaskId{};
+}
+
 bool CurrentCall::ends_waits() {
   std::lock_guard lock(mutex_);
   return is_told_ && !is_method_ && task_ != TaskId{};

@@ -20,6 +20,7 @@ class CurrentCall {
   bool end();
   // Stopped when the call that runs now is cancelled.
   std::stop_token token();
+  bool is_cancelled();
   // Whether what waits now is to be woken: a task is cancelled. A call of an actor can only ask.
   bool ends_waits();
 

@@ -63,6 +63,19 @@ void throw_argument_count(size_t given, size_t wanted) {
                   std::to_string(given));
 }
 
+void throw_generator() {
+  throw TypeError(
+      "the function is a generator: from Python call it with num_returns=\"streaming\", from C++ "
+      "by "
+      "its name as task<sundog::Generator<T>>(name)");
+}
+
+void throw_no_generator() {
+  throw TypeError(
+      "the function is called for a stream, but it returns no sundog::Generator: call it for one "
+      "result, or let it yield");
+}
+
 void throw_no_constructor(size_t given) {
   throw TypeError("the class has no public constructor of " + std::to_string(given) +
                   " arguments, or more than one");

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "api/waiting.h"
 #include "sundog/containers.h"
 #include "wire/error_layout.h"
 
@@ -54,6 +55,16 @@ void Results::take(const Value& returned) {
   for (uint32_t i = 0; i < call_.num_results; ++i) add(i, parts[i]);
 }
 
+bool Results::yield(const Value& item) {
+  if (current_->is_cancelled()) throw TaskCancelledError("it was cancelled between two items");
+  Outgoing outgoing(item);
+  client::OutValue out;
+  auto room = place(runtime_, &outgoing, &out);
+  Waiting waiting(core_);
+  return waiting.value_or_throw(
+      runtime_->yield_item(call_, out, std::move(room), waiting.yielder()));
+}
+
 void Results::add(uint32_t index, const Value& value) {
   Outgoing outgoing(value);
   client::OutValue out;
@@ -80,6 +91,9 @@ void Results::take_error(std::string_view type, std::string_view message) {
   for (uint32_t i = 0; i < call_.num_results; ++i) {
     (void)runtime_->add_result(call_, i, {model::Format::kTaskError, bytes, {}}, nullptr);
   }
+  if (call_.returns != model::Returns::kStream) return;
+  const uint32_t last = runtime_->items_yielded(call_) + 1;
+  (void)runtime_->add_result(call_, last, {model::Format::kTaskError, bytes, {}}, nullptr);
 }
 
 }  // namespace sundog::detail

@@ -10,10 +10,13 @@ namespace sundog::detail {
 class Results {
  public:
   Results(SessionCore* core, const client::TaskCall& call)
-      : runtime_(&core->runtime()), current_(core->current_call()), call_(call) {}
+      : core_(core), runtime_(&core->runtime()), current_(core->current_call()), call_(call) {}
   // What the function returned: the one result, or a part for each of several. Throws what a call
   // ends with instead: that it knew of its cancelling, or has another number of parts.
   void take(const Value& returned);
+  // The next item of a stream, sent at once; waits while the consumer is behind. False: nobody
+  // wants more. A cancelled call is ended here, an actor's too.
+  bool yield(const Value& item);
   // Nothing for all of them.
   void take_nothing();
   // An exception for all of them.
@@ -22,6 +25,7 @@ class Results {
  private:
   void add(uint32_t index, const Value& value);
 
+  SessionCore* core_;
   client::Runtime* runtime_;
   CurrentCall* current_;
   const client::TaskCall& call_;

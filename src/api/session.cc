@@ -81,6 +81,13 @@ uint32_t SessionCore::define(const TaskKind& kind) {
   options.max_retries = given.max_retries;
   options.retry_exceptions = given.retry_exceptions;
   options.resources = resources_of(given.num_cpus, given.num_gpus, given.resources);
+  if (kind.streams) options.returns = model::Returns::kStream;
+  if (given.stream_items > 0 && !kind.streams) {
+    throw TypeError(kind.function +
+                    " is called for one result: stream_items is for generators, and is how many "
+                    "items one may be ahead");
+  }
+  options.stream_items = given.stream_items;
   options.language = kind.python ? model::Language::kPython : model::Language::kCpp;
   ObjectId function;
   if (kind.python) function = python_callable(runtime_.get(), kind.function);
@@ -101,13 +108,13 @@ uint32_t SessionCore::template_of(const TaskKind& kind) {
   return known->second;
 }
 
-uint32_t SessionCore::template_of(const char* registered) {
+uint32_t SessionCore::template_of(const char* registered, bool streams) {
   {
     std::lock_guard lock(mutex_);
     auto known = registered_.find(registered);
     if (known != registered_.end()) return known->second;
   }
-  uint32_t number = template_of(TaskKind{registered, false, {}});
+  uint32_t number = template_of(TaskKind{registered, false, {}, streams});
   std::lock_guard lock(mutex_);
   registered_.emplace(registered, number);
   return number;
@@ -146,7 +153,9 @@ void SessionCore::print_output() {
 }
 
 uint32_t template_of(SessionCore* core, const TaskKind& kind) { return core->template_of(kind); }
-uint32_t template_of(SessionCore* core, const char* name) { return core->template_of(name); }
+uint32_t template_of(SessionCore* core, const char* name, bool streams) {
+  return core->template_of(name, streams);
+}
 
 std::unique_ptr<client::Room> place(client::Runtime* runtime, Outgoing* outgoing,
                                     client::OutValue* inline_value) {
@@ -202,6 +211,19 @@ std::vector<bool> wait(SessionCore* core, std::span<const Reference* const> refe
   waiting.value_or_throw(core->runtime().wait(
       entries_of(references), num_ready, deadline_of(until.timeout), waiting.yielder(), &ready));
   return ready;
+}
+
+std::shared_ptr<Reference> next_item(SessionCore* core, const Reference& completed,
+                                     const Until& until) {
+  Waiting waiting(core, until.stop);
+  waiting.check();
+  client::RefHandle item = waiting.value_or_throw(core->runtime().next_item(
+      completed.entry()->id.task, deadline_of(until.timeout), waiting.yielder()));
+  return item ? std::make_shared<Reference>(std::move(item)) : nullptr;
+}
+
+void close_stream(SessionCore* core, const Reference& completed) {
+  core->runtime().close_stream(completed.entry()->id.task);
 }
 
 }  // namespace detail

@@ -30,8 +30,9 @@ class SessionCore {
   void become_worker() { current_call_ = std::make_unique<CurrentCall>(runtime_.get()); }
   const std::string& address() const { return address_; }
   uint32_t template_of(const TaskKind& kind);
-  uint32_t template_of(const char* registered);
-  uint32_t template_of_method(std::string_view method, std::string title, int max_task_retries);
+  uint32_t template_of(const char* registered, bool streams);
+  uint32_t template_of_method(std::string_view method, std::string title, int max_task_retries,
+                              bool streams);
   // What workers print, and the daemon's notices, go to our own stdout and stderr.
   void print_output();
   void shutdown();
@@ -41,6 +42,7 @@ class SessionCore {
   struct MethodKey {
     std::string method, title;
     int max_task_retries = 0;
+    bool streams = false;
     auto operator<=>(const MethodKey&) const = default;
   };
 

@@ -31,6 +31,8 @@ bool is_actor = false;
 
 void answer(void* context, const Value& result) { static_cast<Results*>(context)->take(result); }
 
+bool yield(void* context, const Value& item) { return static_cast<Results*>(context)->yield(item); }
+
 std::string type_name(const std::exception& error) {
   int status = 0;
   char* name = abi::__cxa_demangle(typeid(error).name(), nullptr, nullptr, &status);
@@ -77,8 +79,12 @@ class WorkerLoop {
   }
 
   void perform(const client::TaskCall& call, Results* results) {
+    if (call.returns == model::Returns::kDynamic) {
+      throw TypeError("a call of C++ has no num_returns=\"dynamic\": use \"streaming\"");
+    }
     std::vector<Value> arguments = arguments_of(call);
-    const Call made{*session_, arguments, answer, results};
+    const bool streams = call.returns == model::Returns::kStream;
+    const Call made{*session_, arguments, answer, results, streams ? yield : nullptr};
     const std::string_view registered = call.method.empty() ? call.name : call.method;
     if (call.kind == model::CallKind::kTask) {
       function_named(registered)(made);

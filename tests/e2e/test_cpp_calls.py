@@ -99,3 +99,68 @@ def test_python_is_told_that_cpp_has_no_names_of_parameters(cpp: None) -> None:
     with pytest.raises(TaskError, match='take no keyword arguments, got "more"'):
         actor = sundog.cpp_actor_class("Patient").remote()
         sundog.get(actor.counted.remote(more=True), timeout=60)
+
+
+def test_python_takes_what_a_cpp_generator_yields(cpp: None) -> None:
+    count_up = sundog.cpp_function("count_up").options(num_returns="streaming")
+    assert [sundog.get(ref) for ref in count_up.remote(3, 200)] == list(range(3, 200))
+    words = sundog.cpp_function("words").options(num_returns="streaming")
+    assert [sundog.get(ref) for ref in words.remote("one two")] == ["one", "two"]
+    rows = sundog.cpp_function("rows").options(num_returns="streaming").remote(2, 40_000)
+    assert [sundog.get(ref).sum() for ref in rows] == [0, 40_000]
+    actor = sundog.cpp_actor_class("Patient").remote()
+    each_call = actor.each_call.options(num_returns="streaming")
+    assert [sundog.get(ref) for ref in each_call.remote(2)] == [1, 2]
+
+
+def test_a_cpp_generator_that_throws_ends_with_that(cpp: None) -> None:
+    breaks = sundog.cpp_function("breaks_after").options(num_returns="streaming").remote(1)
+    assert sundog.get(next(breaks), timeout=60) == 0
+    with pytest.raises(TaskError, match="std::out_of_range: no more of them"):
+        sundog.get(next(breaks))
+    with pytest.raises(StopIteration):
+        next(breaks)
+
+
+def test_a_cpp_generator_waits_for_python_and_ends_when_it_is_closed(
+    cpp: None, tmp_path: Path
+) -> None:
+    closed = tmp_path / "closed"
+    numbered = sundog.cpp_function("numbered").options(
+        num_returns="streaming", _generator_backpressure_num_objects=3
+    )
+    stream: Any = numbered.remote(str(tmp_path), str(closed))
+    for i in range(12):
+        assert sundog.get(next(stream), timeout=60) == i
+        assert not (tmp_path / str(i + 5)).exists()
+    assert not closed.exists()
+    stream.close()
+    wait_for_file(closed)
+
+
+def test_a_stream_is_asked_of_a_cpp_generator_alone(cpp: None) -> None:
+    twice = sundog.cpp_function("twice").options(num_returns="streaming").remote(1)
+    with pytest.raises(TaskError, match="it returns no sundog::Generator"):
+        sundog.get(next(twice), timeout=60)
+    for given in (1, 2):
+        refs: Any = sundog.cpp_function("count_up").options(num_returns=given).remote(0, 2)
+        with pytest.raises(TaskError, match='call it with num_returns="streaming"'):
+            sundog.get(refs)
+    actor = sundog.cpp_actor_class("Patient").remote()
+    with pytest.raises(TaskError, match='C\\+\\+ has no num_returns="dynamic"'):
+        sundog.get(actor.each_call.options(num_returns="dynamic").remote(2))
+
+
+def yields_then_raises() -> Iterator[int]:
+    yield 5
+    yield 6
+    raise LookupError("that was all")
+
+
+def test_cpp_takes_what_a_python_generator_yields(cpp: None) -> None:
+    sum_of_python = sundog.cpp_function("sum_of_python")
+    assert sundog.get(sum_of_python.remote("itertools:count", 5), timeout=60) == 10
+    here = f"{__name__}:yields_then_raises"
+    assert sundog.get(sum_of_python.remote(here, 2)) == 11
+    with pytest.raises(TaskError, match="that was all"):
+        sundog.get(sum_of_python.remote(here, 3))

@@ -29,6 +29,72 @@ std::vector<double> numbers(int64_t count) {
 }
 SUNDOG_REMOTE(numbers);
 
+// Tells `closed` when its frame goes, however it ends.
+class Tells {
+ public:
+  explicit Tells(std::string file) : file_(std::move(file)) {}
+  ~Tells() { tell(file_); }
+
+ private:
+  std::string file_;
+};
+
+sundog::Generator<int64_t> count_up(int64_t from, int64_t to) {
+  for (int64_t i = from; i < to; ++i) co_yield i;
+}
+SUNDOG_REMOTE(count_up);
+
+// Words of a text, which a caller sends: it lives as long as they come.
+sundog::Generator<std::string> words(const std::string& text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(' ', at), text.size());
+    co_yield text.substr(at, end - at);
+    at = end + 1;
+  }
+}
+SUNDOG_REMOTE(words);
+
+sundog::Generator<std::vector<double>> rows(int64_t count, int64_t width) {
+  for (int64_t i = 0; i < count; ++i) {
+    co_yield std::vector<double>(static_cast<size_t>(width), static_cast<double>(i));
+  }
+}
+SUNDOG_REMOTE(rows);
+
+sundog::Generator<int64_t> breaks_after(int64_t count) {
+  for (int64_t i = 0; i < count; ++i) co_yield i;
+  throw std::out_of_range("no more of them");
+}
+SUNDOG_REMOTE(breaks_after);
+
+// Without end; each item is told by a file of its number.
+sundog::Generator<int64_t> numbered(std::string folder, std::string closed) {
+  Tells tells(closed);
+  for (int64_t i = 0;; ++i) {
+    tell(folder + "/" + std::to_string(i));
+    co_yield i;
+  }
+}
+SUNDOG_REMOTE(numbered);
+
+// Takes from another generator, and yields what it makes of it.
+sundog::Generator<int64_t> doubled(sundog::Session& session, int64_t to) {
+  for (sundog::Ref<int64_t> item : session.task(count_up).remote(0, to)) {
+    int64_t value = session.get(item);
+    co_yield 2 * value;
+  }
+}
+SUNDOG_REMOTE(doubled);
+
+// The sum of the first items of a generator in Python, which is closed then.
+int64_t sum_of_python(sundog::Session& session, const std::string& name, int64_t count) {
+  auto stream = session.python_task<sundog::Generator<int64_t>>(name).remote();
+  int64_t sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += session.get(stream.next().value());
+  return sum;
+}
+SUNDOG_REMOTE(sum_of_python);
+
 int64_t twice(int64_t x) { return 2 * x; }
 SUNDOG_REMOTE(twice);
 
@@ -80,6 +146,15 @@ class Patient {
     return calls_;
   }
   int64_t calls() const { return calls_; }
+  sundog::Generator<int64_t> each_call(int64_t count) {
+    for (int64_t i = 0; i < count; ++i) co_yield ++calls_;
+  }
+  sundog::Generator<int64_t> until_cancelled(std::string begun, std::stop_token stop) {
+    co_yield 1;
+    tell(begun);
+    wait_for_stop(stop);
+    co_yield 2;
+  }
   std::pair<int64_t, bool> counted(bool more) {
     calls_ += more ? 1 : 0;
     return {calls_, more};
@@ -88,6 +163,6 @@ class Patient {
  private:
   int64_t calls_ = 0;
 };
-SUNDOG_ACTOR(Patient, until_stopped, calls, counted);
+SUNDOG_ACTOR(Patient, until_stopped, calls, counted, each_call, until_cancelled);
 
 int main(int argc, char** argv) { return sundog::worker_main(argc, argv); }
