@@ -22,6 +22,8 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   memory               the objects in the store: sizes, references, pins
   list actors          actors: state, process, what they hold, why they ended
   list jobs            programs: state, process, share of the CPUs, command line
+  list packages        what pip and uv installed for runtime environments: size, last use
+  clean                removes those packages that no session uses
   timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev), or as a page (FILE.html)
   stop                 ends every session of this user, or the one that --session names
   debug [PID]          attaches to a task that stopped at breakpoint()
@@ -32,6 +34,7 @@ USAGE = """usage: sundog COMMAND [--session NAME]
 
 A command about a session asks the newest one of this user, or the one that --session names."""
 COMMANDS = (
+    "clean",
     "cmake-dir",
     "config",
     "debug",
@@ -98,14 +101,21 @@ def run(words: list[str]) -> int:
         return 0
     if command == "new-cpp":
         return new_cpp(rest)
+    if command == "clean":
+        expect_nothing(command, rest)
+        return clean()
     session = take_value(rest, "--session")
     if command == "debug":
         expect_nothing("debug", rest[1:])
         return debug_dump(session) if rest == ["dump"] else debug(session, rest)
     if command == "list":
-        if rest[:1] not in (["actors"], ["jobs"]):
-            raise UsageError("list has two subjects: sundog list actors, sundog list jobs")
+        if rest[:1] not in (["actors"], ["jobs"], ["packages"]):
+            raise UsageError("list has three subjects: sundog list actors, … jobs, … packages")
         expect_nothing(f"list {rest[0]}", rest[1:])
+        if rest == ["packages"]:
+            if session is not None:
+                raise UsageError("list packages: they are of all sessions, leave out --session")
+            return list_packages()
         return list_actors(session) if rest == ["actors"] else list_jobs(session)
     output = take_value(rest, "-o", "--output") if command == "timeline" else None
     expect_nothing(command, rest)
@@ -338,6 +348,36 @@ def list_jobs(session: str | None) -> int:
         f"{running} programs run"
         + (f", {len(jobs) - running} ended" if running < len(jobs) else "")
     )
+    return 0
+
+
+def list_packages() -> int:
+    """What is kept for runtime environments, one line each; what was used last comes last."""
+    import time
+
+    from sundog import _environment_cache
+
+    found = [entry for entry in _environment_cache.entries() if entry.used]
+    rows = [("id", "MB", "last asked for", "state", "packages")]
+    for entry in found:
+        last = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+        state = "in use" if entry.in_use() else "kept"
+        name, size = os.path.basename(entry.folder)[:8], f"{entry.bytes / 1e6:,.0f}"
+        rows.append((name, size, last, state, " ".join(entry.asked)))
+    print_table(rows)
+    total = sum(entry.bytes for entry in found) / 1e6
+    print(f"{len(found)} environments, {total:,.0f} MB in {_environment_cache.cache_folder()}")
+    return 0
+
+
+def clean() -> int:
+    """Removes what nobody uses of it, and what interrupted builds left."""
+    from sundog import _environment_cache
+
+    removed = [e for e in _environment_cache.entries() if _environment_cache.remove(e)]
+    left = len(_environment_cache.entries())
+    total = sum(entry.bytes for entry in removed) / 1e6
+    print(f"{len(removed)} removed, {total:,.0f} MB; {left} left, which somebody uses")
     return 0
 
 

@@ -1,9 +1,7 @@
 """Virtual environments with the packages that a runtime environment names.
 
 Each is made once, whoever asks, and kept under the hash of what went into it in the user's cache
-folder: ``$XDG_CACHE_HOME/sundog/environments`` or ``~/.cache/sundog/environments``. A lock (flock:
-it ends with whoever holds it) keeps several builders apart; the file ``ready``, written last, says
-that one is whole. What an interrupted build left is removed by the next one.
+folder (``_environment_cache``). What an interrupted build left is removed by the next one.
 
 Runs in the setup process only. A worker that uses one sees the program's packages too, behind those
 that were installed.
@@ -19,13 +17,19 @@ import shutil
 import sys
 import sysconfig
 
-from sundog._environment_process import daemon_is_gone, end_with_the_daemon, run, say
+from sundog import _environment_cache
+from sundog._environment_process import (
+    SetupError,
+    daemon_is_gone,
+    end_with_the_daemon,
+    run,
+    say,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-READY = "ready"
 LOCK_PAUSE_MS = 100
 BASE_PTH = "_sundog_program.pth"
 
@@ -67,38 +71,50 @@ class Made:
         return lines if imports else [line for line in lines if os.path.isdir(line)]
 
 
-def cache_folder() -> str:
-    """Where virtual environments are kept."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return os.path.join(home, "sundog", "environments")
-
-
 def ready(
     tool: str, asked: dict[str, Any], base: dict[str, Any], variables: dict[str, str], log: str
 ) -> Made:
-    """The virtual environment, made now if it is not there.
+    """The virtual environment, made now if it is not there, and held until this process ends.
 
     Raises SetupError.
     """
-    folder = os.path.join(cache_folder(), key_of(tool, asked, base))
-    os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-    lock = os.open(f"{folder}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    folder = os.path.join(_environment_cache.cache_folder(), key_of(tool, asked, base))
     try:
-        wait_for_lock(lock)
-        if not os.path.exists(os.path.join(folder, READY)):
-            shutil.rmtree(folder, ignore_errors=True)  # half of one, of somebody who was killed
-            try:
-                Build(asked, base, variables, folder, log).install(tool)
-                with open(os.path.join(folder, READY), "w", encoding="utf-8") as file:
-                    json.dump({"tool": tool, "asked": asked}, file)
-            except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
-                raise
-        else:
+        bytes_max = _environment_cache.limit(_environment_cache.BYTES_MAX)
+        days_max = _environment_cache.limit(_environment_cache.DAYS_MAX)
+        os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
+        lock = take(folder, _environment_cache.TOGETHER)
+        if not _environment_cache.is_whole(folder):
+            os.close(lock)
+            lock = take(folder, _environment_cache.ALONE)
+        if _environment_cache.is_whole(folder):
             say(f"found ready: {folder}")
-    finally:
-        os.close(lock)
+            os.utime(os.path.join(folder, _environment_cache.READY))
+        else:
+            make(tool, Build(asked, base, variables, folder, log))
+            fcntl.flock(lock, _environment_cache.TOGETHER)
+            for entry in _environment_cache.trim(bytes_max, days_max):
+                say(f"removed, as nobody uses it: {entry.folder}")
+    except ValueError as error:
+        raise SetupError(str(error)) from None
+    except OSError as error:
+        of = f": {error.filename}" if error.filename else ""
+        raise SetupError(
+            f"packages cannot be kept in {folder}: {error.strerror}{of} (XDG_CACHE_HOME names "
+            "another place)"
+        ) from None
     return Made(folder)
+
+
+def make(tool: str, build: Build) -> None:
+    """Makes one; what fails leaves nothing."""
+    try:
+        build.begin()
+        build.install(tool)
+        _environment_cache.finish(build.folder, tool, build.asked)
+    except BaseException:
+        shutil.rmtree(build.folder, ignore_errors=True)
+        raise
 
 
 def key_of(tool: str, asked: dict[str, Any], base: dict[str, Any]) -> str:
@@ -114,19 +130,21 @@ def key_of(tool: str, asked: dict[str, Any], base: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def wait_for_lock(lock: int) -> None:
-    """Returns with the lock; somebody else may be building for minutes."""
+def take(folder: str, how: int) -> int:
+    """The lock of a virtual environment; somebody else may be building for minutes."""
     told = False
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            if not told:
-                say("another process is making this environment: waiting for it")
-                told = True
-            if daemon_is_gone(LOCK_PAUSE_MS):
-                end_with_the_daemon()
+
+    def wait() -> None:
+        nonlocal told
+        if not told:
+            say("another process is making this environment: waiting for it")
+            told = True
+        if daemon_is_gone(LOCK_PAUSE_MS):
+            end_with_the_daemon()
+
+    lock = _environment_cache.take(folder, how, wait)
+    assert lock is not None
+    return lock
 
 
 class Build:
@@ -140,22 +158,29 @@ class Build:
         folder: str,
         log: str,
     ) -> None:
-        """An empty virtual environment in ``folder``, which sees the program's packages."""
-        import venv
-
-        say(f"making {folder}")
-        venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
-        self.asked, self.log = asked, log
+        """Nothing is written yet."""
+        self.asked, self.folder, self.log = asked, folder, log
         self.made = Made(folder)
         self.path = programs_path(base)
-        with open(os.path.join(self.made.site, BASE_PTH), "w", encoding="utf-8") as file:
-            file.write("".join(f"{entry}\n" for entry in self.path))
         self.environ = {**os.environ, **variables, "VIRTUAL_ENV": folder}
         self.environ.pop("PYTHONPATH", None)
         self.environ.pop("PYTHONHOME", None)
         self.wanted = os.path.join(folder, "requirements.txt")
+
+    def begin(self) -> None:
+        """An empty virtual environment, which sees the program's packages.
+
+        What is in its place is half of one, of somebody who was killed.
+        """
+        import venv
+
+        say(f"making {self.folder}")
+        shutil.rmtree(self.folder, ignore_errors=True)
+        venv.EnvBuilder(symlinks=True, with_pip=False).create(self.folder)
+        with open(os.path.join(self.made.site, BASE_PTH), "w", encoding="utf-8") as file:
+            file.write("".join(f"{entry}\n" for entry in self.path))
         with open(self.wanted, "w", encoding="utf-8") as file:
-            file.write("".join(f"{entry}\n" for entry in asked["packages"]))
+            file.write("".join(f"{entry}\n" for entry in self.asked["packages"]))
 
     def run(self, what: str, command: list[str]) -> None:
         """Runs a command of it; raises SetupError."""

@@ -38,6 +38,7 @@ def prepare(base: dict[str, Any], environment: dict[str, Any], log: str) -> dict
 
         made = _environment_packages.ready(tool, environment[tool], base, variables, log)
         config["site_path"] = made.added()
+        config["packages"] = made.folder
         path = made.inserted(path)
         command = [made.python]
         config["import_lines"] = [*config.get("import_lines", ()), *made.import_lines()]

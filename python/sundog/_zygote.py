@@ -33,9 +33,9 @@ def load_config(path: str) -> dict[str, object]:
     (the driver has them), ``preload`` (module names), ``modules`` (stage 1, in place of ours),
     ``socket`` (path). Of a runtime environment's zygote: ``exec`` (the interpreter's command, if it
     is another one or has other variables), ``environment`` (those), ``preload_first`` (module
-    names), ``setup_hook``, ``runtime_env`` (JSON), ``daemon`` (its pid), and what of ``sys_path``,
-    ``cwd`` and ``prefixes`` is the environment's own (``front_path``, ``site_path``, ``own_cwd``,
-    ``own_prefixes``).
+    names), ``setup_hook``, ``runtime_env`` (JSON), ``daemon`` (its pid), ``packages`` (the folder
+    of its virtual environment), and what of ``sys_path``, ``cwd`` and ``prefixes`` is the
+    environment's own (``front_path``, ``site_path``, ``own_cwd``, ``own_prefixes``).
     """
     import marshal  # built in: json would cost the first worker six milliseconds
 
@@ -70,6 +70,27 @@ def begin_anew(config: dict[str, object], arguments: list[str]) -> None:
     except OSError as error:
         complain(f"cannot start {command[0]}: {error.strerror}")
         os._exit(1)
+
+
+def hold_packages(config: dict[str, object], arguments: list[str]) -> None:
+    """Holds the lock of the packages that the environment has, as all workers will: they stay."""
+    folder = config.get("packages")
+    if not isinstance(folder, str) or ENTERED in arguments:
+        return
+    import fcntl
+
+    path = f"{folder}.lock"
+    try:
+        lock = os.open(path, os.O_RDWR)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        whole = os.path.samestat(os.fstat(lock), os.stat(path))
+        os.stat(os.path.join(folder, "ready"))
+    except OSError:
+        whole = False
+    if not whole:
+        complain(f"somebody removed the packages of this environment, {folder}: it is set up anew")
+        os._exit(1)
+    os.set_inheritable(lock, True)
 
 
 def become_the_driver(config: dict[str, object]) -> None:
@@ -488,6 +509,7 @@ def main(arguments: list[str]) -> None:
     """``CONFIG [--no-preload [GROUP,GROUP…]]``."""
     gc.disable()
     config = load_config(arguments[0])
+    hold_packages(config, arguments)
     begin_anew(config, arguments)
     arguments = [argument for argument in arguments if argument != ENTERED]
     become_the_driver(config)

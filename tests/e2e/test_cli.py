@@ -116,4 +116,4 @@ def test_list_shows_actors_and_why_they_ended(session: None) -> None:
     assert "DEAD" in second and "it was ended by kill()" in cause
     assert total == "1 actors, and 1 that have ended"
     del one, killed
-    assert command("list", "tasks").stderr.startswith("sundog: list has two subjects")
+    assert command("list", "tasks").stderr.startswith("sundog: list has three subjects")
