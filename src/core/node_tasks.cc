@@ -128,7 +128,10 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   // A cancelled task may still tell actors that it ends.
   if (kind == model::CallKind::kTask && parent != kNoIndex && tasks_[parent].cancels_children)
     return fail_cancelled(index, CancelReason::kParent, false);
-  const bool grouped = tasks_.tmpl_of(t).names_group || scheduler_.groups().live() > 0;
+  // Children of what a removed group had still are its own, and fail.
+  const bool captured = (parent != kNoIndex && tasks_[parent].captures) ||
+                        (c.actor != kNoIndex && actors_[c.actor].captures);
+  const bool grouped = tasks_.tmpl_of(t).names_group || scheduler_.groups().live() > 0 || captured;
   if (grouped && !join_group(c, index, parent)) return;
   if (is_unplaceable(index)) return;
   if (cluster_ && t.unready > 0) cluster_->wanted_by_task(index);

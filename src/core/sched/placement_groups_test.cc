@@ -222,6 +222,18 @@ TEST(NodeGroups, children_are_captured_where_that_is_asked) {
   EXPECT_EQ(n.run_order().back(), child) << "the node outside of the group has no CPU";
 }
 
+TEST(NodeGroups, a_child_of_what_a_removed_group_had_does_not_run_outside) {
+  Node n(2);
+  n.define(0);
+  TaskId group = make_group(&n, {1});
+  define_in(&n, 1, group, 1, -1, model::CallKind::kTask, model::CaptureChildren::kYes);
+  TaskId parent = n.submit(1);
+  n.start_workers();
+  remove_group(&n, group);
+  TaskId child = n.submit(0, {}, Node::driver, parent);
+  EXPECT_NE(n.value_of(result_of(child)).find("was removed"), std::string::npos);
+}
+
 TEST(NodeGroups, what_can_never_be_is_told_at_once) {
   Node n(2);
   make_group(&n, {4});
