@@ -228,6 +228,8 @@ void NodeCore::end_job(JobId id) {
 // Ends what is over with the job: all of it, or all but what its detached actors need.
 void NodeCore::settle_ended_job(JobId id) {
   Job& j = jobs_[id];
+  // If the last of them dies here, with its placement group, this is done again for all the rest.
+  const bool some_live_on = j.detached > 0;
   for (uint32_t i = 0; i < actors_.end(); ++i) {
     const ActorRecord& a = actors_[i];
     if (!a.live || a.handle.task.job() != id || a.state == ActorState::kDead) continue;
@@ -245,7 +247,7 @@ void NodeCore::settle_ended_job(JobId id) {
       fail_task(i, model::ErrorKind::kTaskCancelled, "its driver has ended");
   }
   remove_groups_of(id);
-  if (j.detached > 0) return;
+  if (some_live_on) return;
   for (uint32_t object : j.held) objects_.drop_internal(object);
   j.held.clear();
   scheduler_.job_ended(id);

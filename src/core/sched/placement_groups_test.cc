@@ -256,6 +256,26 @@ TEST(NodeGroups, groups_end_with_their_job_unless_detached) {
   EXPECT_EQ(free_cpus(n), 1);
 }
 
+TEST(NodeGroups, a_job_is_settled_once_when_its_last_detached_actor_ends_with_a_group) {
+  Node n(2);
+  TaskId group = make_group(&n, {1});
+  model::NamedAmount needs[] = {{"CPU", kResourceUnit}};
+  model::DefineTemplate t;
+  t.template_id = 1;
+  t.name = "Counter";
+  t.resources = needs;
+  t.kind = model::CallKind::kCreateActor;
+  t.detached = true;
+  t.placement_group = group;
+  n.say(Node::driver, t);
+  TaskId actor = n.submit(1);
+  n.start_workers();
+  n.finish(n.run_of(actor));
+  n.event(ClientGone{Node::driver, {}});
+  EXPECT_EQ(n.settled.size(), 1u);
+  EXPECT_EQ(n.core().scheduler().groups().live(), 0u);
+}
+
 TEST(NodeGroups, a_name_is_one_groups) {
   Node n(2);
   make_group(&n, {1}, "mine");
