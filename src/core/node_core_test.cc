@@ -307,6 +307,48 @@ TEST(NodeCore, a_put_into_a_full_store_waits_for_a_task_and_is_refused_when_noth
   EXPECT_EQ(n.refused.size(), 1u);
 }
 
+// Whoever takes the items of a stream makes room; not while it waits for the CPU of those that wait
+// for the room.
+TEST(NodeCore, a_consumer_without_a_cpu_makes_no_room) {
+  Node n(1, 4 << 20);
+  n.say(Node::driver, model::Allocate{1, 3 << 20});
+  n.define(0);
+  n.submit(0);
+  n.start_workers();
+  const ClientId consumer = n.workers.at(0);
+  model::DefineTemplate stream;
+  model::NamedAmount needs[] = {{"CPU", model::kResourceUnit}};
+  stream.template_id = 1;
+  stream.name = "stream";
+  stream.resources = needs;
+  stream.returns = model::Returns::kStream;
+  n.say(consumer, stream);
+  const TaskId items = n.submit(1, {}, consumer);
+  const ObjectId first{items, 1};
+  n.say(consumer, model::Get{1, 1, true, true, {&first, 1}});
+  n.start_workers();
+  const Node::Run producer = n.run_of(items);
+  n.define(0, 1, 3, 0, producer.worker);
+  const TaskId child = n.submit(0, {}, producer.worker);
+  const ObjectId awaited = result_of(child);
+  n.say(producer.worker, model::Get{1, 1, true, true, {&awaited, 1}});
+  n.start_workers();
+  n.say(producer.worker, model::EndGet{1});  // two run on one CPU: a third must wait for it
+  model::ResultView item;
+  item.index = 1;
+  item.value.format = model::Format::kText;
+  item.value.bytes = as_bytes(std::string_view("item"));
+  n.say(producer.worker, model::Results{items, producer.attempt, {&item, 1}});
+  EXPECT_TRUE(n.worker_waited.empty());
+  n.say(producer.worker, model::Allocate{2, 3 << 20});
+  n.say(n.run_of(child).worker, model::Allocate{1, 3 << 20});
+  for (int i = 0; i < 3; ++i) {
+    n.now += 60 * kMillisecond;
+    n.event(Tick{});
+  }
+  EXPECT_FALSE(n.refused.empty());
+}
+
 TEST(NodeCore, unsealed_memory_of_a_dead_process_is_free_again) {
   Node n;
   n.define(0);

@@ -309,8 +309,11 @@ bool NodeCore::something_may_release(ClientId asker) const {
     if (w->client == asker || w->queue.empty() || w->blocked > 0) continue;
     if (!admission_.waits(w->client)) return true;
   }
-  // Whoever takes items of a stream makes room, unless it waits for some itself.
-  auto can_take = [this](ClientId consumer) { return !admission_.waits(consumer); };
+  // Whoever takes items of a stream makes room, unless it waits for some itself
+  // or, as nothing else runs, for a CPU.
+  auto can_take = [this](ClientId consumer) {
+    return !admission_.waits(consumer) && !scheduler_.waits_to_resume(consumer);
+  };
   if (streams_.others_may_take(asker, can_take)) return true;
   return scheduler_.ready_task_fits();
 }

@@ -432,6 +432,11 @@ void LocalScheduler::resume_now(ClientId client, uint64_t token) {
   }
 }
 
+bool LocalScheduler::waits_to_resume(ClientId client) const {
+  return std::any_of(resumes_.begin(), resumes_.end(),
+                     [&](const Resume& r) { return r.worker == client; });
+}
+
 void LocalScheduler::serve_resumes(Actions* actions) {
   while (!resumes_.empty()) {
     Resume r = resumes_.front();

@@ -192,6 +192,8 @@ class LocalScheduler {
   bool resume(ClientId client, uint64_t token);
   // The wait ended otherwise (timeout): runs again whatever is free.
   void resume_now(ClientId client, uint64_t token);
+  // Its wait is over, and it waits for a CPU.
+  bool waits_to_resume(ClientId client) const;
 
   // ---- deciding
   void schedule(TimeNs now, Actions* actions);
