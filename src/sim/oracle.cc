@@ -47,7 +47,8 @@ void Oracle::started(const TaskId& id, uint32_t attempt, uint32_t node) {
   if (t->environment != 0) {
     SUNDOG_PROBE("sim.task_in_an_environment");
   }
-  if (!t->may_run) fail("task " + id.hex() + " runs in an environment that cannot be built");
+  if (!t->may_run)
+    fail("task " + id.hex() + " runs, and its environment or its placement group cannot be");
   if (isolated_.contains(node)) excuse(id, "its node is cut off");
   std::string name = "task " + id.hex() + " attempt " + std::to_string(attempt);
   if (!t->started.insert(attempt).second) fail(name + " started twice");
@@ -87,6 +88,7 @@ bool Oracle::may_be_dead(const ObjectId& handle) const {
   auto creation = tasks_.find(handle.task);
   if (creation == tasks_.end() || excused_.contains(handle.task) || creation->second.raised)
     return true;
+  if (!creation->second.may_run || group_over(creation->second.group)) return true;
   for (const ObjectId& argument : creation->second.arguments)
     if (may_fail(argument)) return true;
   return false;
@@ -101,9 +103,44 @@ std::vector<ObjectId> Oracle::detached_on(uint32_t node) const {
 
 uint32_t Oracle::holding(uint32_t node) const {
   uint32_t count = 0;
-  for (const auto& [handle, a] : actors_)
+  for (const auto& [handle, a] : actors_) {
+    auto creation = tasks_.find(handle.task);
+    if (creation != tasks_.end() && !creation->second.group.is_nil()) continue;  // the group's own
     count += a.node == node && !a.killed && a.lifetime_cpu + a.lifetime_gpu > 0;
-  return count;
+  }
+  return count + static_cast<uint32_t>(detached_groups_on(node).size());
+}
+
+// ---------------------------------------------------------------- placement groups
+
+GroupFacts* Oracle::group(const TaskId& id) {
+  auto found = groups_.find(id);
+  return found == groups_.end() ? nullptr : &found->second;
+}
+
+bool Oracle::group_over(const TaskId& id) const {
+  auto found = groups_.find(id);
+  if (found == groups_.end()) return false;
+  const GroupFacts& g = found->second;
+  return g.removed || g.lost || g.named || (!g.detached && ended_jobs_.contains(id.job()));
+}
+
+bool Oracle::group_holds(const TaskId& id, int32_t bundle, int64_t cpu, int64_t gpu) const {
+  auto found = groups_.find(id);
+  if (found == groups_.end()) return false;
+  const auto& bundles = found->second.bundles;
+  for (size_t b = 0; b < bundles.size(); ++b)
+    if ((bundle < 0 || static_cast<size_t>(bundle) == b) && bundles[b].cpu >= cpu &&
+        bundles[b].gpu >= gpu)
+      return true;
+  return false;
+}
+
+std::vector<TaskId> Oracle::detached_groups_on(uint32_t node) const {
+  std::vector<TaskId> found;
+  for (const auto& [id, g] : groups_)
+    if (g.node == node && g.detached && !g.removed) found.push_back(id);
+  return found;
 }
 
 void Oracle::published_end(const TaskId& id, uint32_t, bool raised, bool will_retry) {
@@ -137,6 +174,7 @@ bool Oracle::may_be_cancelled(const TaskId& id) const {
   auto found = tasks_.find(id);
   if (found == tasks_.end()) return false;
   if (found->second.cancelled || found->second.timed) return true;
+  if (group_over(found->second.group)) return true;
   for (auto at = tasks_.find(found->second.parent); at != tasks_.end();
        at = tasks_.find(at->second.parent))
     if (at->second.cancels_children || at->second.timed) return true;
@@ -160,6 +198,7 @@ void Oracle::node_died(uint32_t node) {
   }
   for (const auto& [id, on] : put_on_)
     if (on == node) excuse(id, "its node died");
+  for (auto& [id, g] : groups_) g.lost = g.lost || g.node == node;
 }
 
 void Oracle::declared_dead(uint32_t node, uint64_t epoch) {
@@ -172,10 +211,11 @@ void Oracle::declared_dead(uint32_t node, uint64_t epoch) {
 
 bool Oracle::may_fail(const ObjectId& id) const {
   if (excused_.contains(id.task) || ended_jobs_.contains(id.task.job())) return true;
+  if (group_over(id.task)) return true;  // a group, whose object tells that it is ready
   auto found = tasks_.find(id.task);
   if (found == tasks_.end() || id.is_put()) return false;
   const TaskFacts& t = found->second;
-  if (t.raised || may_be_cancelled(id.task)) return true;
+  if (t.raised || may_be_cancelled(id.task) || !t.may_run) return true;
   if (t.environment != 0) return true;  // building it fails now and then
   // An attempt that was with a node when it died counts, whether or not it had begun.
   uint32_t failures = t.crashes + node_deaths_;
@@ -196,6 +236,8 @@ void Oracle::check_value(const ObjectId& id, uint64_t content) {
     return fail("object " + id.hex() + " reads as the bytes of " + written->id.hex());
   if (written->is_error) return check_error(id, "an exception of a task");
   if (written->meaning != meaning_of(id)) fail("object " + id.hex() + " has the wrong value");
+  if (const GroupFacts* g = group(id.task); g != nullptr && !g->feasible)
+    fail("placement group " + id.task.hex() + " is ready and can never be");
 }
 
 void Oracle::check_end(const TaskId& id, uint32_t items, bool failed) {

@@ -15,6 +15,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "model/messages.h"
 
 namespace sundog::sim {
 
@@ -45,7 +46,7 @@ struct TaskFacts {
   TaskId parent;
   bool timed = false;        // may run only so long
   uint64_t environment = 0;  // 0: none, which needs no preparing
-  bool may_run = true;       // its environment can be built
+  bool may_run = true;       // its environment can be built, a bundle of its group is large enough
   bool cancelled = false, cancels_children = false;
   // What the owner knew when it heard of it: attempts after this one are wrong, and any if the task
   // was with nobody.
@@ -57,6 +58,28 @@ struct TaskFacts {
   uint64_t sequence = 0;  // among the calls of that process
   // ---- a generator
   uint32_t items = 0;  // that it yields before it ends or raises
+  // ---- of a placement group; nil: none
+  TaskId group;
+  int32_t bundle = -1;
+  model::CaptureChildren capture = model::CaptureChildren::kAsParent;
+  bool outside_groups = false;
+  bool captures = false;  // what it submits runs in its group
+  bool captured = false;  // it runs in its parent's
+};
+
+struct GroupFacts {
+  struct Amounts {
+    int64_t cpu = 0, gpu = 0;  // 1/10000
+  };
+  uint32_t node = 0;
+  std::vector<Amounts> bundles;
+  bool feasible = true;
+  bool detached = false;
+  bool named = false;    // another one may have the name: then there is no such group
+  bool removed = false;  // somebody asked for it
+  bool lost = false;     // with its node
+  // What was with workers when its node removed it: these attempts may still begin.
+  std::set<std::pair<TaskId, uint32_t>> with_workers;
 };
 
 struct ActorFacts {
@@ -116,8 +139,16 @@ class Oracle {
   bool may_be_dead(const ObjectId& handle) const;
   // Detached actors of a node that nobody killed.
   std::vector<ObjectId> detached_on(uint32_t node) const;
-  // Actors that hold what tasks need too, and were not killed.
+  // Actors and detached groups that hold what tasks need too, and were not ended.
   uint32_t holding(uint32_t node) const;
+  // ---- placement groups
+  void group_made(const TaskId& id, GroupFacts facts) { groups_[id] = std::move(facts); }
+  GroupFacts* group(const TaskId& id);
+  // Whether what runs in it may end for that: it was removed, or never made, or is lost.
+  bool group_over(const TaskId& id) const;
+  // Whether a bundle of it (-1: any) is as large as that.
+  bool group_holds(const TaskId& id, int32_t bundle, int64_t cpu, int64_t gpu) const;
+  std::vector<TaskId> detached_groups_on(uint32_t node) const;
 
   // From now on a failure of this object is justified (its node died, its store was full).
   void excuse(const TaskId& task, std::string why) { excused_[task] = std::move(why); }
@@ -135,6 +166,7 @@ class Oracle {
  private:
   std::map<TaskId, TaskFacts> tasks_;
   std::map<ObjectId, ActorFacts> actors_;
+  std::map<TaskId, GroupFacts> groups_;
   std::map<ObjectId, uint64_t> meanings_;
   std::map<TaskId, std::string> excused_;
   std::set<JobId> ended_jobs_;

@@ -271,6 +271,10 @@ Co<bool> SimProcess::tool_program() {
     oracle.actor(handle)->killed = true;
     send(model::KillActor{handle, true});
   }
+  for (const TaskId& group : oracle.detached_groups_on(node_->index())) {
+    SUNDOG_PROBE("sim.detached_group_outlived_its_driver");
+    remove_group(group);
+  }
   auto pause = sleep(kMillisecond);
   co_await pause;
   finish(0);

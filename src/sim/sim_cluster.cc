@@ -20,6 +20,7 @@ SimConfig SimConfig::of_seed(uint64_t seed) {
     c.kill_worker_every = static_cast<DurationNs>(1 + random.below(30)) * kMillisecond;
   c.kill_drivers = random.one_in(4);
   if (random.one_in(4)) c.spawn_fails_one_in = 6;
+  c.groups = Random(mix(seed, 101)).one_in(4);
   if (seed % 2 != 0) return c;
   // A cluster. It has a GPU somewhere, so that what needs one runs elsewhere.
   c.nodes = 3;

@@ -72,6 +72,7 @@ void SimNode::crash() {
   world_->oracle.node_died(index_);
   processes_.clear();
   generations_.clear();
+  settled_.clear();
   extents_.clear();
   core_.reset();
   ++life_;
@@ -119,7 +120,7 @@ void SimNode::start_driver(JobId job) {
 }
 
 void SimNode::end_detached() {
-  if (!is_up() || core_->actors().live() == 0) return;
+  if (!is_up() || core_->actors().live() + core_->scheduler().groups().live() == 0) return;
   core::ClientConnected who;
   who.role = model::Role::kTool;
   attach(who);
@@ -152,7 +153,10 @@ void SimNode::announce_gone(ClientId id, model::DeathCause cause) {
   JobId job = a->process->who().job;
   at(when, [this, id, cause, was_driver, job] {
     find(id)->gone = true;
-    if (was_driver) world_->oracle.job_ended(job);
+    if (was_driver) {
+      world_->oracle.job_ended(job);
+      groups_end_with(job);
+    }
     step(core::ClientGone{id, cause});
   });
 }
@@ -191,6 +195,8 @@ void SimNode::to_core(SimProcess* from, wire::RecordType type, std::vector<std::
     world_->trace(name() + ": client " + std::to_string(id.value) + " says record " +
                   std::to_string(static_cast<int>(type)));
     if (const auto* cancel = std::get_if<model::CancelTask>(&decoded.value())) hears_of(*cancel);
+    if (const auto* remove = std::get_if<model::RemovePlacementGroup>(&decoded.value()))
+      group_ends(remove->group);
     step(core::FromClient{id, decoded.value()});
   });
 }
@@ -231,6 +237,7 @@ void SimNode::after_step(const core::Effects& effects) {
   }
   if (std::string wrong = core_->validate(); !wrong.empty())
     world_->oracle.fail(name() + ": " + wrong);
+  if (world_->config.groups) check_waiting_groups();
 }
 
 void SimNode::perform(const core::Effect& effect) {
@@ -322,12 +329,17 @@ void SimNode::on_effect(const core::KillClient& e) {
   if (e.reason.find("protocol") != std::string_view::npos)
     world_->oracle.fail(name() + ": " + std::string(e.reason));
   const bool for_cancelling = e.reason == "its task is cancelled";
-  at(now() + world_->delay(kMicrosecond, kMillisecond), [this, id = e.client, for_cancelling] {
-    const SimProcess& process = *find(id)->process;
-    if (for_cancelling && process.alive() && process.runs_task())
-      world_->oracle.killed_for_cancelling(process.running_task());
-    kill(id, {model::DeathCause::Kind::kKilledByUs, 9, {}});
-  });
+  const bool for_group = e.reason == "its placement group was removed";
+  at(now() + world_->delay(kMicrosecond, kMillisecond),
+     [this, id = e.client, for_cancelling, for_group] {
+       const SimProcess& process = *find(id)->process;
+       if (for_cancelling && process.alive() && process.runs_task())
+         world_->oracle.killed_for_cancelling(process.running_task());
+       if (for_group && process.alive() && !process.actor().is_nil() &&
+           !world_->oracle.may_be_dead(process.actor()))
+         world_->oracle.fail("an actor was ended with its placement group, which nobody removed");
+       kill(id, {model::DeathCause::Kind::kKilledByUs, 9, {}});
+     });
 }
 
 void SimNode::on_effect(const core::ExtentFreed& e) {
@@ -369,6 +381,7 @@ void SimNode::on_effect(const core::AnswerTimeline& e) {
 
 void SimNode::on_effect(const core::JobSettled& e) {
   world_->note("settled", &e.job, sizeof e.job);
+  if (!settled_.insert(e.job).second) world_->oracle.fail(name() + ": a job was settled twice");
 }
 
 // Some environments take long, some fail now and then, and one cannot be built.
@@ -480,6 +493,7 @@ void SimNode::check_running() {
   if (gpus > int64_t{gpus_} * model::kResourceUnit)
     world_->oracle.fail(name() + ": tasks started on GPUs that are taken");
   if (all > cpus) SUNDOG_PROBE("sim.cpus_overdrawn_by_resumed_workers");
+  if (world_->config.groups) check_bundles();
 }
 
 void SimNode::trace_state() const {
@@ -494,7 +508,8 @@ bool SimNode::is_empty() const {
   if (core_->scheduler().available() != core_->scheduler().total()) return false;
   return core_->tasks().live() == 0 && core_->actors().live() == 0 &&
          core_->objects().live() == 0 && core_->scheduler().num_workers() == 0 &&
-         extents_.empty() && (core_->cluster() == nullptr || core_->cluster()->leftovers().empty());
+         groups_left() == 0 && extents_.empty() &&
+         (core_->cluster() == nullptr || core_->cluster()->leftovers().empty());
 }
 
 void SimNode::check_empty() {
@@ -504,6 +519,7 @@ void SimNode::check_empty() {
   expect(core_->tasks().live() == 0, std::to_string(core_->tasks().live()) + " tasks left");
   expect(core_->actors().live() == 0, std::to_string(core_->actors().live()) + " actors left");
   expect(core_->names().size() == 0, "names left");
+  expect(groups_left() == 0, std::to_string(groups_left()) + " placement groups left");
   expect(core_->objects().live() == 0, std::to_string(core_->objects().live()) + " objects left");
   expect(core_->objects().used_bytes() == 0, "bytes in use");
   expect(core_->objects().pinned_objects() == 0, "pins left");

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ class SimNode {
   // 0 unless every page holds the same content.
   uint64_t read_arena(const model::Extent& extent) const;
   void check_running();  // a task just began
+  // ---- placement groups (sim_groups.cc)
+  void check_group_of(const TaskId& task, uint32_t attempt);  // it just began
+  SimProcess* driver_of(JobId job);                           // null: it is gone
   void sealed(const model::Extent& extent);
   uint32_t index() const { return index_; }
   uint32_t gpus() const { return gpus_; }
@@ -73,6 +77,12 @@ class SimNode {
   void at(TimeNs when, std::function<void()> what);
   void perform(const core::Effect& effect);
   void hears_of(const model::CancelTask& cancel);
+  // The core is about to remove it, or all of the job.
+  void group_ends(const TaskId& id);
+  void groups_end_with(JobId job);
+  void check_bundles();
+  void check_waiting_groups();
+  uint32_t groups_left() const;
   void on_effect(const core::ToClient& e);
   void on_effect(const core::RevokeClaim& e);
   void on_effect(const core::SpawnWorker& e);
@@ -115,6 +125,7 @@ class SimNode {
     Use use = Use::kGranted;
   };
   std::map<uint64_t, Lent> extents_;
+  std::set<JobId> settled_;
   uint64_t timer_number_ = 0;
   uint64_t peer_timer_number_ = 0;
   std::vector<std::unique_ptr<SimProcess>>

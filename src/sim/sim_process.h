@@ -75,6 +75,7 @@ class SimProcess {
   void receive(wire::RecordType type, const std::vector<std::byte>& payload);
   // The process stops at once: what it sent before is on its way.
   void kill(const core::ClientGone& gone);
+  void remove_group(const TaskId& id);
 
   const core::ClientConnected& who() const { return who_; }
   bool alive() const { return alive_; }
@@ -88,6 +89,10 @@ class SimProcess {
   // Of the task that runs and, for an actor's process, what it keeps.
   int64_t running_cpu() const { return running_cpu_ + kept_cpu_; }
   int64_t running_gpu() const { return running_gpu_ + kept_gpu_; }
+  // The placement group, and its bundle or -1, whose resources those are; nil: none.
+  const TaskId& group() const { return group_; }
+  int32_t bundle() const { return bundle_; }
+  const ObjectId& actor() const { return actor_; }
   const std::map<ObjectId, LocalView>& views() const { return views_; }
   const std::map<uint64_t, model::Extent>& grants() const { return grants_; }
   uint32_t& claim_word(uint32_t slot) {
@@ -146,6 +151,18 @@ class SimProcess {
   bool check_actor(const OwnedExecute& e);
   Co<bool> run_leaf(std::vector<ObjectId>* own);  // what a method does
   Co<bool> tool_program();
+
+  // ---- placement groups (sim_groups.cc)
+  Co<bool> group_step(uint32_t depth, std::vector<ObjectId>* own);
+  void make_group(std::vector<ObjectId>* own);
+  void submit_into(const TaskId& group, uint32_t depth, std::vector<ObjectId>* own);
+  void make_actor_in(const TaskId& group, std::vector<ObjectId>* own);
+  uint32_t define_in(const TaskId& group, model::DefineTemplate define, TaskFacts* facts);
+  Co<bool> await_group(const TaskId& group);
+  // Its time is over, whatever became of the process that made it.
+  void group_expires(const TaskId& id);
+  // In which group a call will run, and whether it can.
+  void surround(TaskFacts* facts) const;
 
   // ---- streams (sim_streams.cc)
   void define_stream_templates();
@@ -213,6 +230,10 @@ class SimProcess {
   bool constructed_ = false, exiting_ = false, ignores_stop_ = false;
   int64_t kept_cpu_ = 0, kept_gpu_ = 0;
   std::map<uint32_t, model::NameReply> name_replies_;
+  std::vector<TaskId> groups_;  // made here and not removed
+  uint32_t group_templates_ = 0;
+  TaskId group_;  // that pays for what runs here, or ran last
+  int32_t bundle_ = -1;
   std::vector<uint32_t> claims_;
   std::vector<std::byte> encode_buffer_;
   wire::DecodeScratch scratch_;

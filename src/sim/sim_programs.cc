@@ -196,6 +196,7 @@ TaskId SimProcess::send_submit(model::Submit submit, TaskFacts facts, uint32_t d
   std::copy_n(reinterpret_cast<const std::byte*>(submit.contained.data()), count * sizeof(ObjectId),
               arguments.data() + 16);
   submit.arguments = arguments;
+  if (node_->world().config.groups) surround(&facts);
   facts.num_results = submit.num_results;
   facts.owner = node_->index();
   facts.parent = submit.parent;
@@ -249,6 +250,10 @@ void SimProcess::cancel_one(const std::vector<ObjectId>& own) {
 }
 
 Co<bool> SimProcess::random_step(uint32_t depth, std::vector<ObjectId>* own) {
+  if (node_->world().config.groups && random_.one_in(4)) {
+    auto grouping = group_step(depth, own);
+    co_return co_await grouping;
+  }
   uint64_t choice = random_.below(22);
   if (choice > 19) {
     auto streaming = stream_step(own);
@@ -393,6 +398,10 @@ bool SimProcess::claim(const OwnedExecute& e) {
   running_since_ = node_->now();
   node_->world().shares.began(e.task.job());
   running_gpu_ = facts->gpu;
+  if (e.kind != model::CallKind::kMethod) {
+    group_ = facts->group;
+    bundle_ = facts->bundle;
+  }
   bool same = facts->arguments.size() == e.refs.size();
   for (size_t i = 0; same && i < e.refs.size(); ++i) same = e.refs[i].id == facts->arguments[i];
   if (!same) oracle.fail("task " + e.task.hex() + " got other arguments than were submitted");
@@ -404,6 +413,7 @@ bool SimProcess::claim(const OwnedExecute& e) {
     oracle.check_value(argument.id, argument.content);
   }
   node_->check_running();
+  if (node_->world().config.groups) node_->check_group_of(e.task, e.attempt);
   return true;
 }
 

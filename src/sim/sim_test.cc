@@ -113,6 +113,26 @@ TEST(Simulation, an_environment_that_cannot_be_built) {
                "sim.task_in_an_environment"});
 }
 
+// Groups are removed under what runs and waits in them, by programs, by time, with their drivers.
+TEST(Simulation, placement_groups_that_are_removed_in_use) {
+  for (uint64_t seed = 3000; seed < 3120; ++seed) {
+    SimConfig config = SimConfig::of_seed(seed);
+    config.groups = true;
+    SimResult one = SimCluster(config).run();
+    for (const std::string& failure : one.failures)
+      ADD_FAILURE() << "seed " << seed << ": " << failure;
+    EXPECT_EQ(one.hash, SimCluster(config).run().hash) << "seed " << seed;
+  }
+  expect_hits({"groups.actor_ended_with_it", "groups.infeasible", "groups.name_is_taken",
+               "groups.removed_in_use", "groups.sent_to_one_that_is_gone",
+               "groups.sent_to_one_that_is_too_small", "groups.task_ended_with_it",
+               "sim.child_captured_in_a_group", "sim.detached_group_outlived_its_driver",
+               "sim.driver_ended_with_groups", "sim.group_of_a_dead_process_removed",
+               "sim.group_removed_under_a_running_task", "sim.group_removed_under_queued_tasks",
+               "sim.group_removed_under_tasks_without_arguments", "sim.group_was_waited_for",
+               "sim.task_in_a_group", "sim.waiting_group_removed"});
+}
+
 TEST(Simulation, jobs_get_cpu_time_by_their_weights) {
   for (uint64_t seed = 1; seed <= 8; ++seed) {
     SimResult one = SimCluster(SimConfig::rivals(seed)).run();
@@ -193,6 +213,42 @@ TEST(Oracle, a_cancelled_task_begins_no_further_attempt) {
   oracle.crashed(task, 0);
   EXPECT_TRUE(oracle.failures().empty());
   oracle.started(task, 1, 0);
+  EXPECT_EQ(oracle.failures().size(), 1u);
+}
+
+TEST(Oracle, the_end_of_a_task_in_a_group_needs_the_groups_removal) {
+  Oracle oracle;
+  TaskId group = TaskId::make(JobId{1}, {}, 0, 1), task = TaskId::make(JobId{1}, {}, 0, 2);
+  GroupFacts reserved;
+  reserved.bundles = {{10'000, 0}, {5'000, 0}};
+  oracle.group_made(group, reserved);
+  EXPECT_TRUE(oracle.group_holds(group, -1, 10'000, 0));
+  EXPECT_FALSE(oracle.group_holds(group, 1, 10'000, 0));
+  EXPECT_FALSE(oracle.group_holds(group, 2, 5'000, 0)) << "it has two bundles";
+  EXPECT_FALSE(oracle.group_holds(group, -1, 10'000, 10'000)) << "and no GPU";
+  TaskFacts facts;
+  facts.group = group;
+  facts.max_retries = 3;
+  oracle.submitted(task, facts);
+  EXPECT_FALSE(oracle.may_fail({task, 0}));
+  oracle.started(task, 0, 0);
+  oracle.killed_for_cancelling(task);
+  EXPECT_EQ(oracle.failures().size(), 1u) << "nobody asked for it";
+  oracle.group(group)->removed = true;
+  EXPECT_TRUE(oracle.may_fail({task, 0}));
+  EXPECT_TRUE(oracle.may_fail({group, 0})) << "whoever waits for it is told";
+  oracle.killed_for_cancelling(task);
+  EXPECT_EQ(oracle.failures().size(), 1u);
+}
+
+TEST(Oracle, a_group_that_is_too_large_is_never_ready) {
+  Oracle oracle;
+  TaskId group = TaskId::make(JobId{1}, {}, 0, 1);
+  GroupFacts facts;
+  facts.feasible = false;
+  oracle.group_made(group, facts);
+  oracle.put({group, 0}, 5, 0);
+  oracle.check_value({group, 0}, oracle.write({{group, 0}, 0, 5, 8, false, {}}));
   EXPECT_EQ(oracle.failures().size(), 1u);
 }
 

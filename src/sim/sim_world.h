@@ -33,6 +33,7 @@ struct SimConfig {
   uint32_t rival_tasks = 0;  // drivers submit so many short tasks at once, and nothing else
   DurationNs share_slack = 0;
   bool environments = false;  // some tasks have one; one of them cannot be built
+  bool groups = false;        // some make placement groups
   DurationNs deadline = 900 * kSecond;
   bool trace = false;
 

@@ -3,6 +3,7 @@
 //   sim_main --seeds 1..2000      each seed twice; the last line is a hash over all of them, which
 //                                 is the same with every compiler
 //   sim_main --seed 17 --trace    one run with everything that happens
+//   sim_main --seeds 1..200 --groups   each with placement groups, of which else a part has none
 #include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
@@ -20,12 +21,16 @@ using sundog::sim::SimConfig;
 using sundog::sim::SimResult;
 
 int usage() {
-  std::fputs("usage: sim_main [--seeds FIRST..LAST | --seed N] [--trace] [--probes]\n", stderr);
+  std::fputs(
+      "usage: sim_main [--seeds FIRST..LAST | --seed N] [--trace] [--probes] "
+      "[--groups]\n",
+      stderr);
   return 2;
 }
 
-SimResult run(uint64_t seed, bool trace) {
+SimResult run(uint64_t seed, bool trace, bool groups) {
   SimConfig config = SimConfig::of_seed(seed);
+  config.groups = config.groups || groups;
   config.trace = trace;
   return SimCluster(config).run();
 }
@@ -34,13 +39,15 @@ SimResult run(uint64_t seed, bool trace) {
 
 int main(int argc, char** argv) {
   uint64_t first = 1, last = 200;
-  bool trace = false, probes = false;
+  bool trace = false, probes = false, groups = false;
   for (int i = 1; i < argc; ++i) {
     std::string option = argv[i];
     if (option == "--trace") {
       trace = true;
     } else if (option == "--probes") {
       probes = true;
+    } else if (option == "--groups") {
+      groups = true;
     } else if (option == "--seed" && i + 1 < argc) {
       first = last = std::strtoull(argv[++i], nullptr, 10);
     } else if (option == "--seeds" && i + 1 < argc) {
@@ -52,8 +59,8 @@ int main(int argc, char** argv) {
   uint64_t all = 0, steps = 0, tasks = 0;
   int failed = 0;
   for (uint64_t seed = first; seed <= last; ++seed) {
-    SimResult result = run(seed, trace);
-    if (result.failures.empty() && run(seed, false).hash != result.hash)
+    SimResult result = run(seed, trace, groups);
+    if (result.failures.empty() && run(seed, false, groups).hash != result.hash)
       result.failures.push_back("the second run gave other effects");
     all = sundog::hash64(&result.hash, sizeof result.hash, all);
     steps += result.steps;
