@@ -30,8 +30,7 @@ namespace detail {
 
 // Calls `done` when the value is here, or the error in its place, or the session is over: from a
 // thread of the session's own, or from this one.
-void when_ready(SessionCore* core, const std::shared_ptr<Reference>& reference,
-                std::function<void()> done);
+void when_ready(SessionCore* core, const ReferencePtr& reference, std::function<void()> done);
 
 // The coroutines of one run(): those that can go on wait in a queue for its thread.
 class Executor {

@@ -34,11 +34,11 @@ struct Arguments {
   std::span<const Value> values;
   std::span<const std::string_view> names = {};  // of the last ones
 };
-std::shared_ptr<Reference> submit(SessionCore* core, uint32_t number, const Arguments& arguments,
-                                  Reference* actor = nullptr);
-std::vector<std::shared_ptr<Reference>> submit_several(SessionCore* core, uint32_t number,
-                                                       const Arguments& arguments, Reference* actor,
-                                                       uint32_t count);
+ReferencePtr submit(SessionCore* core, uint32_t number, const Arguments& arguments,
+                    Reference* actor = nullptr);
+std::vector<ReferencePtr> submit_several(SessionCore* core, uint32_t number,
+                                         const Arguments& arguments, Reference* actor,
+                                         uint32_t count);
 [[noreturn]] void throw_named_in_cpp(const std::string& function);
 
 template <typename T>

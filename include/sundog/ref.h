@@ -15,13 +15,12 @@ class ObjectRef {
  public:
   using Type = T;
   ObjectRef() = default;
-  explicit ObjectRef(std::shared_ptr<detail::Reference> reference)
-      : reference_(std::move(reference)) {}
-  const std::shared_ptr<detail::Reference>& reference() const { return reference_; }
+  explicit ObjectRef(detail::ReferencePtr reference) : reference_(std::move(reference)) {}
+  const detail::ReferencePtr& reference() const { return reference_; }
   explicit operator bool() const { return reference_ != nullptr; }
 
  private:
-  std::shared_ptr<detail::Reference> reference_;
+  detail::ReferencePtr reference_;
 };
 template <typename T>
 using Ref = ObjectRef<T>;
@@ -30,8 +29,7 @@ template <typename T>
 struct Convert<ObjectRef<T>> {
   static detail::Value to(const ObjectRef<T>& v) { return {v.reference(), nullptr}; }
   static ObjectRef<T> from(const detail::Value& v) {
-    return ObjectRef<T>(
-        detail::content_of<std::shared_ptr<detail::Reference>>(v, "a reference inside a value"));
+    return ObjectRef<T>(detail::content_of<detail::ReferencePtr>(v, "a reference inside a value"));
   }
 };
 

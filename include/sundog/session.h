@@ -73,22 +73,20 @@ struct TaskKind {
 uint32_t template_of(SessionCore* core, const TaskKind& kind);
 // The same for a registered function with its defaults; `name` is the registration's own.
 uint32_t template_of(SessionCore* core, const char* name, bool streams);
-std::shared_ptr<Reference> put(SessionCore* core, const Value& value);
-Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, const Until& until);
+ReferencePtr put(SessionCore* core, const Value& value);
+Value get_one(SessionCore* core, const ReferencePtr& reference, const Until& until);
 // Gives each value to `take`, in order.
-void get(SessionCore* core, std::span<const Reference* const> references, const Until& until,
+void get(SessionCore* core, std::span<Reference* const> references, const Until& until,
          const std::function<void(const Value&)>& take);
-std::vector<bool> wait(SessionCore* core, std::span<const Reference* const> references,
-                       size_t num_ready, const Until& until);
-void check_cancel(SessionCore* core, const std::shared_ptr<Reference>& reference,
-                  const CancelOptions& options);
-void send_cancel(SessionCore* core, const std::shared_ptr<Reference>& reference,
-                 const CancelOptions& options);
+std::vector<bool> wait(SessionCore* core, std::span<Reference* const> references, size_t num_ready,
+                       const Until& until);
+void check_cancel(SessionCore* core, const ReferencePtr& reference, const CancelOptions& options);
+void send_cancel(SessionCore* core, const ReferencePtr& reference, const CancelOptions& options);
 
 // Ends a task when a token is stopped.
 struct Canceller {
   std::shared_ptr<SessionCore> core;
-  std::shared_ptr<Reference> reference;
+  ReferencePtr reference;
   CancelOptions options;
   void operator()() const noexcept {
     try {
@@ -295,9 +293,8 @@ class Session {
     return {core_, name};
   }
   template <typename T>
-  static std::vector<const detail::Reference*> references_of(
-      const std::vector<ObjectRef<T>>& refs) {
-    std::vector<const detail::Reference*> references;
+  static std::vector<detail::Reference*> references_of(const std::vector<ObjectRef<T>>& refs) {
+    std::vector<detail::Reference*> references;
     references.reserve(refs.size());
     for (const ObjectRef<T>& ref : refs) references.push_back(ref.reference().get());
     return references;

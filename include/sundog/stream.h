@@ -20,9 +20,8 @@ namespace sundog {
 namespace detail {
 
 // The next item of the task that makes `completed`; null at the end.
-std::shared_ptr<Reference> next_item(SessionCore* core, const Reference& completed,
-                                     const Until& until);
-void close_stream(SessionCore* core, const Reference& completed);
+ReferencePtr next_item(SessionCore* core, Reference* completed, const Until& until);
+void close_stream(SessionCore* core, Reference* completed);
 
 }  // namespace detail
 
@@ -31,7 +30,7 @@ void close_stream(SessionCore* core, const Reference& completed);
 template <typename T>
 class Stream {
  public:
-  Stream(std::shared_ptr<detail::SessionCore> core, std::shared_ptr<detail::Reference> completed)
+  Stream(std::shared_ptr<detail::SessionCore> core, detail::ReferencePtr completed)
       : core_(std::move(core)), completed_(std::move(completed)) {}
   Stream(Stream&& other) noexcept = default;
   Stream& operator=(Stream other) noexcept {
@@ -44,7 +43,7 @@ class Stream {
   // Waits for the next one; nothing at the end. Throws as Session::get does when the wait ends.
   std::optional<ObjectRef<T>> next(const Until& until = {}) {
     if (completed_ == nullptr) return std::nullopt;
-    auto item = detail::next_item(core_.get(), *completed_, until);
+    auto item = detail::next_item(core_.get(), completed_.get(), until);
     if (item == nullptr) return std::nullopt;
     return ObjectRef<T>(std::move(item));
   }
@@ -52,7 +51,8 @@ class Stream {
   ObjectRef<void> completed() const { return ObjectRef<void>(completed_); }
   // Nobody wants more. Never waits.
   void close() {
-    if (core_ != nullptr && completed_ != nullptr) detail::close_stream(core_.get(), *completed_);
+    if (core_ != nullptr && completed_ != nullptr)
+      detail::close_stream(core_.get(), completed_.get());
   }
 
   class Iterator {
@@ -77,7 +77,7 @@ class Stream {
 
  private:
   std::shared_ptr<detail::SessionCore> core_;
-  std::shared_ptr<detail::Reference> completed_;
+  detail::ReferencePtr completed_;
 };
 
 namespace detail {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -25,10 +26,42 @@
 #include "sundog/tensor.h"
 
 namespace sundog {
+namespace core {
+struct ClientEntry;
+}  // namespace core
 namespace detail {
 
-class Reference;  // a counted reference, src/api
 struct Value;
+
+// An object that this process refers to: counted, and let go by its last user.
+using Reference = core::ClientEntry;
+void use(Reference* reference) noexcept;
+void drop(Reference* reference) noexcept;
+
+class ReferencePtr {
+ public:
+  ReferencePtr() = default;
+  ReferencePtr(std::nullptr_t) {}
+  explicit ReferencePtr(Reference* adopted) : reference_(adopted) {}  // takes one use over
+  ReferencePtr(const ReferencePtr& other) : reference_(other.reference_) {
+    if (reference_ != nullptr) use(reference_);
+  }
+  ReferencePtr(ReferencePtr&& other) noexcept
+      : reference_(std::exchange(other.reference_, nullptr)) {}
+  ReferencePtr& operator=(ReferencePtr other) noexcept {
+    std::swap(reference_, other.reference_);
+    return *this;
+  }
+  ~ReferencePtr() {
+    if (reference_ != nullptr) drop(reference_);
+  }
+  Reference* get() const { return reference_; }
+  Reference* operator->() const { return reference_; }
+  bool operator==(std::nullptr_t) const { return reference_ == nullptr; }
+
+ private:
+  Reference* reference_ = nullptr;
+};
 
 struct Items {
   enum class Kind : uint8_t { kList, kTuple, kSet, kDict };
@@ -39,7 +72,7 @@ struct Raw {  // bytes that are no text
   std::string_view bytes;
 };
 struct Handle {  // of an actor
-  std::shared_ptr<Reference> actor;
+  ReferencePtr actor;
   std::string description;  // what Python's handles know of the class
   int64_t max_task_retries = 0;
   std::string class_name = {};  // for messages; may be empty
@@ -51,8 +84,8 @@ struct Unreadable {  // something of Python's that C++ cannot read
 // A value on its way in or out; views live as long as what they were made of or `owner`.
 struct Value {
   std::variant<std::monostate, bool, int64_t, double, std::string_view, Raw, AnyTensor,
-               std::shared_ptr<Reference>, std::shared_ptr<const Items>,
-               std::shared_ptr<const Handle>, Unreadable>
+               ReferencePtr, std::shared_ptr<const Items>, std::shared_ptr<const Handle>,
+               Unreadable>
       content;
   std::shared_ptr<const void> owner;
 };

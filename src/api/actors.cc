@@ -56,18 +56,16 @@ std::string_view name_space_of(SessionCore* core, const std::string& given) {
 }
 
 std::shared_ptr<const Handle> handle_of(SessionCore* core, client::NameAnswer answer) {
-  auto descriptor = std::make_shared<Reference>(std::move(answer.descriptor));
+  auto descriptor = reference_of(std::move(answer.descriptor));
   const Value told = get_one(core, descriptor, kForever);
   const std::vector<Value>& parts = elements_of(told, "the description of an actor");
   if (parts.size() != 2) throw_wrong_length(parts.size(), 2);
-  Handle handle{std::make_shared<Reference>(std::move(answer.actor)),
-                std::string(text_of(parts[0], "bytes")),
+  Handle handle{reference_of(std::move(answer.actor)), std::string(text_of(parts[0], "bytes")),
                 Convert<std::vector<int64_t>>::from(parts[1]).at(0)};
   const Value description =
-      unpickle({as_bytes(handle.description), {}}, nullptr,
-               [](const ObjectId&) -> std::shared_ptr<Reference> {
-                 throw TypeError("the description of an actor holds a reference");
-               });
+      unpickle({as_bytes(handle.description), {}}, nullptr, [](const ObjectId&) -> ReferencePtr {
+        throw TypeError("the description of an actor holds a reference");
+      });
   handle.class_name = text_of(elements_of(description, "a class").at(0), "a class's name");
   return std::make_shared<const Handle>(std::move(handle));
 }
@@ -125,7 +123,7 @@ std::shared_ptr<const Handle> make_actor(SessionCore* core, const ActorKind& kin
     const Value defaults = tuple({{handle->max_task_retries, nullptr}, {int64_t{-1}, nullptr}});
     const Value pair = tuple({{Raw{handle->description}, nullptr}, defaults});
     auto descriptor = put(core, pair);
-    value_or_throw(runtime.bind_name(space, name, handle->actor->entry(), descriptor->entry()));
+    value_or_throw(runtime.bind_name(space, name, handle->actor.get(), descriptor.get()));
     return handle;
   } catch (...) {
     (void)runtime.bind_name(space, name, nullptr, nullptr);
@@ -152,7 +150,7 @@ uint32_t method_template(SessionCore* core, const Handle& handle, std::string_vi
 }
 
 void kill_actor(SessionCore* core, const Handle& handle, bool no_restart) {
-  value_or_throw(core->runtime().kill_actor(handle.actor->entry(), no_restart));
+  value_or_throw(core->runtime().kill_actor(handle.actor.get(), no_restart));
 }
 
 const char* checked_actor_name(const char* name) {

@@ -21,59 +21,67 @@ bool take_plain(const Value& value, client::Argument* argument) {
   if (const auto* flag = std::get_if<bool>(&value.content)) {
     return view(model::Format::kBool, *flag);
   }
-  const auto* reference = std::get_if<std::shared_ptr<Reference>>(&value.content);
+  const auto* reference = std::get_if<ReferencePtr>(&value.content);
   if (reference == nullptr) return false;
   if (*reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
-  *argument = {model::Format::kRef, {}, (*reference)->entry()};
+  *argument = {model::Format::kRef, {}, reference->get()};
   return true;
 }
 
-// The arguments of one call as the Runtime takes them, on the stack if they are few; what they view
-// lives as long.
+// The arguments of one call as the Runtime takes them, and what they view. A few numbers and
+// references by position, which is what most calls are, need no memory.
 class CallArguments {
  public:
   CallArguments(SessionCore* core, const Arguments& given)
       : count_(given.values.size() - given.names.size()) {
     if (given.values.size() > kFew) {
-      many_.resize(given.values.size());
-      first_ = many_.data();
+      more_.emplace().arguments.resize(given.values.size());
+      first_ = more_->arguments.data();
     }
     client::Argument* next = first_;
-    for (const Value& value : given.values) take(core, value, next++);
+    for (const Value& value : given.values) {
+      if (!take_plain(value, next)) take(core, value, next);
+      ++next;
+    }
+    if (given.names.empty()) return;
     next = first_ + count_;
-    for (std::string_view name : given.names) named_.emplace_back(name, *next++);
+    for (std::string_view name : given.names) more().named.emplace_back(name, *next++);
   }
   void put_into(client::CallSpec* call) const {
     call->positional = {first_, count_};
-    call->keyword = named_;
-    call->contained = contained_;
+    if (!more_) return;
+    call->keyword = more_->named;
+    call->contained = more_->contained;
   }
 
  private:
-  static constexpr size_t kFew = 8;
+  static constexpr size_t kFew = 4;
+  struct More {
+    std::vector<client::Argument> arguments;
+    std::vector<std::pair<std::string_view, client::Argument>> named;
+    std::vector<std::unique_ptr<Outgoing>> small;
+    std::vector<ReferencePtr> held;
+    std::vector<ObjectId> contained;
+  };
+  More& more() { return more_ ? *more_ : more_.emplace(); }
 
   void take(SessionCore* core, const Value& value, client::Argument* argument) {
-    if (take_plain(value, argument)) return;
     auto outgoing = std::make_unique<Outgoing>(value);
     if (outgoing->is_inline()) {
       *argument = {outgoing->format(), outgoing->in_one_piece(), nullptr};
-      const auto contained = outgoing->contained();
-      contained_.insert(contained_.end(), contained.begin(), contained.end());
-      small_.push_back(std::move(outgoing));
+      auto& contained = more().contained;
+      contained.insert(contained.end(), outgoing->contained().begin(), outgoing->contained().end());
+      more().small.push_back(std::move(outgoing));
     } else {  // an object that lives until the task has ended
-      held_.push_back(put(core, value));
-      *argument = {model::Format::kRef, {}, held_.back()->entry()};
+      more().held.push_back(put(core, value));
+      *argument = {model::Format::kRef, {}, more().held.back().get()};
     }
   }
 
   size_t count_;  // by position
   client::Argument few_[kFew];
-  std::vector<client::Argument> many_;
   client::Argument* first_ = few_;
-  std::vector<std::pair<std::string_view, client::Argument>> named_;
-  std::vector<std::unique_ptr<Outgoing>> small_;
-  std::vector<std::shared_ptr<Reference>> held_;
-  std::vector<ObjectId> contained_;
+  std::optional<More> more_;
 };
 
 // Its memory is kept, never what is in it.
@@ -86,7 +94,7 @@ std::vector<client::RefHandle>& submit_for(SessionCore* core, uint32_t number,
   client::CallSpec call;
   call.template_id = number;
   call.num_results = count;
-  call.actor = actor == nullptr ? nullptr : actor->entry();
+  call.actor = actor;
   sent.put_into(&call);
   value_or_throw(core->runtime().submit(call, &results));
   return results;
@@ -94,22 +102,22 @@ std::vector<client::RefHandle>& submit_for(SessionCore* core, uint32_t number,
 
 }  // namespace
 
-std::shared_ptr<Reference> submit(SessionCore* core, uint32_t number, const Arguments& arguments,
-                                  Reference* actor) {
+ReferencePtr submit(SessionCore* core, uint32_t number, const Arguments& arguments,
+                    Reference* actor) {
   auto& results = submit_for(core, number, arguments, actor, 1);
-  auto reference = std::make_shared<Reference>(std::move(results.at(0)));
+  auto reference = reference_of(std::move(results.at(0)));
   results.clear();
   return reference;
 }
 
-std::vector<std::shared_ptr<Reference>> submit_several(SessionCore* core, uint32_t number,
-                                                       const Arguments& arguments, Reference* actor,
-                                                       uint32_t count) {
+std::vector<ReferencePtr> submit_several(SessionCore* core, uint32_t number,
+                                         const Arguments& arguments, Reference* actor,
+                                         uint32_t count) {
   auto& results = submit_for(core, number, arguments, actor, count);
-  std::vector<std::shared_ptr<Reference>> references;
+  std::vector<ReferencePtr> references;
   references.reserve(results.size());
   for (client::RefHandle& result : results) {
-    references.push_back(std::make_shared<Reference>(std::move(result)));
+    references.push_back(reference_of(std::move(result)));
   }
   results.clear();
   return references;

@@ -17,10 +17,9 @@ bool is_call(client::Runtime* runtime, const ObjectId& id) {
 
 }  // namespace
 
-void check_cancel(SessionCore* core, const std::shared_ptr<Reference>& reference,
-                  const CancelOptions& options) {
+void check_cancel(SessionCore* core, const ReferencePtr& reference, const CancelOptions& options) {
   if (reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
-  const ObjectId& id = reference->entry()->id;
+  const ObjectId& id = reference->id;
   if (id.is_put())
     throw Error("object " + id.hex() + " was put: no task makes it, to be cancelled");
   const double grace = options.grace.count();
@@ -37,11 +36,10 @@ void check_cancel(SessionCore* core, const std::shared_ptr<Reference>& reference
   }
 }
 
-void send_cancel(SessionCore* core, const std::shared_ptr<Reference>& reference,
-                 const CancelOptions& options) {
+void send_cancel(SessionCore* core, const ReferencePtr& reference, const CancelOptions& options) {
   const auto level = options.force ? model::CancelLevel::kKill : model::CancelLevel::kInterrupt;
   const auto grace_ms = static_cast<uint32_t>(std::ceil(options.grace.count() * 1000));
-  value_or_throw(core->runtime().cancel(reference->entry(), level, grace_ms, options.recursive));
+  value_or_throw(core->runtime().cancel(reference.get(), level, grace_ms, options.recursive));
 }
 
 std::stop_token stop_token_of(const Call& call) { return call.session.stop_token(); }

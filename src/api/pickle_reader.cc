@@ -452,7 +452,7 @@ class PickleReader {
     return object;
   }
   Object* handle(std::span<Object* const> arguments) {
-    const auto* actor = std::get_if<std::shared_ptr<Reference>>(&arguments[0]->value.content);
+    const auto* actor = std::get_if<ReferencePtr>(&arguments[0]->value.content);
     if (actor == nullptr) torn();
     Object* object = make(Kind::kValue);
     const std::vector<int64_t> defaults = integers(arguments[2]);

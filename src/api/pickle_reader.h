@@ -13,7 +13,7 @@
 namespace sundog::detail {
 
 // Makes the reference of an id that was inside a value.
-using MakeReference = std::function<std::shared_ptr<Reference>(const ObjectId&)>;
+using MakeReference = std::function<ReferencePtr(const ObjectId&)>;
 
 // `owner` keeps the bytes. Throws TypeError.
 Value unpickle(const wire::PickleView& pickle, const std::shared_ptr<const void>& owner,

@@ -84,9 +84,9 @@ class PickleWriter {
     op(kTuple);
     op(kCall);
   }
-  void add(const std::shared_ptr<Reference>& reference) {
+  void add(const ReferencePtr& reference) {
     if (reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
-    const ObjectId& id = reference->entry()->id;
+    const ObjectId& id = reference->id;
     out_->contained.push_back(id);
     global("sundog._core", "ref_from_binary");
     op(kMark);

@@ -18,19 +18,16 @@ TimeNs deadline_of(Seconds timeout) {
   return os::now() + static_cast<DurationNs>(timeout.count() * kSecond);
 }
 
-client::Entry* entry_of(const std::shared_ptr<Reference>& reference) {
+client::Entry* entry_of(const ReferencePtr& reference) {
   if (reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
-  return reference->entry();
+  return reference.get();
 }
 
-std::vector<client::Entry*> entries_of(std::span<const Reference* const> references) {
-  std::vector<client::Entry*> entries;
-  entries.reserve(references.size());
+std::span<Reference* const> checked(std::span<Reference* const> references) {
   for (const Reference* reference : references) {
     if (reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
-    entries.push_back(reference->entry());
   }
-  return entries;
+  return references;
 }
 
 int64_t checked_amount(const std::string& name, double amount) {
@@ -109,10 +106,15 @@ uint32_t SessionCore::template_of(const TaskKind& kind) {
 }
 
 uint32_t SessionCore::template_of(const char* registered, bool streams) {
+  const RegisteredTemplate* last = last_registered_.load(std::memory_order_acquire);
+  if (last != nullptr && last->first == registered) return last->second;
   {
     std::lock_guard lock(mutex_);
     auto known = registered_.find(registered);
-    if (known != registered_.end()) return known->second;
+    if (known != registered_.end()) {
+      last_registered_.store(&*known, std::memory_order_release);
+      return known->second;
+    }
   }
   uint32_t number = template_of(TaskKind{registered, false, {}, streams});
   std::lock_guard lock(mutex_);
@@ -170,8 +172,8 @@ std::unique_ptr<client::Room> place(client::Runtime* runtime, Outgoing* outgoing
   return room;
 }
 
-std::shared_ptr<Reference> put(SessionCore* core, const Value& value) {
-  if (std::holds_alternative<std::shared_ptr<Reference>>(value.content)) {
+ReferencePtr put(SessionCore* core, const Value& value) {
+  if (std::holds_alternative<ReferencePtr>(value.content)) {
     throw TypeError("an ObjectRef is put already: pass it as it is");
   }
   Outgoing outgoing(value);
@@ -180,10 +182,10 @@ std::shared_ptr<Reference> put(SessionCore* core, const Value& value) {
   auto handle = room == nullptr ? core->runtime().put(inline_value, nullptr)
                                 : core->runtime().put_room(std::move(room), outgoing.format(),
                                                            outgoing.contained());
-  return std::make_shared<Reference>(value_or_throw(std::move(handle)));
+  return reference_of(value_or_throw(std::move(handle)));
 }
 
-Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, const Until& until) {
+Value get_one(SessionCore* core, const ReferencePtr& reference, const Until& until) {
   client::Entry* entry = entry_of(reference);
   Waiting waiting(core, until.stop);
   waiting.check();
@@ -193,37 +195,36 @@ Value get_one(SessionCore* core, const std::shared_ptr<Reference>& reference, co
   return incoming_of(core, std::move(fetched.at(0)));
 }
 
-void get(SessionCore* core, std::span<const Reference* const> references, const Until& until,
+void get(SessionCore* core, std::span<Reference* const> references, const Until& until,
          const std::function<void(const Value&)>& take) {
   Waiting waiting(core, until.stop);
   waiting.check();
   std::vector<client::Fetched> fetched;
-  waiting.value_or_throw(core->runtime().get(entries_of(references), deadline_of(until.timeout),
+  waiting.value_or_throw(core->runtime().get(checked(references), deadline_of(until.timeout),
                                              waiting.yielder(), &fetched));
   for (client::Fetched& one : fetched) take(incoming_of(core, std::move(one)));
 }
 
-std::vector<bool> wait(SessionCore* core, std::span<const Reference* const> references,
-                       size_t num_ready, const Until& until) {
+std::vector<bool> wait(SessionCore* core, std::span<Reference* const> references, size_t num_ready,
+                       const Until& until) {
   Waiting waiting(core, until.stop);
   waiting.check();
   std::vector<bool> ready;
   waiting.value_or_throw(core->runtime().wait(
-      entries_of(references), num_ready, deadline_of(until.timeout), waiting.yielder(), &ready));
+      checked(references), num_ready, deadline_of(until.timeout), waiting.yielder(), &ready));
   return ready;
 }
 
-std::shared_ptr<Reference> next_item(SessionCore* core, const Reference& completed,
-                                     const Until& until) {
+ReferencePtr next_item(SessionCore* core, Reference* completed, const Until& until) {
   Waiting waiting(core, until.stop);
   waiting.check();
-  client::RefHandle item = waiting.value_or_throw(core->runtime().next_item(
-      completed.entry()->id.task, deadline_of(until.timeout), waiting.yielder()));
-  return item ? std::make_shared<Reference>(std::move(item)) : nullptr;
+  client::RefHandle item = waiting.value_or_throw(
+      core->runtime().next_item(completed->id.task, deadline_of(until.timeout), waiting.yielder()));
+  return item ? reference_of(std::move(item)) : nullptr;
 }
 
-void close_stream(SessionCore* core, const Reference& completed) {
-  core->runtime().close_stream(completed.entry()->id.task);
+void close_stream(SessionCore* core, Reference* completed) {
+  core->runtime().close_stream(completed->id.task);
 }
 
 }  // namespace detail

@@ -2,6 +2,7 @@
 // what has to end with it. Any thread.
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -54,7 +55,10 @@ class SessionCore {
   const std::string address_;
   std::mutex mutex_;
   std::map<TaskKind, uint32_t> templates_;
+  using RegisteredTemplate = std::pair<const char* const, uint32_t>;
   std::unordered_map<const char*, uint32_t> registered_;  // by the registration's own text
+  // What was looked up last, of registered_, whose elements stay: a loop of calls takes no lock.
+  std::atomic<const RegisteredTemplate*> last_registered_{nullptr};
   std::map<MethodKey, uint32_t> methods_;
   std::vector<WorkerProcess> workers_;
   bool prints_output_ = false;

@@ -110,6 +110,9 @@ size_t sequence_bytes(uint8_t first) {
 
 }  // namespace
 
+void use(Reference* reference) noexcept { reference->use(); }
+void drop(Reference* reference) noexcept { reference->drop(); }
+
 void throw_type_mismatch(const Value& value, const char* wanted) {
   throw TypeError("the value is " + description_of(value) + ", asked for was " + wanted);
 }
@@ -182,7 +185,7 @@ Outgoing::Outgoing(const Value& value) {
     size_ = raw->bytes.size();
   } else if (const auto* tensor = std::get_if<AnyTensor>(&value.content)) {
     take_tensor(*tensor);
-  } else if (const auto* ref = std::get_if<std::shared_ptr<Reference>>(&value.content)) {
+  } else if (const auto* ref = std::get_if<ReferencePtr>(&value.content)) {
     take_reference(*ref);
   } else if (!std::holds_alternative<std::monostate>(value.content)) {
     take_pickle(value);
@@ -206,9 +209,9 @@ void Outgoing::take_tensor(const AnyTensor& tensor) {
   wire::write_tensor_frame(*plan, frame_.data());
 }
 
-void Outgoing::take_reference(const std::shared_ptr<Reference>& reference) {
+void Outgoing::take_reference(const ReferencePtr& reference) {
   if (reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
-  const ObjectId& id = reference->entry()->id;
+  const ObjectId& id = reference->id;
   take_scalar(Format::kRef, &id, sizeof id);
   contained_ = {&id, 1};
 }
@@ -252,7 +255,7 @@ Bytes Outgoing::in_one_piece() {
 Value incoming(client::Runtime* runtime, Format format, Bytes bytes,
                std::shared_ptr<const void> owner) {
   auto make_reference = [runtime](const ObjectId& id) {
-    return std::make_shared<Reference>(runtime->ref_from_id(id));
+    return reference_of(runtime->ref_from_id(id));
   };
   switch (format) {
     case Format::kNone:

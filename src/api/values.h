@@ -13,15 +13,9 @@
 
 namespace sundog::detail {
 
-// A counted reference of one session.
-class Reference {
- public:
-  explicit Reference(client::RefHandle handle) : handle_(std::move(handle)) {}
-  client::Entry* entry() const { return handle_.get(); }
-
- private:
-  client::RefHandle handle_;
-};
+inline ReferencePtr reference_of(client::RefHandle handle) {
+  return ReferencePtr(handle.release());
+}
 
 // What a value needs on the wire: size bytes, written by write(). Views the value, which outlives
 // it. Throws TypeError for what cannot be sent.
@@ -42,7 +36,7 @@ class Outgoing {
  private:
   void take_scalar(model::Format format, const void* data, size_t size);
   void take_tensor(const AnyTensor& tensor);
-  void take_reference(const std::shared_ptr<Reference>& reference);
+  void take_reference(const ReferencePtr& reference);
   void take_pickle(const Value& value);
 
   model::Format format_ = model::Format::kNone;

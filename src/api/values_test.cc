@@ -23,10 +23,9 @@ T round_trip(const T& value) {
 
 detail::Value of_pickle(std::string_view stream,
                         std::vector<wire::PickleView::Buffer> buffers = {}) {
-  return detail::unpickle({as_bytes(stream), std::move(buffers)}, nullptr,
-                          [](const ObjectId&) -> std::shared_ptr<detail::Reference> {
-                            throw Error("no references here");
-                          });
+  return detail::unpickle(
+      {as_bytes(stream), std::move(buffers)}, nullptr,
+      [](const ObjectId&) -> detail::ReferencePtr { throw Error("no references here"); });
 }
 
 struct Inner {

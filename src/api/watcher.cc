@@ -50,10 +50,9 @@ void Watcher::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void when_ready(SessionCore* core, const std::shared_ptr<Reference>& reference,
-                std::function<void()> done) {
+void when_ready(SessionCore* core, const ReferencePtr& reference, std::function<void()> done) {
   if (reference == nullptr) throw TypeError("an empty ObjectRef refers to nothing");
-  core->watcher().watch(reference->entry(), std::move(done));
+  core->watcher().watch(reference.get(), std::move(done));
 }
 
 }  // namespace sundog::detail

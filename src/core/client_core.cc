@@ -242,7 +242,8 @@ void ClientCore::settle(Counted* list, std::vector<ClientExport*>* dead) {
   while (list != nullptr) {
     Counted* thing = std::exchange(list, DropList::next_of(list));
     if (!DropList::settle(thing)) continue;
-    if (auto* entry = dynamic_cast<ClientEntry*>(thing)) {
+    if (thing->kind == Counted::Kind::kEntry) {
+      auto* entry = static_cast<ClientEntry*>(thing);
       removed_refs_.push_back({entry->id, 1});
       entries_.erase(entry->id);
       delete entry;

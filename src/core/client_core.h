@@ -45,7 +45,7 @@ struct Attachment {
 // Bytes of an object in shared memory, pinned for this process while it is used.
 struct ClientExport final : Counted {
   ClientExport(DropList* drops, const ObjectId& object, model::Format f, const model::Extent& e)
-      : Counted(drops), id(object), format(f), extent(e) {}
+      : Counted(drops, Kind::kExport), id(object), format(f), extent(e) {}
   ~ClientExport() override { delete view.load(std::memory_order_acquire); }
 
   const ObjectId id;
@@ -57,7 +57,7 @@ struct ClientExport final : Counted {
 
 // An object that this process refers to.
 struct ClientEntry final : Counted {
-  ClientEntry(DropList* drops, const ObjectId& object) : Counted(drops), id(object) {}
+  ClientEntry(DropList* drops, const ObjectId& object) : Counted(drops, Kind::kEntry), id(object) {}
   ~ClientEntry() override {
     if (arrived != nullptr) arrived->drop();
   }

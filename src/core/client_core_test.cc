@@ -366,7 +366,7 @@ TEST(ClientCoreRandom, counts_agree_with_a_naive_node) {
 TEST(DropList, threads_that_use_and_drop_free_each_thing_once) {
   static std::atomic<int> alive{0};
   struct Thing : Counted {
-    explicit Thing(DropList* list) : Counted(list) { ++alive; }
+    explicit Thing(DropList* list) : Counted(list, Kind::kEntry) { ++alive; }
     ~Thing() override { --alive; }
   };
   auto* list = new DropList(ignore_poke, nullptr);

@@ -22,7 +22,8 @@ class DropList;
 
 class Counted {
  public:
-  explicit Counted(DropList* drops) : drops_(drops) {}
+  enum class Kind : uint8_t { kEntry, kExport };  // what it is, for whoever frees it
+  Counted(DropList* drops, Kind what) : kind(what), drops_(drops) {}
   Counted(const Counted&) = delete;
   Counted& operator=(const Counted&) = delete;
   virtual ~Counted() = default;
@@ -33,6 +34,8 @@ class Counted {
   // Things of an earlier session have another list.
   bool belongs_to(const DropList* drops) const { return drops_ == drops; }
   uint32_t uses() const { return word_.load(std::memory_order_relaxed) >> 1; }
+
+  const Kind kind;
 
  private:
   friend class DropList;

@@ -16,11 +16,14 @@ struct Name {
   uint32_t name_bytes, pad;
 };
 
+// A fixed part and the bytes behind it, in one growth.
 template <Flat T>
-void append(const T& fixed, std::vector<std::byte>* out) {
+void append(const T& fixed, Bytes bytes, std::vector<std::byte>* out) {
   const size_t at = out->size();
-  out->resize(at + sizeof(T));
-  Writer(out->data() + at).header(fixed);
+  out->resize(at + sizeof(T) + padded(bytes.size()));
+  Writer writer(out->data() + at);
+  writer.header(fixed);
+  writer.bytes(bytes);
 }
 
 ParsedArgument read_argument(std::string_view name, size_t num_refs, Reader* reader) {
@@ -43,7 +46,7 @@ ParsedArgument read_argument(std::string_view name, size_t num_refs, Reader* rea
 
 ArgumentWriter::ArgumentWriter(std::vector<std::byte>* out) : out_(out) {
   out_->clear();
-  append(Counts{0, 0}, out_);
+  append(Counts{0, 0}, {}, out_);
 }
 
 void ArgumentWriter::add_value(model::Format format, Bytes bytes) {
@@ -74,17 +77,10 @@ void ArgumentWriter::append_name(std::string_view name) {
   SUNDOG_CHECK(!name.empty() && name.size() <= UINT32_MAX);
   ++num_keyword_;
   std::memcpy(out_->data() + offsetof(Counts, num_keyword), &num_keyword_, 4);
-  append(Name{static_cast<uint32_t>(name.size()), 0}, out_);
-  append_padded(as_bytes(name));
+  append(Name{static_cast<uint32_t>(name.size()), 0}, as_bytes(name), out_);
 }
 void ArgumentWriter::append_entry(model::Format format, uint32_t size, Bytes bytes) {
-  append(Entry{static_cast<uint16_t>(format), 0, size}, out_);
-  append_padded(bytes);
-}
-void ArgumentWriter::append_padded(Bytes bytes) {
-  const size_t at = out_->size();
-  out_->resize(at + padded(bytes.size()));
-  Writer(out_->data() + at).bytes(bytes);
+  append(Entry{static_cast<uint16_t>(format), 0, size}, bytes, out_);
 }
 
 Result<ParsedArguments> parse_arguments(Bytes bytes, size_t num_refs,

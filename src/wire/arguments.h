@@ -34,7 +34,6 @@ class ArgumentWriter {
  private:
   void append_entry(model::Format format, uint32_t size, Bytes bytes);
   void append_name(std::string_view name);
-  void append_padded(Bytes bytes);
   void count_positional();
 
   std::vector<std::byte>* out_;
