@@ -243,7 +243,8 @@ def after_fork_in_child() -> None:
 def entry_point() -> str:
     """The command line of the program, for people; a long one is cut."""
     words = [(sys.argv[0] if sys.argv else "") or "-c", *sys.argv[1:]]
-    return " ".join(w if w and not any(c.isspace() for c in w) else repr(w) for w in words)
+    line = " ".join(w if w and not any(c.isspace() for c in w) else repr(w) for w in words)
+    return line.encode("utf-8", "replace").decode()  # a word may be no text
 
 
 def start(options: Mapping[str, object], explain: bool) -> _core.Session:

@@ -395,6 +395,23 @@ def test_each_program_is_a_job_that_is_listed(begin: Begin, session: None) -> No
     until(lambda: {j["job"]: j for j in told_jobs()}[theirs]["state"] == "ENDED", "it has ended")
 
 
+def test_a_program_whose_words_are_no_text_has_a_session(begin: Begin) -> None:
+    code = """
+        import json, sys, sundog
+        from sundog import _core, _explain
+
+        @sundog.remote
+        def last_word():
+            return sys.argv[-1]
+
+        sundog.init(num_cpus=1, logging_level="warning")
+        (job,) = json.loads(_core.current_session().query(_explain.JOBS))
+        assert job["entry_point"].endswith(".py a?b"), job
+        assert sundog.get(last_word.remote()) == sys.argv[-1]
+    """
+    begin("odd", code, os.fsdecode(b"a\xffb")).end()
+
+
 def told_jobs() -> list[dict[str, Any]]:
     running: Any = _core.current_session()
     found: list[dict[str, Any]] = json.loads(running.query(_explain.JOBS))
