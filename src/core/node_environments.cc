@@ -72,6 +72,9 @@ std::string NodeCore::explain_environment(uint64_t hash, TimeNs now) const {
   using State = Environments::State;
   if (e->state == State::kPreparing)
     return "its runtime environment is being prepared since " + seconds(now - e->since);
+  if (e->state == State::kQueued)
+    return "its runtime environment waits for its turn since " + seconds(now - e->since) +
+           ", for " + std::to_string(Environments::kPreparingMax) + " others are being prepared";
   if (e->state == State::kFailed)
     return "its runtime environment could not be set up, and is tried again soon";
   return {};

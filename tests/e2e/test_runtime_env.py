@@ -286,6 +286,16 @@ def test_tasks_are_cancelled_while_their_environment_is_prepared(
     assert sundog.get(variable.remote("A")) is None
 
 
+def test_a_crowd_of_environments_is_prepared_a_few_at_a_time(session: Any, tmp_path: Path) -> None:
+    slow = slow_python(tmp_path)
+    refs = [
+        variable.options(runtime_env={"py_executable": slow, "env_vars": {"A": str(i)}}).remote("A")
+        for i in range(10)
+    ]
+    until(lambda: len(begun(tmp_path)) == 8, "as many as may are prepared")
+    assert "waits for its turn since" in str(sundog.explain(refs[9]))
+
+
 def test_nothing_is_left_when_the_session_ends_while_one_is_prepared(tmp_path: Path) -> None:
     with sundog.init(num_cpus=1) as context:
         folder = Path(str(context["session_dir"])) / "environments"

@@ -45,10 +45,19 @@ void Environments::want(uint64_t hash, TimeNs now, EnvironmentOrders* orders) {
 }
 
 void Environments::prepare(uint64_t hash, Environment* e, TimeNs now, EnvironmentOrders* orders) {
+  e->wanted = false;
+  if (queue_.empty() && preparing_ < preparing_max_) return begin(hash, e, now, orders);
+  SUNDOG_PROBE("environments.waits_for_its_turn");
+  e->state = State::kQueued;
+  e->since = now;
+  queue_.push_back(hash);
+}
+
+void Environments::begin(uint64_t hash, Environment* e, TimeNs now, EnvironmentOrders* orders) {
   e->state = State::kPreparing;
   e->since = now;
-  e->wanted = false;
   ++e->attempt;
+  ++preparing_;
   orders->push_back({EnvironmentOrder::Kind::kPrepare, hash, e->attempt});
 }
 
@@ -60,6 +69,7 @@ bool Environments::prepared(uint64_t hash, uint32_t attempt, TimeNs now) {
     SUNDOG_PROBE("environments.late_answer");
     return false;
   }
+  --preparing_;
   e.state = State::kReady;
   e.since = e.used = now;
   e.failures = 0;
@@ -82,6 +92,7 @@ bool Environments::failed(uint64_t hash, uint32_t attempt, TimeNs now) {
 }
 
 void Environments::fail(Environment* e, TimeNs now) {
+  if (e->state == State::kPreparing) --preparing_;
   e->state = State::kFailed;
   e->since = now;
   e->wanted = false;
@@ -118,6 +129,7 @@ TimeNs Environments::due(const Environment& e) {
     case State::kReady:
       return e.workers == 0 ? e.used + kIdleKept : kNever;
     case State::kAbsent:
+    case State::kQueued:
       return kNever;
   }
   return kNever;
@@ -143,28 +155,42 @@ void Environments::tick(TimeNs now, EnvironmentOrders* orders) {
         e.since = now;
         break;
       case State::kAbsent:
+      case State::kQueued:
         break;
     }
+  }
+  while (has_turn()) {
+    const uint64_t hash = queue_.front();
+    queue_.pop_front();
+    begin(hash, &environments_.at(hash), now, orders);
   }
   refresh();
 }
 
 // They change seldom, and the next moment is asked for after every step.
 void Environments::refresh() {
-  next_ = kNever;
+  next_ = has_turn() ? 0 : kNever;
   for (const auto& [hash, e] : environments_) next_ = std::min(next_, due(e));
 }
 
 std::string Environments::validate() const {
-  TimeNs first = kNever;
+  TimeNs first = has_turn() ? 0 : kNever;
+  size_t preparing = 0, queued = 0;
   for (const auto& [hash, e] : environments_) {
     first = std::min(first, due(e));
+    preparing += e.state == State::kPreparing ? 1 : 0;
+    queued += e.state == State::kQueued ? 1 : 0;
     const std::string who = "environment " + std::to_string(hash) + ": ";
     if (hash == 0) return who + "the job's own needs no preparing";
     if (e.wanted && e.state != State::kFailed) return who + "wanted, and not failed";
     if (e.state == State::kFailed && e.failures == 0) return who + "failed without a failure";
-    if (e.state != State::kAbsent && e.attempt == 0) return who + "prepared without an attempt";
+    const bool begun = e.state != State::kAbsent && e.state != State::kQueued;
+    if (begun && e.attempt == 0) return who + "prepared without an attempt";
   }
+  if (preparing != preparing_ || preparing > preparing_max_) return "too many are prepared";
+  if (queued != queue_.size()) return "the queue of the environments is wrong";
+  for (uint64_t hash : queue_)
+    if (environments_.at(hash).state != State::kQueued) return "one in the queue has had its turn";
   if (first != next_) return "the next moment of the environments is wrong";
   return {};
 }

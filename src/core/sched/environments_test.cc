@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "base/probe.h"
@@ -88,6 +89,27 @@ TEST(Environments, an_idle_one_ends_but_not_under_its_workers) {
   EXPECT_FALSE(b.e.is_ready(5));
 }
 
+TEST(Environments, a_crowd_is_prepared_a_few_at_a_time_in_its_order) {
+  Bench b;
+  const uint64_t crowd = 3 * Environments::kPreparingMax;
+  for (uint64_t hash = crowd; hash > 0; --hash) {
+    b.e.define(hash, "{}", 10 * kSecond);
+    b.e.want(hash, kSecond, &b.orders);
+  }
+  ASSERT_EQ(b.taken().size(), Environments::kPreparingMax);
+  EXPECT_EQ(b.e.find(1)->state, State::kQueued);
+  EXPECT_EQ(b.e.validate(), "");
+  EXPECT_TRUE(b.e.prepared(crowd, 1, 2 * kSecond));
+  EXPECT_LE(b.e.next(), 2 * kSecond) << "a turn is free";
+  b.e.tick(2 * kSecond, &b.orders);
+  ASSERT_EQ(b.orders.size(), 1u);
+  EXPECT_EQ(b.orders[0].hash, crowd - Environments::kPreparingMax);
+  b.taken();
+  b.e.tick(11 * kSecond, &b.orders);  // those that began first took too long: others begin
+  EXPECT_EQ(b.taken().size(), 2 * (Environments::kPreparingMax - 1));
+  EXPECT_EQ(b.e.find(1)->state, State::kQueued) << "waiting for its turn is not preparing";
+}
+
 // The naive model: one environment, each rule written out anew.
 struct Model {
   State state = State::kAbsent;
@@ -101,12 +123,13 @@ struct Model {
     for (uint32_t i = 1; i < failures; ++i) p = std::min(p * 2, 30 * kSecond);
     return p;
   }
+  // Abort, prepare (if there is room) or end.
   std::optional<Kind> tick(TimeNs now) {
     if (state == State::kPreparing && patience > 0 && now >= since + patience) {
       fail(now);
       return Kind::kAbort;
     }
-    if (state == State::kFailed && wanted && now >= since + pause()) return prepare(now);
+    if (state == State::kFailed && wanted && now >= since + pause()) return Kind::kPrepare;
     if (state == State::kReady && workers == 0 && now >= used + 60 * kSecond) {
       state = State::kAbsent;
       return Kind::kEnd;
@@ -115,17 +138,10 @@ struct Model {
   }
   std::optional<Kind> want(TimeNs now) {
     used = now;
-    if (state == State::kAbsent) return prepare(now);
+    if (state == State::kAbsent) return Kind::kPrepare;
     if (state != State::kFailed) return std::nullopt;
     wanted = true;
-    return now >= since + pause() ? std::optional(prepare(now)) : std::nullopt;
-  }
-  Kind prepare(TimeNs now) {
-    state = State::kPreparing;
-    since = now;
-    wanted = false;
-    ++attempt;
-    return Kind::kPrepare;
+    return now >= since + pause() ? std::optional(Kind::kPrepare) : std::nullopt;
   }
   void fail(TimeNs now) {
     state = State::kFailed;
@@ -135,11 +151,48 @@ struct Model {
   }
 };
 
+// Three of them, and room for a few that are prepared.
+struct Models {
+  Model of[3];
+  size_t room = 0;
+  std::vector<uint64_t> queue;  // hashes
+
+  bool has_room() const {
+    return std::ranges::count(of, State::kPreparing, &Model::state) < static_cast<int>(room);
+  }
+  // What is ordered when this one is to be prepared.
+  std::optional<Kind> prepare(uint64_t hash, TimeNs now) {
+    Model& m = of[hash - 1];
+    m.wanted = false;
+    m.since = now;
+    m.state = State::kQueued;
+    if (!queue.empty() || !has_room()) {
+      queue.push_back(hash);
+      return std::nullopt;
+    }
+    m.state = State::kPreparing;
+    ++m.attempt;
+    return Kind::kPrepare;
+  }
+  // The next whose turn it is; 0: none.
+  uint64_t take_turn(TimeNs now) {
+    if (queue.empty() || !has_room()) return 0;
+    const uint64_t hash = queue.front();
+    queue.erase(queue.begin());
+    of[hash - 1].state = State::kPreparing;
+    of[hash - 1].since = now;
+    ++of[hash - 1].attempt;
+    return hash;
+  }
+};
+
 TEST(Environments, random_histories_are_those_of_the_naive_model) {
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     Random random(seed);
-    Environments e;
-    Model models[3];
+    Models all;
+    all.room = 1 + random.below(3);
+    Environments e(all.room);
+    Model(&models)[3] = all.of;
     for (uint64_t i = 0; i < 3; ++i) {
       models[i].patience = random.one_in(2) ? 0 : 20 * kSecond;
       ASSERT_TRUE(e.define(i + 1, std::to_string(i), models[i].patience));
@@ -150,6 +203,7 @@ TEST(Environments, random_histories_are_those_of_the_naive_model) {
       Model& m = models[hash - 1];
       EnvironmentOrders orders, expected;
       auto expect = [&](uint64_t of, std::optional<Kind> kind) {
+        if (kind == Kind::kPrepare) kind = all.prepare(of, now);
         if (kind) expected.push_back({*kind, of, models[of - 1].attempt});
       };
       const uint32_t attempt = random.one_in(5) ? m.attempt + 1 : m.attempt;
@@ -191,6 +245,8 @@ TEST(Environments, random_histories_are_those_of_the_naive_model) {
                     : now + static_cast<DurationNs>(random.below(15)) * kSecond;
           e.tick(now, &orders);
           for (uint64_t i = 1; i <= 3; ++i) expect(i, models[i - 1].tick(now));
+          while (uint64_t next = all.take_turn(now))
+            expected.push_back({Kind::kPrepare, next, models[next - 1].attempt});
       }
       ASSERT_EQ(orders.size(), expected.size()) << "seed " << seed << " step " << step;
       for (size_t i = 0; i < orders.size(); ++i) {
@@ -207,7 +263,8 @@ TEST(Environments, random_histories_are_those_of_the_naive_model) {
   }
   for (const char* probe :
        {"environments.late_answer", "environments.took_too_long", "environments.tried_again",
-        "environments.idle_one_ended", "environments.wanted_after_its_pause"})
+        "environments.idle_one_ended", "environments.wanted_after_its_pause",
+        "environments.waits_for_its_turn"})
     EXPECT_GT(probe_hits(probe), 0u) << probe;
 }
 
