@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 WORKS, FAILS, LATE, LACKS = "works", "fails", "too slow", "not installed"
 MISSING_MODULE = re.compile(r"ModuleNotFoundError: No module named '[\w.]+'$")
 WIDTH = 110  # of a reason in the table
+SAID_BYTES = 1 << 16  # of the end of what a program said, where a reason is looked for
 OF_WORKER = re.compile(r"\(.+ pid=\d+.*?\) ")  # begins what a task or an actor printed
 ADDRESSES = ("SUNDOG_ADDRESS", "RAY_ADDRESS")
 COMMAND = """#!{python}
@@ -79,6 +80,19 @@ def alone(environ: dict[str, str], folder: Path) -> dict[str, str]:
     return {**known, "XDG_RUNTIME_DIR": str(runtime), "SUNDOG_HOME": str(home)}
 
 
+def wait(process: subprocess.Popen[bytes], limit: float) -> int | None:
+    """The exit status; None if it did not end within the limit, and was asked to."""
+    try:
+        return process.wait(limit)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGTERM)  # the daemon takes the workers with it
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        return None
+
+
 def run(program: Path, name: str, limit: float, log: Path, environ: dict[str, str]) -> Ran:
     """Runs one program to its end or to the limit, in seconds."""
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -102,21 +116,15 @@ def run(program: Path, name: str, limit: float, log: Path, environ: dict[str, st
             start_new_session=True,
         )
         try:
-            status: int | None = process.wait(limit)
-        except subprocess.TimeoutExpired:
-            status = None
-            process.send_signal(signal.SIGTERM)  # the daemon takes the workers with it
+            status = wait(process, limit)
+            seconds = time.monotonic() - start
+        finally:  # also when somebody has had enough and types Ctrl-C
             try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        seconds = time.monotonic() - start
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # nothing is left of it
-        process.wait()
-        output.seek(0)
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # nothing is left of it
+            process.wait()
+        output.seek(max(0, output.seek(0, os.SEEK_END) - SAID_BYTES))
         said = output.read().decode(errors="replace")
     result, reason = judge(status, said, limit)
     return Ran(name, result, seconds, reason)

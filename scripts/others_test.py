@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +103,35 @@ def test_a_program_that_does_not_end_is_ended_with_its_group(tmp_path: Path) -> 
     pid = int((tmp_path / "hangs.py.pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_program_is_ended_when_somebody_interrupts(tmp_path: Path) -> None:
+    program, told = tmp_path / "hangs.py", tmp_path / "hangs.py.pid"
+    program.write_text(HANGING)
+    environ = others.environment(tmp_path / "bin")
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 30
+        while not (told.exists() and told.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(KeyboardInterrupt):
+        others.run(program, "hangs.py", 60, tmp_path / "hangs.log", environ)
+    thread.join()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
+
+
+def test_a_program_that_says_much_is_judged_by_its_end(tmp_path: Path) -> None:
+    program = tmp_path / "talks.py"
+    program.write_text("print('x' * 10**6)\nraise ValueError('in the end')\n")
+    environ = others.environment(tmp_path / "bin")
+    ran = others.run(program, "talks.py", 50, tmp_path / "talks.log", environ)
+    assert (ran.result, ran.reason) == (others.FAILS, "ValueError: in the end")
+    assert (tmp_path / "talks.log").stat().st_size > 10**6
 
 
 def test_the_reason_is_the_programs_own_last_line() -> None:
