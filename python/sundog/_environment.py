@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+DEFINED_MAX = 5_000  # a daemon keeps twice as many (core/sched/environments.h), and serves several
 SUNDOG_HOOK_ENDING = ".hook"  # of the file with a pickled hook
 
 # What this process runs in, resolved: a driver has it from init, a worker from its zygote.
@@ -119,11 +120,21 @@ def number(session: _core.Session, asked: Mapping[str, Any] | None) -> int:
 
 
 def announce(session: _core.Session, environment: Mapping[str, Any], prestart: int) -> int:
-    """Tells the daemon, once; the hash."""
+    """Tells the daemon, once; the hash.
+
+    Raises:
+        ValueError: this process has asked for too many different ones.
+    """
     text = text_of(environment)
     known = _defined.get((session.number, text))
     if known is not None:
         return known
+    if len(_defined) >= DEFINED_MAX:
+        raise ValueError(
+            f"this process has asked for {len(_defined):,} different runtime environments, as many "
+            "as a session keeps of one: each has workers of its own, so pass what differs from "
+            "call to call as an argument"
+        )
     hashed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") or 1
     seconds = environment.get("config", {}).get("setup_timeout_seconds", TIMEOUT_SECONDS)
     session.define_environment(hashed, text, max(seconds, 0) * 10**9, prestart)

@@ -133,7 +133,7 @@ def excludes(value: object) -> list[str]:
             expression(pattern.lstrip("!").rstrip("/"))
         except re.error as error:
             raise ValueError(
-                f"runtime_env['excludes']: {pattern!r} is no pattern of .gitignore: {error}"
+                f"runtime_env['excludes']: {pattern!r} is no pattern of .gitignore: {error.msg}"
             ) from None
     return strings("['excludes']", value)
 

@@ -335,6 +335,20 @@ def write_to_an_array():
     array[0] = 1
 
 
+def environment_for_each_call():
+    """As if all that may be were asked for already."""
+    from sundog import _environment
+
+    before = {(0, str(i)): 1 for i in range(_environment.DEFINED_MAX)}
+    _environment._defined.update(before)
+    try:
+        f.options(runtime_env={"env_vars": {"NUMBER": "one more"}}).remote()
+    finally:
+        for key in before:
+            del _environment._defined[key]
+
+
+NO_PATTERN = {"working_dir": ".", "excludes": ["[z-a]"]}
 MISTAKES = {
     "called directly": lambda: slow(3),
     "argument missing": lambda: slow.remote(),
@@ -360,6 +374,9 @@ MISTAKES = {
     "environment that is not made here": lambda: f.options(runtime_env={"conda": "mine"}),
     "variable that is no string": lambda: f.options(runtime_env={"env_vars": {"THREADS": 1}}),
     "environment that cannot be had": lambda: sundog.get(f.options(runtime_env=NO_PYTHON).remote()),
+    "pattern that is none": lambda: f.options(runtime_env=NO_PATTERN),
+    "command that is not closed": lambda: f.options(runtime_env={"py_executable": "python 'x"}),
+    "environment for each call": environment_for_each_call,
     "init twice": lambda: sundog.init(),
     "write to an array": write_to_an_array,
     "put of a reference": lambda: sundog.put(sundog.put(1)),

@@ -381,6 +381,19 @@ def test_cpp_and_local_mode_have_none(session: Any) -> None:
         variable.options(runtime_env={"env_vars": {"A": "1"}}).remote("A")
 
 
+def test_a_session_outlives_who_asks_for_too_many(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sundog import _environment
+
+    monkeypatch.setattr(_environment, "DEFINED_MAX", len(_environment._defined) + 2)
+    own = [variable.options(runtime_env={"env_vars": {"A": str(i)}}) for i in range(3)]
+    refs = [task.remote("A") for task in own[:2]]
+    with pytest.raises(ValueError, match="different runtime environments, as many as a session"):
+        own[2].remote("A")
+    assert sundog.get([*refs, own[0].remote("A")]) == ["0", "1", "0"]
+
+
 def test_a_folder_that_is_too_large_is_named(tmp_path: Path) -> None:
     with open(tmp_path / "large.bin", "wb") as file:
         file.truncate(600 << 20)
