@@ -137,7 +137,7 @@ void SimProcess::group_expires(const TaskId& id) {
 
 Co<bool> SimProcess::group_step(uint32_t depth, std::vector<ObjectId>* own) {
   const SimConfig& config = node_->world().config;
-  const uint64_t choice = random_.below(12);
+  const uint64_t choice = random_.below(13);
   // In a cluster only drivers: they are where their job's groups can be removed.
   const bool may_make = who_.role == model::Role::kDriver || config.nodes == 1;
   if (may_make && (groups_.empty() || (groups_.size() < kGroupsMax && choice < 3))) make_group(own);
@@ -150,6 +150,9 @@ Co<bool> SimProcess::group_step(uint32_t depth, std::vector<ObjectId>* own) {
   } else if (choice < 10) {
     auto waiting = await_group(group);
     co_await waiting;
+  } else if (choice == 12) {
+    auto streaming = stream_step(own, group);
+    co_await streaming;
   } else {
     if (choice == 10) {
       auto pause = sleep(node_->world().delay(kMicrosecond, 3 * kMillisecond));
@@ -308,6 +311,7 @@ void SimNode::group_ends(const TaskId& id) {
       facts->with_workers.insert({t.id, t.attempt});
       const TaskFacts* task = world_->oracle.task(t.id);
       if (task->running) SUNDOG_PROBE("sim.group_removed_under_a_running_task");
+      if (task->running && task->items > 0) SUNDOG_PROBE("sim.group_removed_under_a_generator");
     } else if (t.state == core::TaskState::kReady) {
       SUNDOG_PROBE("sim.group_removed_under_queued_tasks");
     } else if (t.state == core::TaskState::kWaiting) {

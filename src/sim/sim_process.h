@@ -167,7 +167,7 @@ class SimProcess {
   // ---- streams (sim_streams.cc)
   void define_stream_templates();
   // Calls a generator and takes some or all of its items, at once.
-  Co<bool> stream_step(std::vector<ObjectId>* own);
+  Co<bool> stream_step(std::vector<ObjectId>* own, TaskId group = {});
   Co<bool> consume(TaskId task, std::vector<ObjectId>* own);
   void close_stream(const TaskId& task, uint32_t from);
   // Yields the items of the running task. False: it raises; what it has yielded is counted.

@@ -31,29 +31,32 @@ constexpr SimStreamTemplate kStreams[] = {{"stream", 0, 3, false},
                                           {"narrow", 1, 3, false},
                                           {"wide", 4, 1, false},
                                           {"stubborn_stream", 2, 2, true}};
+constexpr model::NamedAmount kOneCpu[] = {{"CPU", kOne}};
+
+model::DefineTemplate define_stream(uint32_t number, const ObjectId& function) {
+  const SimStreamTemplate& t = kStreams[number];
+  model::DefineTemplate define;
+  define.template_id = kFirstStream + number;
+  define.function = function;
+  define.name = t.name;
+  define.resources = kOneCpu;
+  define.max_retries = t.max_retries;
+  define.retry_exceptions = t.retry_exceptions;
+  define.returns = model::Returns::kStream;
+  define.stream_items = t.items;
+  return define;
+}
 
 }  // namespace
 
 void SimProcess::define_stream_templates() {
-  uint32_t number = kFirstStream;
-  for (const SimStreamTemplate& t : kStreams) {
-    model::NamedAmount needs[] = {{"CPU", kOne}};
-    model::DefineTemplate define;
-    define.template_id = number++;
-    define.function = function_id(0);
-    define.name = t.name;
-    define.resources = needs;
-    define.max_retries = t.max_retries;
-    define.retry_exceptions = t.retry_exceptions;
-    define.returns = model::Returns::kStream;
-    define.stream_items = t.items;
-    send(define);
-  }
+  for (uint32_t number = 0; number < std::size(kStreams); ++number)
+    send(define_stream(number, function_id(0)));
 }
 
 // ---------------------------------------------------------------- the consumer
 
-Co<bool> SimProcess::stream_step(std::vector<ObjectId>* own) {
+Co<bool> SimProcess::stream_step(std::vector<ObjectId>* own, TaskId group) {
   SimWorld& world = node_->world();
   if (world.oracle.num_tasks() >= world.config.tasks_max) co_return true;
   if (!functions_put_) put_functions();
@@ -69,6 +72,8 @@ Co<bool> SimProcess::stream_step(std::vector<ObjectId>* own) {
   facts.max_retries = kStreams[number].max_retries;
   facts.cpu = kOne;
   facts.items = static_cast<uint32_t>(facts.seed % 12);
+  if (!group.is_nil())
+    submit.template_id = define_in(group, define_stream(number, function_id(0)), &facts);
   TaskId task = send_submit(submit, std::move(facts), kDepthOfLeaves, own);
   auto consuming = consume(task, own);
   co_await consuming;

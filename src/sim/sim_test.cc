@@ -128,7 +128,8 @@ TEST(Simulation, placement_groups_that_are_removed_in_use) {
                "groups.sent_to_one_that_is_too_small", "groups.task_ended_with_it",
                "sim.child_captured_in_a_group", "sim.detached_group_outlived_its_driver",
                "sim.driver_ended_with_groups", "sim.group_of_a_dead_process_removed",
-               "sim.group_removed_under_a_running_task", "sim.group_removed_under_queued_tasks",
+               "sim.group_removed_under_a_generator", "sim.group_removed_under_a_running_task",
+               "sim.group_removed_under_queued_tasks",
                "sim.group_removed_under_tasks_without_arguments", "sim.group_was_waited_for",
                "sim.task_in_a_group", "sim.waiting_group_removed"});
 }
