@@ -4,7 +4,7 @@
 
 #include "api/foreign_arrays.h"
 #include "api/pickle_reader.h"
-#include "client/writers.h"
+#include "client/copy.h"
 #include "sundog/containers.h"
 #include "wire/error_layout.h"
 #include "wire/tensor_layout.h"
@@ -233,10 +233,11 @@ void Outgoing::write(std::byte* to) const {
     client::copy_bytes(to + frame_.size(), {tensor_->data, tensor_->bytes});
   } else if (pickled_) {
     wire::write_pickle_frame(plan_, to);
-    client::copy_bytes(to + plan_.stream_offset, as_bytes(pickled_->stream));
+    std::vector<client::Copy> parts = {{to + plan_.stream_offset, as_bytes(pickled_->stream)}};
     for (size_t i = 0; i < plan_.buffers.size(); ++i) {
-      client::copy_bytes(to + plan_.buffers[i].offset, pickled_->buffers[i]);
+      parts.push_back({to + plan_.buffers[i].offset, pickled_->buffers[i]});
     }
+    client::copy_parts(parts);
   } else {
     std::memcpy(to, scalar_, size_);
   }

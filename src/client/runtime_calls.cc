@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/hash.h"
+#include "client/copy.h"
 #include "client/runtime_impl.h"
 #include "os/clock.h"
 #include "wire/arguments.h"
@@ -38,7 +39,7 @@ class RoomImpl final : public Room {
     return runtime_->views_.make_private(extent_, &mapping_);
   }
 
-  // Write-protects the bytes; what is to be named in a message.
+  // Gives up writing; what is to be named in a message.
   model::Extent seal() {
     if (mapping_) runtime_->writers_.seal(extent_, std::exchange(mapping_, os::Mapping()));
     sealed_ = true;

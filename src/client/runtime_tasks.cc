@@ -1,6 +1,7 @@
 // The worker's side: tasks offered, claimed, run and answered. See runtime_impl.h.
 #include <algorithm>
 
+#include "client/copy.h"
 #include "client/runtime_impl.h"
 #include "shm/claims.h"
 

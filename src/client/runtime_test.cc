@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <latch>
 #include <thread>
 
 #include "client/entry.h"
@@ -86,16 +87,22 @@ class RuntimeTest : public ::testing::Test {
     auto connected = Runtime::connect_driver(config);
     ASSERT_TRUE(connected.ok()) << connected.error().text;
     driver = *std::move(connected);
+    // A worker that comes after the test is over finds no socket any more.
+    std::latch attached(num_workers);
     for (int i = 0; i < num_workers; ++i) {
-      workers_.emplace_back([this] {
+      workers_.emplace_back([this, &attached] {
         auto control = os::connect_unix(socket());
-        ASSERT_TRUE(control.ok()) << control.error();
-        auto worker =
-            Runtime::connect_worker(control->release(), JobId{}, model::Language::kCpp, 0, 0);
-        ASSERT_TRUE(worker.ok()) << worker.error().text;
+        EXPECT_TRUE(control.ok()) << control.error();
+        auto worker = control ? Runtime::connect_worker(control->release(), JobId{},
+                                                        model::Language::kCpp, 0, 0)
+                              : Failure{CallError{CallStatus::kNodeDied, control.error()}};
+        EXPECT_TRUE(worker.ok()) << worker.error().text;
+        attached.count_down();
+        if (!worker) return;
         while (auto call = (*worker)->next_task(nullptr)) run_task(worker->get(), *call);
       });
     }
+    attached.wait();
   }
   void SetUp() override {
     char pattern[] = "/tmp/sundog-test-XXXXXX";

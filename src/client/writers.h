@@ -1,7 +1,8 @@
 // Writable room in shared memory. A granted extent is mapped from a descriptor that the daemon
-// hands out for it and that is closed at once; the mapping is kept when the value is sealed, write
-// protected, and used again when the daemon grants the same range again: the page table is the
-// costly part (reference: a fresh mapping of 4 KB pages takes 60 % of the copy's speed).
+// hands out for it and that is closed at once; the mapping is kept when the value is sealed, and
+// used again when the daemon grants the same range again: the page table is the costly part
+// (reference: a fresh mapping of 4 KB pages takes 60 % of the copy's speed). A debug build protects
+// it in between.
 //
 // Any thread; one leaf lock for the cache, one for the conversation on the control socket. Never
 // called with the Runtime's lock.
@@ -27,7 +28,7 @@ class WritableRanges {
 
   // A writable mapping whose start is the extent's and that covers at least its size.
   Result<os::Mapping> open(const model::Extent& extent);
-  // Writing is over: from here on a write through the mapping faults.
+  // Writing is over: in a debug build a write through the mapping faults from here on.
   void seal(const model::Extent& extent, os::Mapping mapping);
   // The forked child has no control socket.
   void forget_control() { control_ = -1; }
@@ -45,9 +46,5 @@ class WritableRanges {
   std::list<Kept> kept_ SUNDOG_GUARDED_BY(mutex_);  // least recently used first
   uint64_t kept_bytes_ SUNDOG_GUARDED_BY(mutex_) = 0;
 };
-
-// memcpy by two threads from kTwoThreadsMin bytes on.
-constexpr size_t kTwoThreadsMin = 8 << 20;
-void copy_bytes(std::byte* to, Bytes from);
 
 }  // namespace sundog::client

@@ -13,31 +13,55 @@ namespace {
 
 // Mapped at a time while pages are collapsed; unmapped right after.
 constexpr uint64_t kWindowBytes = 16ull << 20;
-// Collapsing costs some 0.1 ms of CPU a megabyte, plain pages 0.3; where huge pages must first be
-// found or fetched from the host it may cost 3. Then the next windows get plain pages.
-constexpr DurationNs kSlowCollapsePerMegabyte = 600 * kMicrosecond;
-constexpr int kWindowsAfterSlowCollapse = 7;
+// Collapsing costs some 0.1 ms of CPU a megabyte, plain pages 0.3 and as much again when they are
+// written; a huge page that must first be found, or fetched from the host, costs 1 to 3.
+constexpr DurationNs kSlowHugePage = 1200 * kMicrosecond;
+// After a slow one so many get small pages, twice as many after each that is slow again.
+constexpr uint32_t kPassedOverMax = 32;
 // Below this share of the machine's memory, freed pages are given back.
 constexpr int64_t kLowMemoryDivisor = 20;
 
-struct Collapsed {
-  bool all = false;               // every whole huge page of the window is one now
-  bool worse_than_small = false;  // it failed, or took longer than small pages do
+// Makes huge pages where none are yet, one by one, as long as they are easy to have. Pages that
+// lie beside one another differ by a factor of thirty: those that were in use a moment ago are at
+// hand, others the host of a virtual machine has yet to provide.
+class HugePages {
+ public:
+  // Appends what became a huge page to `made`.
+  template <typename Range>
+  void make(int memory, uint64_t offset, uint64_t size, std::vector<Range>* made) {
+    uint64_t first = round_up(offset, model::kHugePageBytes);
+    uint64_t last = (offset + size) / model::kHugePageBytes * model::kHugePageBytes;
+    if (last <= first) return;
+    auto window =
+        os::Mapping::map(memory, first, last - first, os::Access::kReadWrite, os::Sharing::kShared);
+    if (!window) return;
+    for (uint64_t at = first; at < last; at += model::kHugePageBytes) {
+      if (to_pass_over_ > 0) {
+        --to_pass_over_;
+      } else if (make_one(&*window, at - first)) {
+        made->push_back({at, model::kHugePageBytes});
+      }
+    }
+  }
+
+ private:
+  bool make_one(os::Mapping* window, uint64_t offset) {
+    TimeNs before = os::thread_cpu_now();
+    bool made = window->collapse_to_huge_pages(offset, model::kHugePageBytes);
+    if (made && os::thread_cpu_now() - before <= kSlowHugePage) {
+      pass_over_ = 1;
+    } else {
+      to_pass_over_ = pass_over_;
+      pass_over_ = std::min(2 * pass_over_, kPassedOverMax);
+    }
+    return made;
+  }
+
+  uint32_t pass_over_ = 1, to_pass_over_ = 0;
 };
 
-// Makes huge pages where none are yet.
-Collapsed collapse_empty(int memory, uint64_t offset, uint64_t size) {
-  uint64_t first = round_up(offset, model::kHugePageBytes);
-  uint64_t last = (offset + size) / model::kHugePageBytes * model::kHugePageBytes;
-  if (last <= first) return {};
-  auto window =
-      os::Mapping::map(memory, first, last - first, os::Access::kReadWrite, os::Sharing::kShared);
-  if (!window) return {};
-  TimeNs before = os::thread_cpu_now();
-  bool all = window->collapse_to_huge_pages();
-  DurationNs took = os::thread_cpu_now() - before;
-  bool slow = took > static_cast<DurationNs>((last - first) >> 20) * kSlowCollapsePerMegabyte;
-  return {all, !all || slow};
+DurationNs copy_time(uint64_t size) {
+  return static_cast<DurationNs>(size) * kSecond / kCopiedPerSecond;
 }
 
 }  // namespace
@@ -101,6 +125,7 @@ Arena::Room Arena::make_room(uint64_t offset, uint64_t size, Done done) {
   auto end = chunks_.begin() + static_cast<ptrdiff_t>(last);
   if (size >= kLargeRangeBytes) {
     look_ahead(last * kArenaChunkBytes, size);
+    copying_until_ = std::max(copying_until_, os::now() + copy_time(size));
     collapser_.granted(offset, size);
   }
   if (std::all_of(begin, end, [](uint8_t c) { return c == kMade; })) {
@@ -175,19 +200,12 @@ Arena::Made Arena::make_pages(const Range& range) const {
   return first;
 }
 
-// Window by window; after one whose huge pages were hard to find, the next ones get small pages.
 Arena::Made Arena::make_part(int memory, const Range& range) {
   Made made;
-  int plain_windows = 0;
+  HugePages huge;
   for (uint64_t at = range.offset, end = at + range.size; at < end; at += kWindowBytes) {
     uint64_t size = std::min(end - at, kWindowBytes);
-    if (plain_windows > 0) {
-      --plain_windows;
-    } else {
-      Collapsed collapsed = collapse_empty(memory, at, size);
-      if (collapsed.all) made.huge.push_back({at, size});
-      if (collapsed.worse_than_small) plain_windows = kWindowsAfterSlowCollapse;
-    }
+    huge.make(memory, at, size, &made.huge);
     // Makes what is still missing; pages that are there stay as they are.
     made.status = os::allocate_pages(memory, at, size);
     if (!made.status) break;
@@ -207,11 +225,12 @@ void Arena::look_ahead(uint64_t end, uint64_t size) {
 void Arena::start_ahead_later() {
   // An armed timer stays: puts that follow one another would put it off for ever.
   if (ahead_running_ || ahead_timer_ != 0 || ahead_position_ >= ahead_end_) return;
-  ahead_timer_ = loop_->at(os::now() + kAheadDelay, [this, alive = alive_] {
-    if (!*alive) return;
-    ahead_timer_ = 0;
-    if (!ahead_running_) step_ahead();
-  });
+  ahead_timer_ =
+      loop_->at(std::max(os::now(), copying_until_) + kAheadDelay, [this, alive = alive_] {
+        if (!*alive) return;
+        ahead_timer_ = 0;
+        if (!ahead_running_) step_ahead();
+      });
 }
 
 void Arena::step_ahead() {

@@ -26,10 +26,12 @@
 
 namespace sundog::node {
 
-constexpr uint64_t kArenaChunkBytes = 64 * 1024;        // pages are made in units of this
-constexpr uint64_t kMadeInlineBytesMax = 256 * 1024;    // at most this by the deciding thread
-constexpr DurationNs kAheadDelay = 150 * kMillisecond;  // the copy that was asked for comes first
-constexpr uint64_t kLargeRangeBytes = 8ull << 20;       // from here on we look ahead
+constexpr uint64_t kArenaChunkBytes = 64 * 1024;      // pages are made in units of this
+constexpr uint64_t kMadeInlineBytesMax = 256 * 1024;  // at most this by the deciding thread
+// Room is made ahead when the copy that was asked for is over, at the least speed that it may have.
+constexpr DurationNs kAheadDelay = 150 * kMillisecond;
+constexpr int64_t kCopiedPerSecond = 1 << 30;
+constexpr uint64_t kLargeRangeBytes = 8ull << 20;  // from here on we look ahead
 constexpr uint64_t kAheadStepBytes = 64ull << 20;
 constexpr uint64_t kTwoThreadsBytes = 32ull << 20;  // a range of this size is made by two threads
 constexpr DurationNs kPressureCheckInterval = 100 * kMillisecond;
@@ -93,6 +95,7 @@ class Arena {
   bool ahead_running_ = false;
   loop::TimerId ahead_timer_ = 0;
   PageCollapser collapser_;
+  TimeNs copying_until_ = 0;  // when what was granted last is filled, as a guess
   TimeNs checked_at_ = 0;
   bool short_of_memory_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // answers that come after our end

@@ -148,10 +148,10 @@ Status Mapping::become_private(int memory, uint64_t offset) {
 
 void Mapping::keep_from_children() { madvise(data_, size_, MADV_DONTFORK); }
 
-bool Mapping::collapse_to_huge_pages() {
-  auto start = reinterpret_cast<uintptr_t>(data_);
+bool Mapping::collapse_to_huge_pages(uint64_t offset, uint64_t size) {
+  auto start = reinterpret_cast<uintptr_t>(data_) + offset;
   uintptr_t first = round_up(start, kHugePage);
-  uintptr_t last = (start + size_) / kHugePage * kHugePage;
+  uintptr_t last = (start + size) / kHugePage * kHugePage;
   bool all = true;
   for (uintptr_t at = first; at < last; at += kHugePage) {
     // A range without any page answers EINVAL: one page is touched before.

@@ -59,7 +59,8 @@ class Mapping {
   // A child made by fork does not have this mapping.
   void keep_from_children();
   // Makes 2 MB pages of every aligned part where the kernel can; false where it cannot.
-  bool collapse_to_huge_pages();
+  bool collapse_to_huge_pages() { return collapse_to_huge_pages(0, size_); }
+  bool collapse_to_huge_pages(uint64_t offset, uint64_t size);
 
  private:
   Mapping(std::byte* data, uint64_t size) : data_(data), size_(size) {}

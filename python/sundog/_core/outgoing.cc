@@ -1,10 +1,10 @@
 #include "outgoing.h"
 
 #include <algorithm>
-#include <thread>
 #include <utility>
 
 #include "buffers.h"
+#include "client/copy.h"
 #include "model/limits.h"
 #include "room_buffer.h"
 
@@ -13,9 +13,8 @@ namespace {
 
 using model::Format;
 
-// A copy of this size gives up the GIL; one of the second size is shared by two threads.
+// A copy of this size gives up the GIL.
 constexpr uint64_t kCopyWithoutGilBytes = 256 * 1024;
-constexpr uint64_t kCopyByTwoBytes = 8 << 20;
 // Picklers write this name for what another process would look up in its own __main__.
 constexpr std::string_view kMainModule = "__main__";
 
@@ -52,19 +51,11 @@ Bytes view_of_bytes(PyObject* bytes) {
           static_cast<size_t>(PyBytes_GET_SIZE(bytes))};
 }
 
-}  // namespace
-
-void copy_bytes(std::byte* to, const std::byte* from, uint64_t size) {
-  if (size == 0) return;  // of an empty array, which may have no memory
-  if (size < kCopyByTwoBytes || std::thread::hardware_concurrency() < 2) {
-    std::memcpy(to, from, size);
-    return;
-  }
-  const uint64_t half = round_up(size / 2, model::kPageBytes);
-  std::thread second([=] { std::memcpy(to + half, from + half, size - half); });
-  std::memcpy(to, from, half);
-  second.join();
+Bytes bytes_of(const Py_buffer& buffer) {
+  return {static_cast<const std::byte*>(buffer.buf), static_cast<size_t>(buffer.len)};
 }
+
+}  // namespace
 
 Outgoing::~Outgoing() {
   for (Py_buffer& buffer : buffers_) PyBuffer_Release(&buffer);
@@ -199,21 +190,20 @@ bool Outgoing::hold_buffers(PyObject* list) {
 void Outgoing::copy_parts(std::byte* out) const {
   if (format_ == Format::kTensor) {
     wire::write_tensor_frame(tensor_, out);
-    copy_bytes(out + tensor_.data_offset, static_cast<const std::byte*>(buffers_[0].buf),
-               tensor_.data_bytes);
+    client::copy_bytes(out + tensor_.data_offset, bytes_of(buffers_[0]).first(tensor_.data_bytes));
     return;
   }
   if (format_ != Format::kPickle) {
-    copy_bytes(out, flat_.data(), flat_.size());
+    client::copy_bytes(out, flat_);
     return;
   }
   wire::write_pickle_frame(plan_, out);
-  if (!flat_.empty()) std::memcpy(out + plan_.stream_offset, flat_.data(), flat_.size());
+  std::vector<client::Copy> parts = {{out + plan_.stream_offset, flat_}};
+  parts.reserve(1 + buffers_.size());
   for (size_t i = 0; i < buffers_.size(); ++i) {
-    if (buffers_[i].len == 0) continue;
-    copy_bytes(out + plan_.buffers[i].offset, static_cast<const std::byte*>(buffers_[i].buf),
-               static_cast<uint64_t>(buffers_[i].len));
+    parts.push_back({out + plan_.buffers[i].offset, bytes_of(buffers_[i])});
   }
+  client::copy_parts(parts);
 }
 
 void Outgoing::write_to(std::byte* out) {

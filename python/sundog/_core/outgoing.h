@@ -65,7 +65,4 @@ bool put_value(Session* session, Outgoing& value, client::RefHandle* out);
 // Room for a value that is too large for a message, filled. Null with an exception set.
 std::unique_ptr<client::Room> fill_room(Session* session, Outgoing& value);
 
-// Copies by two threads when it is worth their start.
-void copy_bytes(std::byte* to, const std::byte* from, uint64_t size);
-
 }  // namespace sundog::python
