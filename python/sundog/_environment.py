@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 
-from sundog import _core, _environment_files, _session
+from sundog import _core, _environment_files, _log, _session
 from sundog._environment_checks import TIMEOUT_SECONDS, checked
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ SUNDOG_HOOK_ENDING = ".hook"  # of the file with a pickled hook
 
 # What this process runs in, resolved: a driver has it from init, a worker from its zygote.
 current: dict[str, Any] = {}
+_warned_of_cpp = False
 _defined: dict[tuple[int, str], int] = {}  # what the daemon knows: (session, JSON) to hash
 
 
@@ -36,6 +37,8 @@ def begin(description: str) -> None:
 
 def forget() -> None:
     """The driver's session is over."""
+    global _warned_of_cpp
+    _warned_of_cpp = False
     current.clear()
     _defined.clear()
 
@@ -153,6 +156,18 @@ def begin_job(session: _core.Session, asked: Mapping[str, Any], prestart: int) -
 def of_call(asked: object) -> dict[str, object] | None:
     """The option ``runtime_env``, checked."""
     return None if asked is None else checked(asked)
+
+
+def warn_of_cpp() -> None:
+    """Says once in a session that what this process has is not for C++."""
+    global _warned_of_cpp
+    parts = sorted(current.keys() - {"config"})
+    if parts and not _warned_of_cpp:
+        _warned_of_cpp = True
+        _log.warning(
+            f"runtime_env ({', '.join(parts)}) is for Python: C++ workers have the environment of "
+            "the program that started the session"
+        )
 
 
 def run_hook(where: str) -> None:

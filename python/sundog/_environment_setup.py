@@ -58,8 +58,7 @@ def prepare(base: dict[str, Any], environment: dict[str, Any], log: str) -> dict
             raise FileNotFoundError(f"the copy of its working_dir is gone: {folder}")
         config["cwd"] = config["own_cwd"] = folder
         front.insert(0, folder)
-        # The script's own folder would show what is not in the copy.
-        path = [entry for entry in path if entry != base.get("cwd")]
+        path = [entry for entry in path if entry not in programs_folders(base)]
     config["front_path"] = front
     config["sys_path"] = [*front, *path]
     config["exec"] = command or ([sys.executable] if variables else [])
@@ -70,6 +69,13 @@ def prepare(base: dict[str, Any], environment: dict[str, Any], log: str) -> dict
     config["runtime_env"] = json.dumps(environment, sort_keys=True, separators=(",", ":"))
     config["daemon"] = os.getppid()
     return config
+
+
+def programs_folders(base: dict[str, Any]) -> set[str]:
+    """The script's own folder and the program's: they would show what is not in the copy."""
+    cwd = str(base.get("cwd", ""))
+    script = os.path.join(cwd, str((base.get("argv") or [""])[0]))
+    return {cwd, *(os.path.dirname(path) for path in (script, os.path.realpath(script)))}
 
 
 def shown(environment: dict[str, Any]) -> str:

@@ -295,6 +295,8 @@ def runtime_env_number(
             raise ValueError(
                 "runtime_env is for Python: C++ workers are processes of a program of their own"
             )
+        if "sundog._environment" in sys.modules:
+            sys.modules["sundog._environment"].warn_of_cpp()
         return 0
     if not asked and "sundog._environment" not in sys.modules:
         return 0

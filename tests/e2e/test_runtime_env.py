@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import session_processes, until
+from conftest import run_program, session_processes, until
 
 import sundog
 from sundog.exceptions import RuntimeEnvSetupError, TaskCancelledError
@@ -126,6 +126,27 @@ def test_workers_have_a_copy_of_the_folder(session: Any, tmp_path: Path) -> None
     assert sundog.get(changed.remote("data.txt")) == "changed"
     assert sundog.get(imported.options(runtime_env=own).remote("mine", "VALUE")) == 2
     assert Path(folder, "data.txt").read_text() == "as it was"
+
+
+def test_what_lies_beside_the_script_is_not_in_the_copy(tmp_path: Path) -> None:
+    for name in ("script", "copied"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "script" / "beside.py").touch()
+    (tmp_path / "copied" / "inside.py").touch()
+    code = f"""
+        import sundog, beside
+
+        sundog.init(num_cpus=1, runtime_env={{"working_dir": {str(tmp_path / "copied")!r}}})
+
+        @sundog.remote
+        def found(name):
+            from importlib.util import find_spec
+
+            return find_spec(name) is not None
+
+        print(sundog.get([found.remote(name) for name in ("inside", "beside")]))
+    """
+    assert run_program(code, tmp_path / "script").stdout.strip() == "[True, False]"
 
 
 def test_what_is_excluded_is_not_copied(session: Any, tmp_path: Path) -> None:
@@ -379,6 +400,19 @@ def test_cpp_and_local_mode_have_none(session: Any) -> None:
         pytest.raises(ValueError, match="runtime_env is for workers"),
     ):
         variable.options(runtime_env={"env_vars": {"A": "1"}}).remote("A")
+
+
+def test_a_jobs_environment_is_not_that_of_cpp_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with sundog.init(num_cpus=1, runtime_env={"env_vars": {"A": "1"}}):
+        for name in ("one", "two"):
+            sundog.cpp_function(name).remote()
+    told = [record.getMessage() for record in caplog.records]
+    assert [text for text in told if text.startswith("runtime_env")] == [
+        "runtime_env (env_vars) is for Python: C++ workers have the environment of the program "
+        "that started the session"
+    ]
 
 
 def test_a_session_outlives_who_asks_for_too_many(
