@@ -37,7 +37,8 @@ class OutOfMemoryError : public WorkerCrashedError {
 class ActorDiedError : public Error {
   using Error::Error;
 };
-// The task was cancelled; in the task itself: what it waited for is waited for no longer.
+// The task was cancelled, or ran longer than it may; in the task itself: what it waited for is
+// waited for no longer.
 class TaskCancelledError : public Error {
   using Error::Error;
 };

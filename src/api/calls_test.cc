@@ -101,7 +101,7 @@ TEST_F(CallsTest, force_kills_the_worker_of_what_does_not_listen) {
   auto deaf = session().task<int64_t>("until_stopped").remote(file("begun"), file("stopped"));
   wait_for_file(file("begun"));
   session().cancel(deaf, {.force = true});
-  EXPECT_THROW(session().get(deaf), Error);
+  EXPECT_THROW(session().get(deaf), TaskCancelledError);
   EXPECT_EQ(session().get(session().task<int64_t>("twice").remote(4)), 8);
 }
 

@@ -62,6 +62,8 @@ std::string cause_of(const model::SystemError& error) {
     case model::ErrorKind::kTimeout:
       throw GetTimeoutError(sentence);
     case model::ErrorKind::kTaskCancelled:
+    case model::ErrorKind::kTaskKilled:
+    case model::ErrorKind::kTaskTimeout:
     case model::ErrorKind::kTaskGroupRemoved:
       throw TaskCancelledError(sentence);
     case model::ErrorKind::kActorDied:
