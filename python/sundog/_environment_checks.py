@@ -165,7 +165,8 @@ def installer(tool: str, options: str) -> Callable[[object], dict[str, object]]:
         packages = value["packages"]
         if isinstance(packages, (str, os.PathLike)):
             packages = requirements(f"{key}['packages']", os.fspath(packages))
-        checked: dict[str, object] = {"packages": strings(f"{key}['packages']", packages)}
+        named = strings(f"{key}['packages']", packages)
+        checked: dict[str, object] = {"packages": [placed(package) for package in named]}
         if value.get(f"{tool}_check"):
             checked[f"{tool}_check"] = flag(f"{key}['{tool}_check']", value[f"{tool}_check"])
         if value.get(f"{tool}_version") is not None:
@@ -178,6 +179,15 @@ def installer(tool: str, options: str) -> Callable[[object], dict[str, object]]:
         return checked
 
     return check
+
+
+def placed(package: str) -> str:
+    """A package that lies in a folder of this program, from anywhere: ``-e ./mine[extra]``."""
+    option, space, path = package.rpartition(" ")
+    folder, bracket, extras = path.partition("[")
+    if not folder.startswith((f".{os.sep}", f"..{os.sep}")) and folder not in (".", ".."):
+        return package
+    return f"{option}{space}{os.path.abspath(folder)}{bracket}{extras}"
 
 
 def requirements(key: str, path: str) -> list[str]:

@@ -17,6 +17,7 @@ from conftest import session_processes, until
 import sundog
 from sundog import _environment_cache
 from sundog.exceptions import RuntimeEnvSetupError
+from sundog.runtime_env import RuntimeEnv
 
 
 @sundog.remote
@@ -147,6 +148,20 @@ def test_packages_come_before_the_programs_own(cache: Path, session: Any, tmp_pa
     requirements.write_text(f"# offline\n--no-index\n--find-links {tmp_path}\niniconfig==99.0\n")
     own = imported.options(runtime_env={"pip": str(requirements)})
     assert sundog.get(own.remote("iniconfig", "VERSION")) == "99.0"
+
+
+def test_a_package_beside_the_program_is_found_from_anywhere(
+    cache: Path, session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session was started elsewhere."""
+    path = wheel(tmp_path, "sundog_tiny", "1.5")
+    monkeypatch.chdir(tmp_path)
+    own = imported.options(runtime_env={"pip": [f"./{path.name}"]})
+    assert sundog.get(own.remote("sundog_tiny", "VERSION")) == "1.5"
+    asked = RuntimeEnv(pip=["-e ../mine[extra]", "plain[extra]>=1", "."])
+    assert asked["pip"] == {
+        "packages": [f"-e {tmp_path.parent}/mine[extra]", "plain[extra]>=1", str(tmp_path)]
+    }
 
 
 def test_uv_installs_too(cache: Path, session: Any, tmp_path: Path) -> None:
