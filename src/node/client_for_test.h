@@ -13,6 +13,7 @@
 #include "os/socket.h"
 #include "shm/channel.h"
 #include "shm/claims.h"
+#include "shm/client_bell.h"
 #include "shm/doorbell.h"
 #include "shm/shared.h"
 #include "wire/codec.h"
