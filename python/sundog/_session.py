@@ -122,7 +122,7 @@ class Plan:
             "--store-bytes", str(int(self.store.value)),
             "--memory-bytes", str(int(self.memory.value)),
             "--python", sys.executable,
-            "--zygote", os.path.join(_paths.package_folder(), "_zygote.py"),
+            "--zygote", os.path.join(_paths.package_folder(), "_zygote_start.py"),
             "--zygote-config", os.path.join(folder, "zygote.config"),
         ]  # fmt: skip
         if self.cpp_worker:

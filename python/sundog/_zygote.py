@@ -1,6 +1,6 @@
 """The zygote: a warm, single-threaded interpreter that forks workers in a millisecond or two.
 
-Started by the daemon as ``python -S -E _zygote.py CONFIG`` with a SOCK_SEQPACKET socket as
+Started by the daemon as ``python -S -E _zygote_start.py CONFIG`` with a SOCK_SEQPACKET socket as
 descriptor 3 (docs/design/0001-walls.md gives the packets). It never talks to a driver, never runs
 user code but the modules that ``preload`` names, and never starts a thread. When the daemon is
 gone it kills the process groups it forked, unlinks the session's socket and exits.

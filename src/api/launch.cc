@@ -27,7 +27,7 @@ import sys
 from sundog import _paths, _session
 _session.write_zygote_config(sys.argv[1], sys.argv[2], [])
 print(sys.executable)
-print(_paths.package_folder() + "/_zygote.py")
+print(_paths.package_folder() + "/_zygote_start.py")
 print(_paths.daemon())
 )";
 

@@ -60,7 +60,7 @@ def zygote_pid() -> int:
     """The process that forks this session's workers: the first that the daemon started."""
     children = Path(f"/proc/{info('daemon_pid')}/task/{info('daemon_pid')}/children")
     pids = [int(pid) for pid in children.read_text().split()]
-    return min(p for p in pids if b"_zygote.py" in Path(f"/proc/{p}/cmdline").read_bytes())
+    return min(p for p in pids if b"_zygote_start.py" in Path(f"/proc/{p}/cmdline").read_bytes())
 
 
 @sundog.remote(max_retries=5)

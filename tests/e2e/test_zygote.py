@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ZYGOTE = Path(__file__).parents[2] / "python" / "sundog" / "_zygote.py"
+ZYGOTE = Path(__file__).parents[2] / "python" / "sundog" / "_zygote_start.py"
 PACKET_BYTES_MAX = 64 * 1024
 PATIENCE_S = 20  # a stuck test fails after this long
 
