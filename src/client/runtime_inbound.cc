@@ -16,6 +16,8 @@ template <typename... Cases>
 struct Overloaded : Cases... {
   using Cases::operator()...;
 };
+template <typename... Cases>
+Overloaded(Cases...) -> Overloaded<Cases...>;  // clang deduces it by itself from 17 on
 
 inline void pause_cpu() {
 #if defined(__x86_64__)

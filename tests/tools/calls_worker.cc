@@ -147,7 +147,10 @@ class Patient {
   }
   int64_t calls() const { return calls_; }
   sundog::Generator<int64_t> each_call(int64_t count) {
-    for (int64_t i = 0; i < count; ++i) co_yield ++calls_;
+    for (int64_t i = 0; i < count; ++i) {
+      ++calls_;
+      co_yield calls_;
+    }
   }
   sundog::Generator<int64_t> until_cancelled(std::string begun, std::stop_token stop) {
     co_yield 1;
