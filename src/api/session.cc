@@ -38,9 +38,9 @@ int64_t checked_amount(const std::string& name, double amount) {
   return std::llround(amount * model::kResourceUnit);
 }
 
+// A small value views the table of references: it is used while its reference is held.
 Value incoming_of(SessionCore* core, client::Fetched fetched) {
-  if (fetched.data == nullptr) throw Error("a value's bytes could not be mapped");
-  Bytes bytes = fetched.data->bytes();
+  const Bytes bytes = fetched.bytes();
   return incoming(&core->runtime(), fetched.format, bytes, std::move(fetched.data));
 }
 
@@ -190,8 +190,9 @@ Value get_one(SessionCore* core, const ReferencePtr& reference, const Until& unt
   Waiting waiting(core, until.stop);
   waiting.check();
   std::vector<client::Fetched> fetched;
-  waiting.value_or_throw(
-      core->runtime().get({&entry, 1}, deadline_of(until.timeout), waiting.yielder(), &fetched));
+  waiting.value_or_throw(core->runtime().get({&entry, 1}, deadline_of(until.timeout),
+                                             waiting.yielder(), &fetched,
+                                             client::Reading::kInPlace));
   return incoming_of(core, std::move(fetched.at(0)));
 }
 
@@ -201,7 +202,8 @@ void get(SessionCore* core, std::span<Reference* const> references, const Until&
   waiting.check();
   std::vector<client::Fetched> fetched;
   waiting.value_or_throw(core->runtime().get(checked(references), deadline_of(until.timeout),
-                                             waiting.yielder(), &fetched));
+                                             waiting.yielder(), &fetched,
+                                             client::Reading::kInPlace));
   for (client::Fetched& one : fetched) take(incoming_of(core, std::move(one)));
 }
 

@@ -63,14 +63,4 @@ void Link::insist() {
   if (shm::insist(doorbell_, index_)) os::signal_eventfd(bell_);
 }
 
-std::optional<model::NodeMessage> Link::receive() {
-  if (broken_ || !inbound_.next(&record_)) return std::nullopt;
-  auto message = wire::decode_node_message(static_cast<wire::RecordType>(record_.type),
-                                           record_.payload, &scratch_);
-  if (message) return *std::move(message);
-  broken_ = true;
-  why_broken_ = message.error();
-  return std::nullopt;
-}
-
 }  // namespace sundog::client

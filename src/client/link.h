@@ -4,7 +4,6 @@
 // drains the inbound one through its Drainer, so that node and client never wait for each other.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "client/session.h"
@@ -36,9 +35,21 @@ class Link final : public core::ClientOutbox {
   // Before waiting for the node: it is to look now.
   void insist();
 
-  // One message, valid until the next call; nullopt if there is none now. A message that cannot
-  // be decoded breaks the link.
-  std::optional<model::NodeMessage> receive();
+  // Gives one message to `take`, valid during the call; false if there is none now. A message that
+  // cannot be decoded breaks the link.
+  template <typename Take>
+  bool receive(Take&& take) {
+    if (broken_ || !inbound_.next(&record_)) return false;
+    auto message = wire::decode_node_message(static_cast<wire::RecordType>(record_.type),
+                                             record_.payload, &scratch_);
+    if (!message) [[unlikely]] {
+      broken_ = true;
+      why_broken_ = message.error();
+      return false;
+    }
+    take(*message);
+    return true;
+  }
   // The payload that receive() decoded last, for whoever keeps the message.
   const shm::Record& last_record() const { return record_; }
   void release() { inbound_.release(); }

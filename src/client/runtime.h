@@ -67,7 +67,15 @@ class Pinned {
 // A value that is here: inline bytes or a pinned extent.
 struct Fetched {
   model::Format format = model::Format::kInvalid;
-  std::shared_ptr<Pinned> data;  // never null when format is valid
+  std::shared_ptr<Pinned> data;  // never null when format is valid, but for Reading::kInPlace
+  Bytes in_place = {};           // then: a few bytes, where the table has them
+  Bytes bytes() const { return data != nullptr ? data->bytes() : in_place; }
+};
+// What the one who gets values will do with them.
+enum class Reading : uint8_t {
+  kKept,     // keep them for any time
+  kWritten,  // write there: each gets a mapping or copy of its own, which nobody else sees
+  kInPlace   // read them while it holds their references: small ones need no memory of their own
 };
 
 enum class CallStatus : uint8_t {
@@ -314,10 +322,8 @@ class Runtime {
                                             Yielder* yielder) = 0;
 
   // Waits until all are here. `deadline` kNever: no limit. Errors are values in Fetched.
-  // `writable`: each gets a mapping (or copy) of its own, so that nobody else sees what is written
-  // there.
   virtual CallResult<Unit> get(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
-                               std::vector<Fetched>* values, bool writable = false) = 0;
+                               std::vector<Fetched>* values, Reading reading = Reading::kKept) = 0;
   // Waits until `num_ready` are ready or the deadline passed; ready[i] tells for each. When more
   // are ready, the earliest completed are chosen.
   virtual CallResult<Unit> wait(std::span<Entry* const> entries, size_t num_ready, TimeNs deadline,

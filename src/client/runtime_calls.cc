@@ -131,13 +131,11 @@ CallResult<Unit> RuntimeImpl::define_environment(uint64_t hash, std::string_view
   return Unit{};
 }
 
-void RuntimeImpl::encode_arguments(std::span<const Argument> positional,
-                                   std::span<const std::pair<std::string_view, Argument>> keyword) {
+Bytes RuntimeImpl::encode_arguments(
+    std::span<const Argument> positional,
+    std::span<const std::pair<std::string_view, Argument>> keyword) {
   argument_refs_.clear();
-  if (positional.empty() && keyword.empty()) {
-    arguments_.clear();
-    return;
-  }
+  if (positional.empty() && keyword.empty()) return {};
   wire::ArgumentWriter writer(&arguments_);
   auto next_ref = [this](const Argument& argument) {
     argument_refs_.push_back(argument.ref->id);
@@ -157,6 +155,7 @@ void RuntimeImpl::encode_arguments(std::span<const Argument> positional,
       writer.add_keyword_value(name, argument.format, argument.bytes);
     }
   }
+  return writer.written();
 }
 
 // Arguments by value beyond what a message carries become objects that live until the task ends.
@@ -213,8 +212,8 @@ CallResult<Unit> RuntimeImpl::submit(const CallSpec& spec, std::vector<RefHandle
     if (argument.ref == nullptr) continue;
     if (auto error = check_entries(std::span(&argument.ref, 1))) return Failure{*error};
   }
-  encode_arguments(positional, keyword);
   model::Submit call;
+  call.arguments = encode_arguments(positional, keyword);
   if (spec.actor != nullptr) {
     if (auto error = check_entries(std::span(&spec.actor, 1))) return Failure{*error};
     call.actor = spec.actor->id;
@@ -223,7 +222,6 @@ CallResult<Unit> RuntimeImpl::submit(const CallSpec& spec, std::vector<RefHandle
   call.num_results = spec.num_results;
   call.refs = argument_refs_;
   call.contained = spec.contained;
-  call.arguments = arguments_;
   submitted_.clear();
   core_.use(context);
   core_.submit(call, &submitted_);
@@ -335,17 +333,32 @@ CallResult<Unit> RuntimeImpl::ask(std::span<Entry* const> entries, uint32_t num_
   return Failure{wait_error(end, "not ready")};
 }
 
+std::shared_ptr<Pinned> RuntimeImpl::inline_data(core::TakenValue taken, Reading reading) {
+  if (taken.exported != nullptr) return nullptr;
+  if (taken.value == nullptr) {
+    return reading == Reading::kInPlace ? nullptr : std::make_shared<OwnBytes>(taken.small);
+  }
+  auto shared = std::static_pointer_cast<OwnBytes>(std::move(taken.value));
+  if (reading == Reading::kWritten) shared = std::make_shared<OwnBytes>(shared->bytes());
+  return shared;
+}
+
 CallResult<Unit> RuntimeImpl::fetch(std::span<Entry* const> entries, TimeNs deadline,
-                                    Yielder* yielder, std::vector<core::TakenValue>* taken) {
+                                    Yielder* yielder, Reading reading, std::vector<Fetched>* values,
+                                    std::vector<TakenExport>* exports) {
   Operation operation(this);
   if (auto error = check_entries(entries)) return Failure{*error};
   auto asked_for = static_cast<uint32_t>(entries.size());
   size_t next = 0;
   while (next < entries.size()) {
-    core::TakenValue value = core_.take(entries[next]);
-    if (value.here()) {
-      taken->push_back(std::move(value));
+    core::TakenValue taken = core_.take(entries[next]);
+    if (taken.here()) {
       ++next;
+      if (taken.exported != nullptr) exports->push_back({values->size(), taken.exported});
+      values->push_back({taken.format, nullptr, taken.small});
+      if (reading != Reading::kInPlace || taken.value != nullptr) {
+        values->back().data = inline_data(std::move(taken), reading);
+      }
       continue;
     }
     if (link_.has_more()) drain();
@@ -357,42 +370,41 @@ CallResult<Unit> RuntimeImpl::fetch(std::span<Entry* const> entries, TimeNs dead
   return Unit{};
 }
 
-CallResult<Fetched> RuntimeImpl::materialize(Entry* entry, core::TakenValue taken, bool writable) {
-  if (taken.exported == nullptr) {
-    auto inline_bytes = std::static_pointer_cast<OwnBytes>(std::move(taken.value));
-    if (writable) inline_bytes = std::make_shared<OwnBytes>(inline_bytes->bytes());
-    return Fetched{taken.format, std::move(inline_bytes)};
-  }
-  const uint64_t size = taken.exported->extent.size;
-  auto view = views_.view(taken.exported, writable);
+CallResult<std::shared_ptr<Pinned>> RuntimeImpl::map_value(Entry* entry,
+                                                           core::ClientExport* exported,
+                                                           bool writable) {
+  const uint64_t size = exported->extent.size;
+  auto view = views_.view(exported, writable);
   if (!view) return Failure{CallError{CallStatus::kBadArgument, view.error()}};
-  if (size < kMapBytesMin && !writable && entry != nullptr) {
+  if (size < kMapBytesMin && !writable) {
     // A copy, and the pin goes back: the entry keeps it as it keeps inline bytes.
     Lock lock(mutex_);
-    if (entry->value == nullptr) entry->value = std::static_pointer_cast<OwnBytes>(*view);
+    if (!entry->has_bytes()) entry->value = std::static_pointer_cast<OwnBytes>(*view);
   }
-  return Fetched{taken.format, *std::move(view)};
+  return *std::move(view);
 }
 
 CallResult<Unit> RuntimeImpl::get(std::span<Entry* const> entries, TimeNs deadline,
-                                  Yielder* yielder, std::vector<Fetched>* values, bool writable) {
+                                  Yielder* yielder, std::vector<Fetched>* values, Reading reading) {
   if (auto error = unusable()) return Failure{*error};
-  std::vector<core::TakenValue> taken;
-  taken.reserve(entries.size());
-  auto fetched = fetch(entries, deadline, yielder, &taken);
-  values->reserve(values->size() + entries.size());
-  for (size_t i = 0; i < taken.size(); ++i) {
+  const size_t before = values->size();
+  values->reserve(before + entries.size());
+  std::vector<TakenExport> exports;
+  auto fetched = fetch(entries, deadline, yielder, reading, values, &exports);
+  for (const TakenExport& taken : exports) {
     if (!fetched) {
-      if (taken[i].exported != nullptr) taken[i].exported->drop();
+      taken.exported->drop();
       continue;
     }
-    auto value = materialize(entries[i], std::move(taken[i]), writable);
-    if (value) {
-      values->push_back(*std::move(value));
+    auto data =
+        map_value(entries[taken.index - before], taken.exported, reading == Reading::kWritten);
+    if (data) {
+      (*values)[taken.index].data = *std::move(data);
     } else {
-      fetched = Failure{value.error()};
+      fetched = Failure{data.error()};
     }
   }
+  if (!fetched) values->resize(before);
   return fetched;
 }
 

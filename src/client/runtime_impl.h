@@ -122,7 +122,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   CallResult<ObjectId> put_function(Bytes pickled, std::span<const ObjectId> contained,
                                     Yielder* yielder) override;
   CallResult<Unit> get(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
-                       std::vector<Fetched>* values, bool writable) override;
+                       std::vector<Fetched>* values, Reading reading) override;
   CallResult<Unit> wait(std::span<Entry* const> entries, size_t num_ready, TimeNs deadline,
                         Yielder* yielder, std::vector<bool>* ready) override;
   CallResult<Unit> watch(Entry* entry, uint64_t token) override;
@@ -214,19 +214,30 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
     return context_source_ != nullptr ? context_source_() : nullptr;
   }
   CallError wait_error(WaitEnd end, std::string_view what) const;
+  // An export that was taken for the value of this index.
+  struct TakenExport {
+    size_t index = 0;
+    core::ClientExport* exported = nullptr;  // with one use
+  };
+  // Appends all values, those in extents without their data; those are in *exports.
   CallResult<Unit> fetch(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
-                         std::vector<core::TakenValue>* taken);
+                         Reading reading, std::vector<Fetched>* values,
+                         std::vector<TakenExport>* exports);
+  // The bytes of a value that was taken; nullptr for one in an extent.
+  static std::shared_ptr<Pinned> inline_data(core::TakenValue taken, Reading reading);
   // A result as a message carries it: in shared memory if it is large.
   CallResult<HeldTask::Result> make_result(uint32_t index, const OutValue& value,
                                            std::unique_ptr<Room> room, Yielder* yielder);
   CallResult<Unit> ask(std::span<Entry* const> entries, uint32_t num_ready, bool values,
                        TimeNs deadline, Yielder* yielder, Operation* operation);
-  CallResult<Fetched> materialize(Entry* entry, core::TakenValue taken, bool writable);
+  CallResult<std::shared_ptr<Pinned>> map_value(Entry* entry, core::ClientExport* exported,
+                                                bool writable);
   CallResult<Unit> put_large_arguments(std::vector<Argument>* positional,
                                        std::vector<std::pair<std::string_view, Argument>>* keyword,
                                        std::vector<RefHandle>* hidden);
-  void encode_arguments(std::span<const Argument> positional,
-                        std::span<const std::pair<std::string_view, Argument>> keyword);
+  // In arguments_, until the next call; the references are in argument_refs_.
+  Bytes encode_arguments(std::span<const Argument> positional,
+                         std::span<const std::pair<std::string_view, Argument>> keyword);
 
   // ---- runtime_tasks.cc
   // Claims the oldest task offered. False if it was taken back meanwhile.

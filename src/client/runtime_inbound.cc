@@ -33,8 +33,7 @@ inline void pause_cpu() {
 
 void RuntimeImpl::drain() {
   int since_release = 0;
-  while (auto message = link_.receive()) {
-    handle(*message);
+  while (link_.receive([this](const model::NodeMessage& message) { handle(message); })) {
     if (++since_release == kRecordsPerRelease) {
       link_.release();
       since_release = 0;

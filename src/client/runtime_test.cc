@@ -138,10 +138,10 @@ class RuntimeTest : public ::testing::Test {
   }
   static Argument reference(const RefHandle& handle) { return {Format::kRef, {}, handle.get()}; }
   CallResult<Fetched> get_one(const RefHandle& handle, TimeNs deadline = kNever,
-                              bool writable = false) {
+                              Reading reading = Reading::kKept) {
     Entry* entry = handle.get();
     std::vector<Fetched> values;
-    auto got = driver->get(std::span(&entry, 1), deadline, nullptr, &values, writable);
+    auto got = driver->get(std::span(&entry, 1), deadline, nullptr, &values, reading);
     if (!got) return Failure{got.error()};
     return std::move(values.at(0));
   }
@@ -228,7 +228,7 @@ TEST_F(RuntimeTest, writes_stay_with_whoever_made_them) {
   start(0);
   std::string large(200'000, 'x');
   auto handle = driver->put({Format::kRaw, as_bytes(large), {}}, nullptr);
-  auto mine = get_one(*handle, kNever, true);
+  auto mine = get_one(*handle, kNever, Reading::kWritten);
   auto shared = get_one(*handle);
   ASSERT_TRUE(mine.ok() && shared.ok());
   mine->data->writable_bytes()[5] = std::byte{'y'};

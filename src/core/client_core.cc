@@ -1,6 +1,9 @@
 #include "core/client_core.h"
 
 #include <algorithm>
+#include <cstring>
+#include <memory>
+#include <new>
 
 #include "base/check.h"
 #include "base/probe.h"
@@ -12,6 +15,11 @@ namespace {
 constexpr size_t kCountsPerMessage = 10'000;
 constexpr uint64_t kPutCallBase = uint64_t{1} << 63;  // no task is the 2^63rd of its parent
 constexpr uint64_t kCreditStep = model::kPushCreditBytes / 4;
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t kSpareEntriesMax = 0;  // whoever uses a freed one is to be found
+#else
+constexpr size_t kSpareEntriesMax = 2048;
+#endif
 
 }  // namespace
 
@@ -22,7 +30,10 @@ ClientCore::ClientCore(JobId job, const TaskId& root, ClientOutbox* outbox, Keep
   context_ = root_;
 }
 
-ClientCore::~ClientCore() { close(); }
+ClientCore::~ClientCore() {
+  close();
+  for (void* memory : spare_entries_) ::operator delete(memory);
+}
 
 void ClientCore::begin_task(const TaskId& task, uint32_t attempt) {
   if (context_.task == root_.task) root_ = context_;
@@ -94,13 +105,13 @@ ClientEntry* ClientCore::put(const ObjectId& id, const model::ValueView& value,
   mark_ready(entry, 1);
   entry->format = value.format;
   entry->in_extent = value.in_extent();
-  if (!value.in_extent() && !hold_for_job) entry->value = keep_inline_(value.bytes);
+  if (!value.in_extent() && !hold_for_job) keep_value(entry, value.bytes);
   emit(model::Put{id, value, contained, hold_for_job});
   return entry;
 }
 
 bool ClientCore::is_here(const ClientEntry* entry) const {
-  return entry->value != nullptr || entry->arrived != nullptr ||
+  return entry->has_bytes() || entry->arrived != nullptr ||
          (entry->in_extent && exports_.contains(entry->id));
 }
 
@@ -136,10 +147,36 @@ void ClientCore::end_get(uint32_t request) {
 // ---------------------------------------------------------------- references
 
 ClientEntry* ClientCore::add_entry(const ObjectId& id) {
-  auto* entry = new ClientEntry(drops_, id);
+  void* memory = nullptr;
+  if (spare_entries_.empty()) {
+    memory = ::operator new(sizeof(ClientEntry));
+  } else {
+    memory = spare_entries_.back();
+    spare_entries_.pop_back();
+  }
+  auto* entry = new (memory) ClientEntry(drops_, id);
   bool added = entries_.emplace(id, entry).second;
   SUNDOG_CHECK(added);
   return entry;
+}
+
+// A batch of calls takes the memory of the one before it.
+void ClientCore::free_entry(ClientEntry* entry) {
+  if (spare_entries_.size() >= kSpareEntriesMax) {
+    delete entry;
+    return;
+  }
+  std::destroy_at(entry);
+  spare_entries_.push_back(entry);
+}
+
+void ClientCore::keep_value(ClientEntry* entry, Bytes bytes) {
+  if (bytes.size() > ClientEntry::kSmallMax) {
+    entry->value = keep_inline_(bytes);
+    return;
+  }
+  entry->small_bytes = static_cast<uint8_t>(bytes.size());
+  if (!bytes.empty()) std::memcpy(entry->small.data(), bytes.data(), bytes.size());
 }
 
 ClientEntry* ClientCore::adopt(const ObjectId& id) {
@@ -167,16 +204,19 @@ ClientEntry* ClientCore::ref(const ObjectId& id) {
 }
 
 TakenValue ClientCore::take(ClientEntry* entry) {
-  if (entry->value != nullptr) return {entry->format, entry->value, nullptr};
+  if (entry->small_bytes != ClientEntry::kNotSmall) {
+    return {entry->format, entry->small_value(), nullptr, nullptr};
+  }
+  if (entry->value != nullptr) return {entry->format, {}, entry->value, nullptr};
   if (entry->arrived != nullptr) {
-    return {entry->format, nullptr, std::exchange(entry->arrived, nullptr)};
+    return {entry->format, {}, nullptr, std::exchange(entry->arrived, nullptr)};
   }
   if (!entry->in_extent) return {};
   auto it = exports_.find(entry->id);
   if (it == exports_.end()) return {};
   if (it->second->uses() == 0) SUNDOG_PROBE("client.export_used_again");
   it->second->use();
-  return {entry->format, nullptr, it->second};
+  return {entry->format, {}, nullptr, it->second};
 }
 
 ClientExport* ClientCore::pin(const ObjectId& id, const model::ValueView& value) {
@@ -219,8 +259,8 @@ void ClientCore::on_value(const model::Value& message) {
       SUNDOG_PROBE("client.value_for_nobody");
       exported->drop();
     }
-  } else if (entry != nullptr && entry->value == nullptr) {
-    entry->value = keep_inline_(value.bytes);
+  } else if (entry != nullptr && !entry->has_bytes()) {
+    keep_value(entry, value.bytes);
   }
 }
 
@@ -246,7 +286,7 @@ void ClientCore::settle(Counted* list, std::vector<ClientExport*>* dead) {
       auto* entry = static_cast<ClientEntry*>(thing);
       removed_refs_.push_back({entry->id, 1});
       entries_.erase(entry->id);
-      delete entry;
+      free_entry(entry);
     } else {
       auto* exported = static_cast<ClientExport*>(thing);
       removed_pins_.push_back({exported->id, exported->pins});
@@ -309,13 +349,13 @@ std::vector<ClientExport*> ClientCore::exports() const {
 std::string ClientCore::validate() const {
   for (const auto& [id, entry] : entries_) {
     if (entry->id != id) return "entry under another object's id";
-    if (entry->value != nullptr && entry->format == model::Format::kInvalid) {
+    if (entry->has_bytes() && entry->format == model::Format::kInvalid) {
       return "value without a format: " + id.hex();
     }
     if (entry->arrived != nullptr && entry->arrived->uses() == 0) {
       return "arrived value is not held: " + id.hex();
     }
-    if (entry->value != nullptr && !entry->is_ready()) return "value but not ready: " + id.hex();
+    if (entry->has_bytes() && !entry->is_ready()) return "value but not ready: " + id.hex();
   }
   for (const auto& [id, exported] : exports_) {
     if (exported->id != id) return "export under another object's id";

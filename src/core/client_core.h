@@ -17,6 +17,7 @@
 // One caller at a time (the Runtime's lock); only Counted::use and drop may be called by anyone.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -62,19 +63,28 @@ struct ClientEntry final : Counted {
     if (arrived != nullptr) arrived->drop();
   }
   bool is_ready() const { return ready_order != 0; }
+  // Its bytes are here, in one of the two places; they never change.
+  bool has_bytes() const { return small_bytes != kNotSmall || value != nullptr; }
+  Bytes small_value() const { return {small.data(), small_bytes}; }
+
+  static constexpr size_t kSmallMax = 16;
+  static constexpr uint8_t kNotSmall = 255;
 
   const ObjectId id;
-  model::Format format = model::Format::kInvalid;  // of `value`
+  model::Format format = model::Format::kInvalid;  // of the value
   bool in_extent = false;                          // its value lies in shared memory
+  uint8_t small_bytes = kNotSmall;                 // in use of `small`
   uint32_t asked_by = 0;                           // the last request that named it
   uint64_t ready_order = 0;         // the node's; 0: not known to be ready; smaller is earlier
   std::shared_ptr<void> value;      // inline bytes as the shell keeps them, null if not here
   ClientExport* arrived = nullptr;  // asked for, not taken yet; holds a use
+  alignas(8) std::array<std::byte, kSmallMax> small;  // inline bytes, if they are so few
 };
 
-// A value that is here: one of the two is set.
+// A value that is here: in one of the three.
 struct TakenValue {
   model::Format format = model::Format::kInvalid;
+  Bytes small;  // of the entry, while that is used
   std::shared_ptr<void> value;
   ClientExport* exported = nullptr;  // with one use for the taker
   bool here() const { return format != model::Format::kInvalid; }
@@ -92,7 +102,7 @@ struct ClientContext {
 
 class ClientCore {
  public:
-  // Makes what the shell keeps for inline bytes.
+  // Makes what the shell keeps for inline bytes that are more than an entry has room for.
   using KeepInline = std::shared_ptr<void> (*)(Bytes bytes);
 
   // `root` stands for what this process does outside of tasks; no other process has it. `drops` is
@@ -201,6 +211,8 @@ class ClientCore {
 
   void emit(const model::ClientMessage& message);
   ClientEntry* add_entry(const ObjectId& id);
+  void free_entry(ClientEntry* entry);
+  void keep_value(ClientEntry* entry, Bytes bytes);
   ClientExport* pin(const ObjectId& id, const model::ValueView& value);
   void mark_ready(ClientEntry* entry, uint64_t order);
   void settle(Counted* list, std::vector<ClientExport*>* dead);
@@ -217,6 +229,7 @@ class ClientCore {
   uint32_t last_request_ = 0;
   uint64_t credit_ = 0;
   IdMap<ObjectId, ClientEntry*> entries_;
+  std::vector<void*> spare_entries_;  // memory of entries that were freed, for the next ones
   IdMap<ObjectId, ClientExport*> exports_;
   boost::unordered_flat_set<uint32_t> open_gets_;
   std::vector<model::RefCount> adds_, removed_refs_, removed_pins_;

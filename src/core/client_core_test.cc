@@ -189,11 +189,11 @@ TEST_F(ClientCoreTest, get_asks_only_for_what_is_not_here) {
   uint32_t request = core.begin_get(both, 3, true, false);
   ASSERT_NE(request, 0u);
   EXPECT_EQ(node.asked, std::vector<ObjectId>{b->id});
-  core.on_value({b->id, false, 1, inline_value("two")});
+  core.on_value({b->id, false, 1, inline_value("two of more bytes than an entry has room for")});
   EXPECT_TRUE(core.on_waited({request}));
   EXPECT_EQ(core.begin_get(both, 3, true, false), 0u);
-  EXPECT_EQ(text_of(core.take(a).value), "one");
-  EXPECT_EQ(text_of(core.take(b).value), "two");
+  EXPECT_EQ(to_string(core.take(a).small), "one");
+  EXPECT_EQ(text_of(core.take(b).value), "two of more bytes than an entry has room for");
   a->drop();
   b->drop();
 }
@@ -269,13 +269,31 @@ TEST_F(ClientCoreTest, ids_of_tasks_and_puts_never_repeat) {
   some();
 }
 
+// The first value of an object counts, at the largest size of a small one and at the smallest of
+// the others; an empty value is one, too.
+TEST_F(ClientCoreTest, values_of_every_small_size_come_back) {
+  for (size_t size : {size_t{0}, size_t{1}, ClientEntry::kSmallMax, ClientEntry::kSmallMax + 1}) {
+    ClientEntry* a = submit_one();
+    const std::string text(size, 'x');
+    EXPECT_FALSE(core.take(a).here());
+    core.on_value({a->id, false, 1, inline_value(text)});
+    core.on_value({a->id, false, 1, inline_value("another")});
+    TakenValue taken = core.take(a);
+    ASSERT_TRUE(taken.here());
+    EXPECT_EQ(taken.value == nullptr ? to_string(taken.small) : text_of(taken.value), text);
+    EXPECT_EQ(taken.value == nullptr, size <= ClientEntry::kSmallMax);
+    EXPECT_EQ(core.validate(), "");
+    a->drop();
+  }
+}
+
 TEST_F(ClientCoreTest, entries_and_exports_outlive_the_table) {
   ClientEntry *a = submit_one(), *b = submit_one(), *queued = submit_one();
-  core.on_value({a->id, false, 1, inline_value("kept")});
+  core.on_value({a->id, false, 1, inline_value("kept, and more than sixteen bytes")});
   core.on_value({b->id, false, 1, extent_value(0)});
   queued->drop();
   core.close();
-  EXPECT_EQ(text_of(a->value), "kept");
+  EXPECT_EQ(text_of(a->value), "kept, and more than sixteen bytes");
   a->drop();
   b->drop();  // its arrived export goes with it; a leak shows under ASan
 }

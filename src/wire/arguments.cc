@@ -1,5 +1,7 @@
 #include "wire/arguments.h"
 
+#include <algorithm>
+
 #include "wire/layout.h"
 
 namespace sundog::wire {
@@ -15,16 +17,6 @@ struct Entry {
 struct Name {
   uint32_t name_bytes, pad;
 };
-
-// A fixed part and the bytes behind it, in one growth.
-template <Flat T>
-void append(const T& fixed, Bytes bytes, std::vector<std::byte>* out) {
-  const size_t at = out->size();
-  out->resize(at + sizeof(T) + padded(bytes.size()));
-  Writer writer(out->data() + at);
-  writer.header(fixed);
-  writer.bytes(bytes);
-}
 
 ParsedArgument read_argument(std::string_view name, size_t num_refs, Reader* reader) {
   const auto entry = reader->header<Entry>();
@@ -45,8 +37,15 @@ ParsedArgument read_argument(std::string_view name, size_t num_refs, Reader* rea
 }  // namespace
 
 ArgumentWriter::ArgumentWriter(std::vector<std::byte>* out) : out_(out) {
-  out_->clear();
-  append(Counts{0, 0}, {}, out_);
+  Writer(grow(sizeof(Counts))).header(Counts{0, 0});
+}
+
+// Room behind what was written.
+std::byte* ArgumentWriter::grow(size_t bytes) {
+  const size_t at = size_;
+  size_ += bytes;
+  if (out_->size() < size_) out_->resize(std::max(size_, 2 * out_->size()));
+  return out_->data() + at;
 }
 
 void ArgumentWriter::add_value(model::Format format, Bytes bytes) {
@@ -77,10 +76,14 @@ void ArgumentWriter::append_name(std::string_view name) {
   SUNDOG_CHECK(!name.empty() && name.size() <= UINT32_MAX);
   ++num_keyword_;
   std::memcpy(out_->data() + offsetof(Counts, num_keyword), &num_keyword_, 4);
-  append(Name{static_cast<uint32_t>(name.size()), 0}, as_bytes(name), out_);
+  Writer writer(grow(sizeof(Name) + padded(name.size())));
+  writer.header(Name{static_cast<uint32_t>(name.size()), 0});
+  writer.text(name);
 }
 void ArgumentWriter::append_entry(model::Format format, uint32_t size, Bytes bytes) {
-  append(Entry{static_cast<uint16_t>(format), 0, size}, bytes, out_);
+  Writer writer(grow(sizeof(Entry) + padded(bytes.size())));
+  writer.header(Entry{static_cast<uint16_t>(format), 0, size});
+  writer.bytes(bytes);
 }
 
 Result<ParsedArguments> parse_arguments(Bytes bytes, size_t num_refs,

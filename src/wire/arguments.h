@@ -21,22 +21,26 @@
 
 namespace sundog::wire {
 
-// Writes arguments into `out`, from its start and reusing its memory. Positional arguments come
-// first. A single argument is under 4 GiB: large ones are put and passed by reference.
+// Writes arguments into `out`, from its start and reusing its memory: what was written is the first
+// part of it. Positional arguments come first. A single argument is under 4 GiB: large ones are put
+// and passed by reference.
 class ArgumentWriter {
  public:
   explicit ArgumentWriter(std::vector<std::byte>* out);
+  Bytes written() const { return {out_->data(), size_}; }
   void add_value(model::Format format, Bytes bytes);
   void add_reference(uint32_t index_in_refs);
   void add_keyword_value(std::string_view name, model::Format format, Bytes bytes);
   void add_keyword_reference(std::string_view name, uint32_t index_in_refs);
 
  private:
+  std::byte* grow(size_t bytes);
   void append_entry(model::Format format, uint32_t size, Bytes bytes);
   void append_name(std::string_view name);
   void count_positional();
 
   std::vector<std::byte>* out_;
+  size_t size_ = 0;
   uint32_t num_positional_ = 0;
   uint32_t num_keyword_ = 0;
 };

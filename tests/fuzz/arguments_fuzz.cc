@@ -22,6 +22,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     a.is_reference() ? writer.add_keyword_reference(a.name, a.ref_index)
                      : writer.add_keyword_value(a.name, a.format, a.bytes);
   }
-  fuzz::require(again.size() == payload.size, "of the same size again");
+  fuzz::require(writer.written().size() == payload.size, "of the same size again");
   return 0;
 }

@@ -75,7 +75,7 @@ void add_arguments(Corpus* corpus) {
   writer.add_reference(1);
   writer.add_keyword_value("factor", model::Format::kInt64, as_bytes("12345678"));
   writer.add_keyword_reference("model", 0);
-  corpus->add("arguments", "positional-and-keyword", with_first(2, bytes));
+  corpus->add("arguments", "positional-and-keyword", with_first(2, writer.written()));
 }
 
 void add_values(Corpus* corpus) {

@@ -222,7 +222,7 @@ class Session {
     auto get_oldest = [&] {
       client::Entry* entry = in_flight.front().get();
       values.clear();
-      must(runtime->get({&entry, 1}, kNever, nullptr, &values, false));
+      must(runtime->get({&entry, 1}, kNever, nullptr, &values));
       if (values[0].format != model::Format::kNone) fail("a task failed");
       in_flight.pop_front();
     };

@@ -152,7 +152,8 @@ bool fetch(Session* session, std::span<client::Entry* const> entries, PyObject* 
   TimeNs deadline = kNever;
   if (!read_timeout(options.timeout, "get", &seconds, &deadline)) return false;
   PatientYielder yielder(refs);
-  auto got = session->runtime->get(entries, deadline, &yielder, values, options.writable);
+  const auto reading = options.writable ? client::Reading::kWritten : client::Reading::kInPlace;
+  auto got = session->runtime->get(entries, deadline, &yielder, values, reading);
   if (yielder.raised()) return false;
   if (got.ok()) return true;
   if (got.error().status == client::CallStatus::kTimeout) {

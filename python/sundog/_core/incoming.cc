@@ -181,7 +181,8 @@ PyObject* to_python_through(Format format, Bytes bytes, Session* session, MakeBu
 
 PyObject* to_python(const client::Fetched& value, Session* session, bool writable) {
   std::shared_ptr<ValueMemory> memory;  // made for the first buffer; most values have none
-  return to_python_through(value.format, value.data->bytes(), session, [&](Bytes part) -> Object {
+  return to_python_through(value.format, value.bytes(), session, [&](Bytes part) -> Object {
+    if (value.data == nullptr) return raw(part);
     if (memory == nullptr) {
       memory =
           std::make_shared<ValueMemory>(ValueMemory{value.data, writable ? value.data : nullptr});
