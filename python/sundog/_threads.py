@@ -1,6 +1,7 @@
 """How many threads numeric libraries use in a worker: as many as its task has CPUs.
 
-Used by workers only, on their main thread. What the driver's environment says of a library stays.
+Used by the zygote and by workers, on their main thread. What the driver's environment says of a
+library stays.
 """
 
 from __future__ import annotations
@@ -25,10 +26,19 @@ _given: dict[str, str] = {}  # what the driver set, by name
 
 
 def begin() -> None:
-    """In a new worker, before its first task."""
+    """In the zygote, or in a worker that got another program's environment."""
     _given.clear()
     _given.update({name: os.environ[name] for name in VARIABLES if os.environ.get(name)})
     limit(1)
+
+
+def begin_loaded() -> None:
+    """In a new worker whose zygote loaded libraries after ``begin``, by which they have one thread.
+
+    Others that the driver asked for they start here: the zygote must have no thread.
+    """
+    if _given:
+        limit(1)
 
 
 def number_for(variable: str, cpus: int) -> int:

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+def prepare() -> None:
+    """In the zygote, before it forks: what every worker begins with costs each one nothing."""
+    # Ctrl-C is the driver's: a terminal sends it to all, and the session has to survive it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(_core.INTERRUPT_SIGNAL, _cancel.on_interrupt)
+    sys.breakpointhook = breakpoint_hook
+
+
 def main(control_fd: int, job: int, runtime_env: int, token: int) -> None:
     """Runs tasks of one job until the daemon says stop.
 
@@ -24,13 +32,6 @@ def main(control_fd: int, job: int, runtime_env: int, token: int) -> None:
         runtime_env: hash of the runtime environment; 0 is the job's own.
         token: what the daemon knows this start by.
     """
-    # Ctrl-C is the driver's: a terminal sends it to all, and the session has to survive it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(_core.INTERRUPT_SIGNAL, _cancel.on_interrupt)
-    sys.breakpointhook = breakpoint_hook
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     _core.run_worker(control_fd, job, runtime_env, token)
 
 

@@ -22,6 +22,8 @@ PACKET_BYTES_MAX = 64 * 1024
 FDS_PER_FORK = 3  # control, stdout, stderr
 OURS = ("sundog", "cloudpickle")
 GPUS = ("CUDA_VISIBLE_DEVICES",)  # of the session, whose GPUs are counted in these names
+# What all workers of a program have: set before the fork, so that it costs no page of theirs.
+SHARED = ("SUNDOG_SESSION", "SUNDOG_ADDRESS", "SUNDOG_DRIVER")
 ENTERED = "--entered"  # the interpreter is the environment's own
 
 
@@ -205,21 +207,6 @@ def show_gpus(numbers: str | None) -> None:
     )
 
 
-def wait_until_reparented(intermediate: int, daemon: int) -> bool:
-    """Returns once the daemon is our parent; False if it is gone."""
-    if os.getppid() == intermediate:
-        try:
-            pidfd = os.pidfd_open(intermediate)
-        except ProcessLookupError:
-            pidfd = -1
-        if pidfd >= 0:
-            waiter = select.poll()
-            waiter.register(pidfd, select.POLLIN)
-            waiter.poll()  # readable after the kernel gave us our new parent
-            os.close(pidfd)
-    return os.getppid() == daemon
-
-
 def keep_environment(config: dict[str, object]) -> None:
     """A runtime environment stays as it is, whichever program a worker is to look like."""
     if "runtime_env" not in config:
@@ -247,6 +234,28 @@ def programs_beside(socket: str) -> list[str]:
         return []
 
 
+def prepare_workers() -> None:
+    """Output, signals and threads of all workers, before the first is forked."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    hold_threads()
+    if "sundog._worker" in sys.modules:  # else the worker meets the same error, and shows it
+        sys.modules["sundog._worker"].prepare()
+
+
+def hold_threads(again: bool = False) -> None:
+    """Numeric libraries have one thread; ``again``: those that were loaded since, too."""
+    if "sundog._worker" not in sys.modules:
+        return
+    from sundog import _threads
+
+    if again:
+        _threads.begin_loaded()
+    else:
+        _threads.begin()
+
+
 class ForkRequest:
     """One ``fork`` packet: what the worker serves, and the descriptors it gets."""
 
@@ -255,7 +264,7 @@ class ForkRequest:
         self.token = int(fields[0])
         self.job = int(fields[1])
         self.runtime_env = int(fields[2])
-        self.environment = [item.split("=", 1) for item in fields[3:] if "=" in item]
+        self.environment = dict(item.split("=", 1) for item in fields[3:] if "=" in item)
         self.control, self.stdout, self.stderr = fds
 
 
@@ -270,7 +279,8 @@ class Zygote:
         own = config.get("daemon")  # py_executable may have put a process between
         self.daemon = own if isinstance(own, int) else os.getppid()
         self.groups = groups
-        self.pid_read, self.pid_write = os.pipe()
+        self.environment = dict(os.environ)  # as it was, for a zygote that starts over
+        self.warm = False  # numpy and what else was asked for is imported
 
     # ---- packets
 
@@ -332,6 +342,7 @@ class Zygote:
                 self.serve_pending()
             if thread_count() != 1:
                 self.start_over("a preloaded module started threads")
+            self.warm = True
             self.settle(2)
         while True:
             self.serve_one()
@@ -351,6 +362,8 @@ class Zygote:
         """Moves what was imported out of the collector's sight and tells the daemon."""
         if stage > 1:
             gc.collect()  # the first workers do not wait for it: little garbage, many objects
+        else:
+            prepare_workers()
         gc.freeze()
         self.send("stage", stage)
 
@@ -398,63 +411,54 @@ class Zygote:
         os.set_inheritable(CONTROL_FD, True)
         groups = ",".join(str(group) for group in sorted(self.groups))
         arguments = ["-S", "-E", __file__, self.config_path, "--no-preload", groups, ENTERED]
-        os.execv(sys.executable, [sys.executable, *arguments])
+        os.execve(sys.executable, [sys.executable, *arguments], self.environment)
 
     # ---- forking
 
     def fork(self, request: ForkRequest) -> None:
-        """Forks twice: the daemon becomes the worker's parent, and nobody is ours to reap."""
+        """Forks a worker whose parent is the daemon: nobody is ours to reap."""
         if thread_count() != 1:
             self.send("failed", request.token, "the zygote has more than one thread")
             return
+        own = self.share_environment(request)
+        joined = f"{self.config.get('socket')}.job-{request.job}"
+        described = joined if os.access(joined, os.F_OK) else None
         gc.freeze()
-        try:
-            intermediate = os.fork()
-        except OSError as error:
-            self.send("failed", request.token, f"cannot fork: {error.strerror}")
-            return
-        if intermediate == 0:
-            self.be_intermediate(request)
-        os.waitpid(intermediate, 0)
-        reported = os.read(self.pid_read, 64) if self.has_pid() else b""
-        if reported:
-            self.groups.add(int(reported))
-
-    def has_pid(self) -> bool:
-        """Whether the intermediate wrote its child's pid before it ended."""
-        waiter = select.poll()
-        waiter.register(self.pid_read, select.POLLIN)
-        return bool(waiter.poll(0))
-
-    def be_intermediate(self, request: ForkRequest) -> None:
-        """Forks the worker, reports its pid and pidfd (it cannot be reused yet), and ends."""
-        code = 1
-        try:
-            own_pid = os.getpid()
-            worker = os.fork()
-            if worker == 0:
-                self.be_worker(request, own_pid)
-            os.write(self.pid_write, str(worker).encode())
-            self.send("forked", request.token, worker, fds=(os.pidfd_open(worker),))
-            code = 0
-        except OSError as error:
-            self.send("failed", request.token, f"cannot fork: {error.strerror}")
-        finally:
-            os._exit(code)
-
-    def be_worker(self, request: ForkRequest, intermediate: int) -> None:
-        """Turns this process into a worker; never returns."""
-        code = 1
         try:
             from sundog import _core
 
-            os.setsid()
-            if not wait_until_reparented(intermediate, self.daemon):
-                os._exit(1)
-            _core.die_with_parent()
-            if os.getppid() != self.daemon:
-                os._exit(1)
-            self.prepare_worker(request)
+            worker = _core.fork_worker(
+                CONTROL_FD,
+                request.token,
+                self.daemon,
+                request.control,
+                request.stdout,
+                request.stderr,
+            )
+        except (OSError, ImportError) as error:
+            self.send("failed", request.token, str(error))
+            return
+        if worker == 0:
+            self.be_worker(request, own, described)
+        self.groups.add(worker)
+
+    def share_environment(self, request: ForkRequest) -> dict[str, str]:
+        """Sets the variables that this worker has like those forked before; returns the others."""
+        for name in SHARED:
+            value = request.environment.get(name)
+            if os.environ.get(name) == value:
+                continue
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        return {name: v for name, v in request.environment.items() if name not in SHARED}
+
+    def be_worker(self, request: ForkRequest, own: dict[str, str], described: str | None) -> None:
+        """Turns this process into a worker; never returns. Our sockets are closed already."""
+        code = 1
+        try:
+            self.prepare_worker(request, own, described)
             from sundog import _worker
 
             _worker.main(request.control, request.job, request.runtime_env, request.token)
@@ -472,34 +476,27 @@ class Zygote:
             finally:
                 os._exit(code)
 
-    def prepare_worker(self, request: ForkRequest) -> None:
-        """Output, signals, environment, random states and threads of a new worker."""
-        os.dup2(request.stdout, 1)
-        os.dup2(request.stderr, 2)
-        for fd in (request.stdout, request.stderr, CONTROL_FD, self.pid_read, self.pid_write):
-            os.close(fd)
-        self.socket.detach()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-        given = dict(request.environment)
-        joined = f"{self.config.get('socket')}.job-{request.job}"
-        if os.path.exists(joined):
-            become_another_driver(self.config, joined)
+    def prepare_worker(
+        self, request: ForkRequest, own: dict[str, str], described: str | None
+    ) -> None:
+        """Environment and random states of a new worker; what all have was there before."""
+        if described is not None:
+            become_another_driver(self.config, described)
             keep_environment(self.config)
-        os.environ.update(given)
-        show_gpus(os.environ.get("SUNDOG_GPUS"))
+            os.environ.update(request.environment)
+            hold_threads()
+        else:
+            os.environ.update(own)
+            if self.warm:
+                hold_threads(again=True)
+        show_gpus(request.environment.get("SUNDOG_GPUS"))
         reseed()
-        from sundog import _threads  # imported before the fork, by _worker
-
-        _threads.begin()
         gc.enable()
-        described = self.config.get("runtime_env")
-        if isinstance(described, str):
+        runtime_env = self.config.get("runtime_env")
+        if isinstance(runtime_env, str):
             from sundog import _environment  # imported before the fork
 
-            _environment.begin(described)
+            _environment.begin(runtime_env)
             hook = self.config.get("setup_hook")
             if isinstance(hook, str) and hook:
                 _environment.run_hook(hook)

@@ -20,6 +20,8 @@ PATIENCE_S = 20  # a stuck test fails after this long
 
 WORKER = """
 import os, sys
+def prepare():
+    pass
 def main(control_fd, job, runtime_env, token):
     import socket
     control = socket.socket(fileno=control_fd)

@@ -5,6 +5,7 @@
 #include "calls.h"
 #include "cancelling.h"
 #include "concurrent_calls.h"
+#include "forking.h"
 #include "groups.h"
 #include "model/limits.h"
 #include "object_ref.h"
@@ -37,4 +38,5 @@ NB_MODULE(_core, module) {
   add_task_error(module);
   add_concurrent_calls(module);
   add_worker_loop(module);
+  add_forking(module);
 }

@@ -1,8 +1,5 @@
 #include "worker_loop.h"
 
-#include <sys/prctl.h>
-
-#include <csignal>
 #include <ctime>
 #include <map>
 #include <string>
@@ -453,11 +450,6 @@ PyObject* run_worker(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-PyObject* die_with_parent(PyObject*, PyObject*) {
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return PyErr_SetFromErrno(PyExc_OSError);
-  Py_RETURN_NONE;
-}
-
 PyObject* set_numeric_threads(PyObject*, PyObject* args) {
   os::NumericThreads n;
   if (!PyArg_ParseTuple(args, "iiii", &n.openmp, &n.openblas, &n.mkl, &n.blis)) return nullptr;
@@ -493,8 +485,6 @@ PyObject* current_actor(PyObject*, PyObject*) {
 PyMethodDef functions[] = {
     {"run_worker", run_worker, METH_VARARGS,
      "run_worker(control_fd, job, runtime_env, token)\n--\n\nRuns tasks until told to stop."},
-    {"die_with_parent", die_with_parent, METH_NOARGS,
-     "die_with_parent()\n--\n\nAsks the kernel to kill this process when its parent ends."},
     {"set_numeric_threads", set_numeric_threads, METH_VARARGS,
      "set_numeric_threads(openmp, openblas, mkl, blis)\n--\n\n"
      "Threads of the loaded libraries of each family; 0 leaves it as it is."},
