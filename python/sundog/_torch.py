@@ -107,13 +107,20 @@ class _Sender:
             ]
 
     def _tensor(self, tensor: Any) -> Any:
+        reduced = self._described(tensor)
+        attributes = tensor.__dict__
+        if not attributes or reduced[0] not in _REBUILDERS:
+            return reduced
+        # Set when the tensor is known to the reader, so that they may refer to it.
+        return (*reduced, attributes, None, None, set_attributes)
+
+    def _described(self, tensor: Any) -> Any:
         if (
             tensor.layout is not torch.strided
             or getattr(tensor, "is_quantized", False)
             or tensor.device.type not in ("cpu", "cuda")
             or tensor.is_nested
             or (_has_names is not None and _has_names(tensor))
-            or tensor.__dict__
         ):
             return tensor.__reduce_ex__(PROTOCOL)
         torch.utils.hooks.warn_if_has_hooks(tensor)
@@ -272,6 +279,11 @@ def rebuild_view(
     return _as_sent(tensor, requires_grad, is_parameter)
 
 
+def set_attributes(tensor: Any, attributes: dict[str, Any]) -> None:
+    """What the sender's program had set on its tensor: today's transformers mark each Parameter."""
+    tensor.__dict__.update(attributes)
+
+
 def _elements_before(start: Any, tensor: Any) -> int:
     """Elements of the sender's storage that were not sent."""
     return 0 if start is None else int.from_bytes(start, "little") // tensor.element_size()
@@ -293,3 +305,6 @@ def rebuild_storage(first: Any, dtype: Any) -> Any:
         return torch.storage.TypedStorage(wrap_storage=untyped, dtype=dtype, _internal=True)
     except TypeError:  # before torch 2.0
         return torch.storage.TypedStorage(wrap_storage=untyped, dtype=dtype)
+
+
+_REBUILDERS = (rebuild_tensor, rebuild_view)

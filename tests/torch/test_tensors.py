@@ -154,6 +154,23 @@ def test_parameters_and_gradients_flags_are_kept() -> None:
     assert a.grad is not None and bool((a.grad == 1).all())
 
 
+def test_attributes_of_tensors_travel_and_their_memory_is_shared_as_well() -> None:
+    weight = nn.Parameter(torch.arange(9_000.0), requires_grad=False)
+    weight._is_hf_initialized = True  # type: ignore[attr-defined]
+    view = weight.data[:100]
+    view.of, view.itself = weight, view  # type: ignore[attr-defined]
+    back, part = round_trip([weight, view])
+    assert type(back) is nn.Parameter and not back.requires_grad and back._is_hf_initialized
+    assert part.of is back and part.itself is part and back.__dict__.keys() == {"_is_hf_initialized"}
+    assert "memfd" in mapping_at(back.data_ptr()) and torch.equal(back, weight)
+    part += 1
+    assert torch.equal(back[:100], weight[:100] + 1)
+    line = nn.Linear(90, 100)
+    line.weight.origin = "a pruned one"  # type: ignore[attr-defined]
+    tensor = round_trip(line).weight
+    assert tensor.origin == "a pruned one" and tensor.requires_grad and tensor.is_leaf
+
+
 def test_subclasses_are_pickled_their_own_way() -> None:
     measured = torch.arange(9_000.0).as_subclass(Measured)
     measured.unit = "km"
