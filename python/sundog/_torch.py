@@ -33,7 +33,23 @@ ALIGNMENT = 64
 BYTES_OF_START = 8
 
 _make_subclass = torch.Tensor._make_subclass
+# The public function looks first whether it was given a capsule, which costs as much again.
+_from_dlpack = getattr(torch._C, "_from_dlpack", torch.utils.dlpack.from_dlpack)
 _has_names = getattr(torch.Tensor, "has_names", None)  # newer versions have no named tensors
+# Dtypes that every torch takes by DLPack: the protocol's code * 256 + bits of an element.
+_KINDS = {
+    torch.int8: 0x008,
+    torch.int16: 0x010,
+    torch.int32: 0x020,
+    torch.int64: 0x040,
+    torch.uint8: 0x108,
+    torch.float16: 0x210,
+    torch.float32: 0x220,
+    torch.float64: 0x240,
+    torch.bfloat16: 0x410,
+    torch.complex64: 0x540,
+    torch.complex128: 0x580,
+}
 # Cloudpickle's class has an attribute of this name, which an assignment would hide, not replace.
 _set_dispatch_table = pickle.Pickler.__dict__["dispatch_table"].__set__
 
@@ -253,14 +269,31 @@ def rebuild_tensor(
     if buffer is None:
         tensor = torch.empty_strided(size, stride, dtype=dtype)
     else:
-        memory = _core.own_memory(buffer)
-        try:
-            tensor = torch.frombuffer(memory, dtype=dtype)
-        except ValueError:  # the storage is no whole number of elements
-            tensor = torch.empty(0, dtype=dtype)
-            tensor.set_(_storage_of(torch.frombuffer(memory, dtype=torch.uint8)), 0, (0,), (1,))
-        tensor.set_(tensor, offset - _elements_before(start, tensor), size, stride)
+        kind = _KINDS.get(dtype) if offset == 0 and start is None else None
+        memory = None if kind is None else _core.tensor_memory(buffer, kind, size, stride)
+        if memory is not None:
+            tensor = _from_dlpack(memory)
+        else:
+            tensor = _over_part(buffer, start, dtype, offset, size, stride)
     return _as_sent(tensor, requires_grad, is_parameter)
+
+
+def _over_part(
+    buffer: Any,
+    start: Any,
+    dtype: Any,
+    offset: int,
+    size: tuple[int, ...],
+    stride: tuple[int, ...],
+) -> Any:
+    """The long way to a tensor: one of any dtype and any part of the storage."""
+    memory = _core.own_memory(buffer)
+    try:
+        tensor = torch.frombuffer(memory, dtype=dtype)
+    except ValueError:  # the storage is no whole number of elements
+        tensor = torch.empty(0, dtype=dtype)
+        tensor.set_(_storage_of(torch.frombuffer(memory, dtype=torch.uint8)), 0, (0,), (1,))
+    return tensor.set_(tensor, offset - _elements_before(start, tensor), size, stride)
 
 
 def rebuild_view(

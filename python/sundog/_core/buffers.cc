@@ -79,21 +79,6 @@ PyType_Slot foreign_slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(foreign_d
 PyType_Spec foreign_spec = {"sundog._core.ForeignBuffer", sizeof(ForeignBuffer), 0,
                             Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, foreign_slots};
 
-// own_memory(buffer): the same bytes where nobody else reads or writes them.
-PyObject* own_memory(PyObject*, PyObject* buffer) {
-  PyObject* base = PyMemoryView_Check(buffer) ? PyMemoryView_GET_BASE(buffer) : nullptr;
-  if (base == nullptr || Py_TYPE(base) != pinned_buffer_type) {
-    return PyByteArray_FromObject(buffer);
-  }
-  PinnedBuffer* pinned = as_pinned(base);
-  ValueMemory& memory = *pinned->memory;
-  if (memory.own_memory() == nullptr) return nullptr;
-  const ptrdiff_t offset = pinned->data - pinned->pin->bytes().data();
-  Object own = make_pinned(pinned->memory, memory.own, pinned->session,
-                           memory.own->writable_bytes() + offset, pinned->size, false);
-  return own.release().ptr();
-}
-
 PyObject* foreign_memory(PyObject*, PyObject* args) {
   PyObject* owner = nullptr;
   Py_ssize_t address = 0, size = 0;
@@ -106,8 +91,10 @@ PyObject* foreign_memory(PyObject*, PyObject* args) {
   return reinterpret_cast<PyObject*>(buffer);
 }
 
+PyObject* own_memory_of(PyObject*, PyObject* buffer) { return own_memory(buffer); }
+
 PyMethodDef functions[] = {
-    {"own_memory", own_memory, METH_O,
+    {"own_memory", own_memory_of, METH_O,
      "own_memory(buffer)\n--\n\n"
      "A writable buffer with the bytes of `buffer`, an out-of-band buffer of a value that is "
      "being\n"
@@ -118,6 +105,20 @@ PyMethodDef functions[] = {
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace
+
+PyObject* own_memory(PyObject* buffer) {
+  PyObject* base = PyMemoryView_Check(buffer) ? PyMemoryView_GET_BASE(buffer) : nullptr;
+  if (base == nullptr || Py_TYPE(base) != pinned_buffer_type) {
+    return PyByteArray_FromObject(buffer);
+  }
+  PinnedBuffer* pinned = as_pinned(base);
+  ValueMemory& memory = *pinned->memory;
+  if (memory.own_memory() == nullptr) return nullptr;
+  const ptrdiff_t offset = pinned->data - pinned->pin->bytes().data();
+  Object own = make_pinned(pinned->memory, memory.own, pinned->session,
+                           memory.own->writable_bytes() + offset, pinned->size, false);
+  return own.release().ptr();
+}
 
 client::Pinned* ValueMemory::own_memory() {
   if (own == nullptr) {

@@ -26,6 +26,10 @@ struct ValueMemory {
 Object view_of(const std::shared_ptr<ValueMemory>& memory, Session* session, Bytes part,
                bool writable);
 
+// The bytes of `buffer` where nobody else reads or writes them: a buffer object in the own memory
+// of what was got, or a copy where `buffer` is no part of that. Null with an exception set.
+PyObject* own_memory(PyObject* buffer);
+
 // Whether this process has imported torch.
 bool torch_is_imported();
 

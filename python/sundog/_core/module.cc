@@ -16,6 +16,7 @@
 #include "session.h"
 #include "streams.h"
 #include "task_error.h"
+#include "tensor_memory.h"
 #include "worker_loop.h"
 
 NB_MODULE(_core, module) {
@@ -25,6 +26,7 @@ NB_MODULE(_core, module) {
   add_session(module);
   add_object_ref(module);
   add_buffers(module);
+  add_tensor_memory(module);
   add_room_buffer(module);
   add_calls(module);
   add_remote_function(module);
