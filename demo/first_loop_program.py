@@ -8,16 +8,14 @@ import time
 
 begin = time.perf_counter()
 
-import json  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
-from importlib import import_module  # noqa: E402
-from typing import TYPE_CHECKING  # noqa: E402
 
+TYPE_CHECKING = False  # the module typing is nothing that such a script imports
 if TYPE_CHECKING:
     import sundog
 else:
-    sundog = import_module(os.environ.get("SUNDOG_DEMO_MODULE", "sundog"))
+    sundog = __import__(os.environ.get("SUNDOG_DEMO_MODULE", "sundog"))
 
 
 @sundog.remote
@@ -31,4 +29,8 @@ if __name__ == "__main__":
         sundog.init(num_cpus=4)
         begin = time.perf_counter()
     numbers = sundog.get([nap.remote(i) for i in range(4)])
-    print(json.dumps({"numbers": numbers, "seconds": time.perf_counter() - begin}))
+    seconds = time.perf_counter() - begin
+
+    import json
+
+    print(json.dumps({"numbers": numbers, "seconds": seconds}))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import os
 import sys
 
@@ -247,6 +246,16 @@ def entry_point() -> str:
     return line.encode("utf-8", "replace").decode()  # a word may be no text
 
 
+def import_what_calls_need() -> None:
+    """While the daemon starts: the first call of a remote function would have to import it."""
+    from sundog import _later
+
+    try:
+        _later.import_cloudpickle()
+    except ImportError:  # that call says so
+        pass
+
+
 def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     """Starts a daemon and a session; ``explain`` says how the defaults came about."""
     if starts_refused:
@@ -259,11 +268,6 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     local = bool(options.get("local_mode"))
     prestart = 0 if local else min(max(1, int(plan.cpus.value)), PRESTART_MAX)
     environment = options.get("runtime_env")
-    # The thread that imports it first is the main thread, as far as this module knows.
-    import threading  # noqa: F401
-
-    # The first call of a remote function needs it; the daemon's start leaves us idle meanwhile.
-    _thread.start_new_thread(__import__, ("cloudpickle",))
     session = _core.connect(
         daemon,
         plan.arguments(name, folder, socket),
@@ -272,6 +276,7 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
         "",
         str(options.get("namespace", "")),
         checked_weight(options.get("job_weight")),
+        meanwhile=import_what_calls_need,
     )
     opened(options.get("log_to_driver") is not False)
     begin_environment(session, environment, prestart)

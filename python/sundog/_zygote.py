@@ -163,6 +163,17 @@ def import_quietly(name: str) -> bool:
         return False
 
 
+def import_ours(instead: list[str]) -> None:
+    """What every worker needs, or modules in place of that."""
+    for name in instead or ["sundog._worker", "sundog._later"]:
+        import_quietly(name)
+    if "sundog._later" in sys.modules:
+        try:
+            sys.modules["sundog._later"].import_cloudpickle()
+        except ImportError as error:  # the worker meets it again
+            complain(f"cannot import cloudpickle: {error}")
+
+
 def import_numpy() -> None:
     """Imports numpy with its BLAS held to one thread, so that this process keeps one."""
     before = os.environ.get("OPENBLAS_NUM_THREADS")
@@ -324,8 +335,7 @@ class Zygote:
 
     def run(self, preload: bool) -> None:
         """Stage 1, then requests; stage 2 as soon as the first requests are served."""
-        for name in strings(self.config, "modules") or ["cloudpickle", "sundog._worker"]:
-            import_quietly(name)
+        import_ours(strings(self.config, "modules"))
         if "runtime_env" in self.config:
             import_quietly("sundog._environment")
         for name in strings(self.config, "preload_first") if preload else ():
@@ -435,8 +445,8 @@ class Zygote:
                 request.stdout,
                 request.stderr,
             )
-        except (OSError, ImportError) as error:
-            self.send("failed", request.token, str(error))
+        except Exception as error:  # of an installation that is spoilt; we live on
+            self.send("failed", request.token, f"{error}")
             return
         if worker == 0:
             self.be_worker(request, own, described)

@@ -213,6 +213,7 @@ struct DriverConfig {
   std::string name_space;  // of the names of actors; empty: one that is this job's alone
   uint32_t job_weight = model::kJobWeightUnit;  // beside other jobs of the session, in 1/1000
   bool only_asks = false;                       // it looks at a session, and is no job of it
+  std::function<void()> meanwhile = {};  // called once, while a daemon that we started starts
 };
 
 // What became of a name that was asked for.

@@ -90,11 +90,12 @@ std::string describe_exit(const os::ExitInfo& info) {
          ")";
 }
 
-Result<Session> greet(os::Fd control, wire::Hello hello) {
+Result<Session> greet(os::Fd control, wire::Hello hello, const std::function<void()>& meanwhile) {
   hello.pid = static_cast<uint32_t>(getpid());
   Status sent =
       os::send_packet(control.get(), {reinterpret_cast<const std::byte*>(&hello), sizeof hello});
   if (!sent) return Failure{sent.error()};
+  if (meanwhile) meanwhile();
   auto packet = first_packet(control.get());
   if (!packet) return Failure{packet.error()};
   auto welcome = wire::parse_control<wire::Welcome>(packet->data);
@@ -134,7 +135,7 @@ Result<Session> start_daemon(const DriverConfig& config) {
   Daemon daemon;
   daemon.pid = *pid;
   if (auto pidfd = os::open_pidfd(*pid)) daemon.pidfd = std::move(*pidfd);
-  auto session = greet(std::move(pair->ours), driver_hello(config));
+  auto session = greet(std::move(pair->ours), driver_hello(config), config.meanwhile);
   if (session) {
     session->daemon = std::move(daemon);
     return session;

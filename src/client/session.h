@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -40,7 +41,9 @@ struct Session {
 
 Result<Session> start_daemon(const DriverConfig& config);
 Result<Session> join_daemon(const DriverConfig& config);
-Result<Session> greet(os::Fd control, wire::Hello hello);
+// `meanwhile` is called while the daemon makes its answer.
+Result<Session> greet(os::Fd control, wire::Hello hello,
+                      const std::function<void()>& meanwhile = {});
 
 // "was killed by signal 9 (SIGKILL)", "ended with exit code 1".
 std::string describe_exit(const os::ExitInfo& info);

@@ -13,7 +13,7 @@ import pytest
 from conftest import descendants, run_program, until
 
 import sundog
-from sundog import _core, _machine
+from sundog import _core, _machine, _session
 
 
 @sundog.remote
@@ -279,3 +279,16 @@ def test_limits_of_containers_are_seen(
     )
     assert _machine.cpu_quota() == quota
     assert _machine.memory_limit() == limit
+
+
+def test_an_interrupt_while_the_daemon_starts_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_session, "import_what_calls_need", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sundog.init(num_cpus=1)
+    assert not sundog.is_initialized()
+    sundog.init(num_cpus=1)
+    assert sundog.get(sundog.put(1)) == 1

@@ -252,14 +252,27 @@ PyType_Spec spec = {"sundog._core.Session", sizeof(Session), 0,
 
 nb::object connect(const std::string& daemon, const std::vector<std::string>& arguments,
                    uint32_t prestart, const std::string& entry_point, const std::string& address,
-                   const std::string& name_space, double job_weight, bool only_asks) {
+                   const std::string& name_space, double job_weight, bool only_asks,
+                   const nb::object& meanwhile) {
   client::DriverConfig config{daemon, arguments, prestart, entry_point, address, name_space};
   config.job_weight = static_cast<uint32_t>(job_weight * model::kJobWeightUnit + 0.5);
   config.only_asks = only_asks;
   GilYielder yielder;
+  bool failed = false;
+  if (!meanwhile.is_none()) {
+    config.meanwhile = [&] {
+      yielder.acquire();
+      failed = !steal(PyObject_CallNoArgs(meanwhile.ptr())).is_valid();
+      yielder.release();
+    };
+  }
   yielder.release();
   auto runtime = client::Runtime::connect_driver(config);
   yielder.acquire();
+  if (failed) {  // Ctrl-C
+    if (runtime.ok()) runtime.value()->shutdown();
+    throw nb::python_error();
+  }
   if (!runtime.ok()) {
     raise_call_error(runtime.error());
     throw nb::python_error();
@@ -324,6 +337,7 @@ void add_session(nb::module_& module) {
   module.def("connect", &connect, nb::arg("daemon"), nb::arg("arguments"), nb::arg("prestart"),
              nb::arg("entry_point"), nb::arg("address"), nb::arg("name_space") = "",
              nb::arg("job_weight") = 1.0, nb::arg("only_asks") = false,
+             nb::arg("meanwhile") = nb::none(),
              "Starts a daemon, or joins the one at `address`, and makes the session current.");
   module.def("current_session", &current, "The current session, or None.");
   module.def("before_fork", &before_fork, "Before os.fork(): what is viewed stays pinned.");
