@@ -67,6 +67,15 @@ sundog::Generator<int64_t> countdown(int64_t from) {
 }
 SUNDOG_REMOTE(countdown);
 
+sundog::Async<int64_t> sum_of(sundog::Stream<int64_t> numbers) {
+  int64_t sum = 0;
+  while (auto number = co_await numbers) {
+    int64_t value = co_await *number;
+    sum += value;
+  }
+  co_return sum;
+}
+
 sundog::Async<int64_t> twice(sundog::Session session, int64_t x) {
   auto sum = session.task(add).remote(x, x);
   int64_t value = co_await sum;
@@ -131,6 +140,13 @@ void streams(sundog::Session& session) {
   for (const auto& number : session.task(countdown).options({.stream_items = 10}).remote(3)) {
     std::cout << session.get(number) << " ";
   }
+  std::cout << "\n";
+
+  std::vector<sundog::Async<int64_t>> sums;
+  for (int64_t from = 2; from <= 4; ++from) {
+    sums.push_back(sum_of(session.task(countdown).remote(from)));
+  }
+  for (int64_t each : sundog::run(session, std::move(sums))) std::cout << each << " ";
   std::cout << "\n";
 }
 

@@ -27,6 +27,13 @@ struct ActorOptions {
   int max_task_retries = 0;                      // of a call whose process died
 };
 
+// How one method is called.
+struct MethodOptions {
+  std::string name = {};                     // in messages and the timeline; empty: Class.method
+  std::optional<int> max_task_retries = {};  // not given: the actor's
+  uint32_t stream_items = 0;  // of a generator: it waits while so many are not taken; 0: no limit
+};
+
 namespace detail {
 
 struct ActorKind {
@@ -39,7 +46,7 @@ std::shared_ptr<const Handle> make_actor(SessionCore* core, const ActorKind& kin
 std::shared_ptr<const Handle> find_actor(SessionCore* core, const std::string& name,
                                          const std::string& name_space);
 uint32_t method_template(SessionCore* core, const Handle& handle, std::string_view method,
-                         bool streams);
+                         bool streams, const MethodOptions& options = {});
 void kill_actor(SessionCore* core, const Handle& handle, bool no_restart);
 const char* checked_actor_name(const char* name);
 
@@ -50,25 +57,42 @@ template <typename Result>
 class ActorMethod {
  public:
   ActorMethod(std::shared_ptr<detail::SessionCore> core,
-              std::shared_ptr<const detail::Handle> handle, uint32_t number)
-      : core_(std::move(core)), handle_(std::move(handle)), number_(number) {}
+              std::shared_ptr<const detail::Handle> handle, std::string name, uint32_t number,
+              uint32_t count = 1)
+      : core_(std::move(core)),
+        handle_(std::move(handle)),
+        name_(std::move(name)),
+        number_(number),
+        count_(count) {}
+  ActorMethod options(const MethodOptions& options) const {
+    constexpr bool kStreams = detail::kIsGenerator<std::decay_t<Result>>;
+    return {core_, handle_, name_,
+            detail::method_template(core_.get(), *handle_, name_, kStreams, options), count_};
+  }
   // As of a task (sundog/session.h).
   template <size_t kCount>
   auto num_returns() const {
     static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
                   "the result is no tuple, pair or array of so many");
-    return ActorMethod<detail::Parts<std::decay_t<Result>>>(core_, handle_, number_);
+    return ActorMethod<detail::Parts<std::decay_t<Result>>>(core_, handle_, name_, number_);
+  }
+  auto num_returns(size_t count) const {
+    static_assert(detail::kIsVector<std::decay_t<Result>>, "the result is no std::vector");
+    return ActorMethod<detail::Parts<std::decay_t<Result>>>(core_, handle_, name_, number_,
+                                                            detail::checked_count(count));
   }
   template <typename... Args>
   detail::OutcomeOf<Result> remote(const Args&... args) const {
     detail::GivenArguments<Args...> given(args...);
-    return detail::Outcome<Result>::submit(core_, number_, given, handle_->actor.get());
+    return detail::Outcome<Result>::submit(core_, number_, given, count_, handle_->actor.get());
   }
 
  private:
   std::shared_ptr<detail::SessionCore> core_;
   std::shared_ptr<const detail::Handle> handle_;
+  std::string name_;
   uint32_t number_;
+  uint32_t count_;  // of results
 };
 
 // A method of a class that this program knows: arguments are checked by the compiler.
@@ -76,24 +100,45 @@ template <typename Result, typename... Params>
 class TypedMethod {
  public:
   TypedMethod(std::shared_ptr<detail::SessionCore> core,
-              std::shared_ptr<const detail::Handle> handle, uint32_t number)
-      : core_(std::move(core)), handle_(std::move(handle)), number_(number) {}
+              std::shared_ptr<const detail::Handle> handle, const char* name, uint32_t number,
+              uint32_t count = 1)
+      : core_(std::move(core)),
+        handle_(std::move(handle)),
+        name_(name),
+        number_(number),
+        count_(count) {}
+  TypedMethod options(const MethodOptions& options) const {
+    constexpr bool kStreams = detail::kIsGenerator<std::decay_t<Result>>;
+    return {core_, handle_, name_,
+            detail::method_template(core_.get(), *handle_, name_, kStreams, options), count_};
+  }
   template <size_t kCount>
   auto num_returns() const {
     static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
                   "the result is no tuple, pair or array of so many");
-    return TypedMethod<detail::Parts<std::decay_t<Result>>, Params...>(core_, handle_, number_);
+    return with_count<detail::Parts<std::decay_t<Result>>>(1);
+  }
+  auto num_returns(size_t count) const {
+    static_assert(detail::kIsVector<std::decay_t<Result>>, "the result is no std::vector");
+    return with_count<detail::Parts<std::decay_t<Result>>>(detail::checked_count(count));
   }
   template <typename... Args>
   detail::OutcomeOf<Result> remote(const Args&... args) const {
     auto values = detail::typed_arguments<Params...>(args...);
-    return detail::Outcome<Result>::submit(core_, number_, {values}, handle_->actor.get());
+    return detail::Outcome<Result>::submit(core_, number_, {values}, count_, handle_->actor.get());
   }
 
  private:
+  template <typename Parts>
+  TypedMethod<Parts, Params...> with_count(uint32_t count) const {
+    return {core_, handle_, name_, number_, count};
+  }
+
   std::shared_ptr<detail::SessionCore> core_;
   std::shared_ptr<const detail::Handle> handle_;
+  const char* name_;
   uint32_t number_;
+  uint32_t count_;  // of results
 };
 
 // Refers to an actor; void: one of Python, or of a class that this program does not know. Handles
@@ -119,11 +164,11 @@ class ActorHandle {
     using Result = typename Type::ResultType;
     constexpr bool kStreams = detail::kIsGenerator<Result>;
     const uint32_t number = detail::method_template(&core(), *handle_, name, kStreams);
-    return typed<Result>(number, typename Type::Parameters::Given());
+    return typed<Result>(name, number, typename Type::Parameters::Given());
   }
   template <typename Result>
   ActorMethod<Result> call(std::string_view method) const {
-    return {core_, handle_,
+    return {core_, handle_, std::string(method),
             detail::method_template(&core(), *handle_, method, detail::kIsGenerator<Result>)};
   }
   // Ends its process at once; with `no_restart` false it comes back if it has restarts left.
@@ -139,8 +184,9 @@ class ActorHandle {
     return *core_;
   }
   template <typename Result, typename... Params>
-  TypedMethod<Result, Params...> typed(uint32_t number, detail::Types<Params...>) const {
-    return {core_, handle_, number};
+  TypedMethod<Result, Params...> typed(const char* name, uint32_t number,
+                                       detail::Types<Params...>) const {
+    return {core_, handle_, name, number};
   }
 
   std::shared_ptr<detail::SessionCore> core_;

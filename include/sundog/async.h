@@ -2,6 +2,8 @@
 //
 //   std::future<int64_t> later = sundog::future_of(session, ref);
 //
+//   while (auto item = co_await stream) sum += co_await *item;   // of a sundog::Stream<int64_t>&
+//
 //   sundog::Async<int64_t> double_of(sundog::Session session, int64_t x) {
 //     auto sum = session.task(add).remote(x, x);
 //     int64_t value = co_await sum;      // others run meanwhile; throws what the task threw
@@ -31,6 +33,10 @@ namespace detail {
 // Calls `done` when the value is here, or the error in its place, or the session is over: from a
 // thread of the session's own, or from this one.
 void when_ready(SessionCore* core, const ReferencePtr& reference, std::function<void()> done);
+
+// The same for the next item of a stream, which `done` gets; null at its end.
+void when_next(SessionCore* core, const ReferencePtr& completed,
+               std::function<void(ReferencePtr)> done);
 
 // The coroutines of one run(): those that can go on wait in a queue for its thread.
 class Executor {
@@ -78,6 +84,29 @@ struct RefAwaiter {
   }
 };
 
+// A Stream's next item; nothing at its end.
+template <typename T>
+struct StreamAwaiter {
+  Executor* executor;
+  ReferencePtr completed;
+  ReferencePtr item = nullptr;
+  bool await_ready() const { return completed == nullptr; }
+  void await_suspend(std::coroutine_handle<> waiting) {
+    auto take = [this, waiting](ReferencePtr next) {
+      item = std::move(next);
+      executor->post(waiting);
+    };
+    when_next(executor->core(), completed, std::move(take));
+  }
+  std::optional<ObjectRef<T>> await_resume() {
+    if (completed == nullptr) return std::nullopt;
+    // The stream is over; or the session is, which this throws.
+    if (item == nullptr) item = next_item(executor->core(), completed.get(), Seconds(0));
+    if (item == nullptr) return std::nullopt;
+    return ObjectRef<T>(std::move(item));
+  }
+};
+
 struct FinalAwaiter {
   bool await_ready() const noexcept { return false; }
   template <typename Promise>
@@ -108,6 +137,10 @@ class [[nodiscard]] Async {
     template <typename R>
     detail::RefAwaiter<R> await_transform(const ObjectRef<R>& ref) {
       return {executor, ref};
+    }
+    template <typename R>
+    detail::StreamAwaiter<R> await_transform(const Stream<R>& stream) {
+      return {executor, stream.reference()};
     }
     template <typename R>
     auto await_transform(Async<R> other) {

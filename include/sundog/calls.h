@@ -4,6 +4,7 @@
 //   session.python_task<std::vector<int64_t>>("builtins:sorted")
 //       .remote(numbers, sundog::named("reverse", true));
 //   auto [quotient, rest] = session.task(divide).num_returns<2>().remote(17, 5);  // two references
+//   std::vector<Ref<double>> rows = session.task(split).num_returns(n).remote(image);
 #pragma once
 
 #include <array>
@@ -40,6 +41,9 @@ std::vector<ReferencePtr> submit_several(SessionCore* core, uint32_t number,
                                          const Arguments& arguments, Reference* actor,
                                          uint32_t count);
 [[noreturn]] void throw_named_in_cpp(const std::string& function);
+// The number of results that a call asks for. Throws TypeError for too many, and for 1, which for
+// every language is the result as it is.
+uint32_t checked_count(size_t count);
 
 template <typename T>
 struct IsNamed : std::false_type {};
@@ -92,7 +96,7 @@ template <typename Result>
 struct Outcome {
   using Type = ObjectRef<std::decay_t<Result>>;
   static Type submit(const std::shared_ptr<SessionCore>& core, uint32_t number,
-                     const Arguments& arguments, Reference* actor = nullptr) {
+                     const Arguments& arguments, uint32_t /*count*/, Reference* actor = nullptr) {
     return Type(detail::submit(core.get(), number, arguments, actor));
   }
 };
@@ -100,7 +104,7 @@ template <typename Refs, typename... T>
 struct OutcomeOfParts {
   using Type = Refs;
   static Type submit(const std::shared_ptr<SessionCore>& core, uint32_t number,
-                     const Arguments& arguments, Reference* actor = nullptr) {
+                     const Arguments& arguments, uint32_t /*count*/, Reference* actor = nullptr) {
     auto made = submit_several(core.get(), number, arguments, actor, sizeof...(T));
     return [&]<size_t... I>(std::index_sequence<I...>) {
       return Refs{ObjectRef<T>(std::move(made[I]))...};
@@ -116,20 +120,36 @@ template <typename T, size_t N>
 struct Outcome<Parts<std::array<T, N>>> {
   using Type = std::array<ObjectRef<T>, N>;
   static Type submit(const std::shared_ptr<SessionCore>& core, uint32_t number,
-                     const Arguments& arguments, Reference* actor = nullptr) {
+                     const Arguments& arguments, uint32_t /*count*/, Reference* actor = nullptr) {
     auto made = submit_several(core.get(), number, arguments, actor, N);
     Type refs;
     for (size_t i = 0; i < N; ++i) refs[i] = ObjectRef<T>(std::move(made[i]));
     return refs;
   }
 };
+template <typename T>
+struct Outcome<Parts<std::vector<T>>> {
+  using Type = std::vector<ObjectRef<T>>;
+  static Type submit(const std::shared_ptr<SessionCore>& core, uint32_t number,
+                     const Arguments& arguments, uint32_t count, Reference* actor = nullptr) {
+    auto made = submit_several(core.get(), number, arguments, actor, count);
+    Type refs;
+    refs.reserve(count);
+    for (ReferencePtr& each : made) refs.emplace_back(std::move(each));
+    return refs;
+  }
+};
 template <typename Result>
 using OutcomeOf = typename Outcome<Result>::Type;
 
+template <typename T>
+constexpr bool kIsVector = false;
+template <typename T>
+constexpr bool kIsVector<std::vector<T>> = true;
 template <size_t kCount, typename Result>
 constexpr bool has_parts() {
   if constexpr (requires { std::tuple_size<Result>::value; }) {
-    return std::tuple_size_v<Result> == kCount;
+    return kCount != 1 && std::tuple_size_v<Result> == kCount;
   } else {
     return false;
   }

@@ -23,14 +23,17 @@ namespace detail {
 
 // Gives the result away while it lives.
 using Answer = void (*)(void* context, const Value& result);
-// The same with the next item of a stream; false: nobody wants more.
+// The same with the next item of a generator; false: nobody wants more.
 using Yield = bool (*)(void* context, const Value& item);
+// The generator is made: what is thrown from here on is its own.
+using Begin = void (*)(void* context);
 struct Call {
   Session& session;
   std::span<const Value> arguments;
   Answer answer;
   void* context;
-  Yield yield = nullptr;  // of a call that streams
+  Yield yield = nullptr;  // of a call that wants what is yielded, like the next
+  Begin begin = nullptr;
 };
 using Invoke = void (*)(const Call& call);
 using InvokeMethod = void (*)(void* object, const Call& call);
@@ -136,6 +139,7 @@ void stream_with(const F& f, const Call& call, Types<Args...>) {
     std::tuple<std::decay_t<Args>...> values{
         Convert<std::decay_t<Args>>::from(call.arguments[I])...};
     Result items = call_in_worker<All>(f, call, static_cast<Args&&>(std::get<I>(values))...);
+    call.begin(call.context);
     while (items.next()) {
       if (!call.yield(call.context, Convert<typename Result::Type>::to(items.value()))) break;
     }

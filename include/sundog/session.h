@@ -61,6 +61,17 @@ struct TaskOptions {
 
 namespace detail {
 
+// What wait() takes in any mixture: a reference, or a stream, which is ready when its next() would
+// not wait.
+struct Waitable {
+  template <typename T>
+  Waitable(const ObjectRef<T>& ref) : reference(ref.reference()) {}
+  template <typename T>
+  Waitable(const Stream<T>& stream) : reference(stream.reference()), is_stream(true) {}
+  ReferencePtr reference;
+  bool is_stream = false;
+};
+
 // What the daemon calls: templates are made for it once a session.
 struct TaskKind {
   std::string function;
@@ -80,6 +91,8 @@ void get(SessionCore* core, std::span<Reference* const> references, const Until&
          const std::function<void(const Value&)>& take);
 std::vector<bool> wait(SessionCore* core, std::span<Reference* const> references, size_t num_ready,
                        const Until& until);
+std::vector<size_t> wait_mixed(SessionCore* core, std::span<const Waitable> things,
+                               size_t num_ready, const Until& until);
 void check_cancel(SessionCore* core, const ReferencePtr& reference, const CancelOptions& options);
 void send_cancel(SessionCore* core, const ReferencePtr& reference, const CancelOptions& options);
 
@@ -122,12 +135,13 @@ std::array<Value, sizeof...(Params)> typed_arguments(const Args&... args) {
 template <typename Result>
 class Task {
  public:
-  Task(std::shared_ptr<detail::SessionCore> core, detail::TaskKind kind)
+  Task(std::shared_ptr<detail::SessionCore> core, detail::TaskKind kind, uint32_t count = 1)
       : core_(std::move(core)),
         kind_(std::move(kind)),
-        number_(detail::template_of(core_.get(), kind_)) {}
+        number_(detail::template_of(core_.get(), kind_)),
+        count_(count) {}
   Task options(TaskOptions options) const {
-    return {core_, {kind_.function, kind_.python, std::move(options), kind_.streams}};
+    return {core_, {kind_.function, kind_.python, std::move(options), kind_.streams}, count_};
   }
   // Its result's parts as results of their own, of a function that returns a tuple, pair or array
   // of so many: remote() gives a tuple, pair or array of references.
@@ -137,19 +151,26 @@ class Task {
                   "the result is no tuple, pair or array of so many");
     return Task<detail::Parts<std::decay_t<Result>>>(core_, kind_);
   }
+  // The same of a function that returns a vector of `count`, which is not 1: remote() gives a
+  // vector of references.
+  auto num_returns(size_t count) const {
+    static_assert(detail::kIsVector<std::decay_t<Result>>, "the result is no std::vector");
+    return Task<detail::Parts<std::decay_t<Result>>>(core_, kind_, detail::checked_count(count));
+  }
   // Arguments by value, or references to values that are waited for and delivered; those of Python
   // by name too (sundog/calls.h).
   template <typename... Args>
   detail::OutcomeOf<Result> remote(const Args&... args) const {
     detail::GivenArguments<Args...> given(args...);
     if (given.kNamed > 0 && !kind_.python) detail::throw_named_in_cpp(kind_.function);
-    return detail::Outcome<Result>::submit(core_, number_, given);
+    return detail::Outcome<Result>::submit(core_, number_, given, count_);
   }
 
  private:
   std::shared_ptr<detail::SessionCore> core_;
   detail::TaskKind kind_;
   uint32_t number_;
+  uint32_t count_;  // of results
 };
 
 // A registered function: arguments are checked by the compiler.
@@ -160,8 +181,9 @@ class TypedTask {
       : core_(std::move(core)),
         name_(name),
         number_(detail::template_of(core_.get(), name, kStreams)) {}
-  TypedTask(std::shared_ptr<detail::SessionCore> core, const char* name, uint32_t number)
-      : core_(std::move(core)), name_(name), number_(number) {}
+  TypedTask(std::shared_ptr<detail::SessionCore> core, const char* name, uint32_t number,
+            uint32_t count)
+      : core_(std::move(core)), name_(name), number_(number), count_(count) {}
   TypedTask options(TaskOptions options) const {
     TypedTask other = *this;
     other.number_ = detail::template_of(core_.get(), {name_, false, std::move(options), kStreams});
@@ -173,20 +195,31 @@ class TypedTask {
   auto num_returns() const {
     static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
                   "the result is no tuple, pair or array of so many");
-    return TypedTask<detail::Parts<std::decay_t<Result>>, Params...>(core_, name_, number_);
+    return with_count<detail::Parts<std::decay_t<Result>>>(1);
+  }
+  // The same of a function that returns a vector of `count`, which is not 1: remote() gives a
+  // vector of references.
+  auto num_returns(size_t count) const {
+    static_assert(detail::kIsVector<std::decay_t<Result>>, "the result is no std::vector");
+    return with_count<detail::Parts<std::decay_t<Result>>>(detail::checked_count(count));
   }
   template <typename... Args>
   detail::OutcomeOf<Result> remote(const Args&... args) const {
     auto values = detail::typed_arguments<Params...>(args...);
-    return detail::Outcome<Result>::submit(core_, number_, {values});
+    return detail::Outcome<Result>::submit(core_, number_, {values}, count_);
   }
 
  private:
   static constexpr bool kStreams = detail::kIsGenerator<std::decay_t<Result>>;
+  template <typename Parts>
+  TypedTask<Parts, Params...> with_count(uint32_t count) const {
+    return {core_, name_, number_, count};
+  }
 
   std::shared_ptr<detail::SessionCore> core_;
   const char* name_;
   uint32_t number_;
+  uint32_t count_ = 1;  // of results
 };
 
 template <typename Class>
@@ -256,6 +289,17 @@ class Session {
       (ready[i] ? lists.first : lists.second).push_back(refs[i]);
     }
     return lists;
+  }
+  // References and streams in any mixture: the positions of those that are ready, in order, at most
+  // `num_ready`. A stream is ready when its next() would not wait: also when it is over.
+  std::vector<size_t> wait(const std::vector<detail::Waitable>& things, size_t num_ready = 1,
+                           const Until& until = {}) {
+    return detail::wait_mixed(core_.get(), things, num_ready, until);
+  }
+  template <typename T>
+  std::vector<size_t> wait(const std::vector<Stream<T>>& streams, size_t num_ready = 1,
+                           const Until& until = {}) {
+    return wait(std::vector<detail::Waitable>(streams.begin(), streams.end()), num_ready, until);
   }
 
   // Ends the task that makes this object: get then throws TaskCancelledError. One that waits never

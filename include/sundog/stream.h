@@ -4,6 +4,8 @@
 //   for (sundog::Ref<int64_t> number : session.task(countdown).remote(3)) {
 //     std::cout << session.get(number);
 //   }
+//   while (auto number = co_await stream) std::cout << co_await *number;   // sundog/async.h
+//   std::vector<size_t> ready = session.wait({first_stream, second_stream, ref});
 //
 // What the generator throws is the value of one more reference, the last: get throws it. A stream
 // that is dropped or closed early ends its generator at its next yield.
@@ -21,6 +23,8 @@ namespace detail {
 
 // The next item of the task that makes `completed`; null at the end.
 ReferencePtr next_item(SessionCore* core, Reference* completed, const Until& until);
+// What is ready when next_item would not wait; null when the stream is over.
+ReferencePtr coming_item(SessionCore* core, Reference* completed);
 void close_stream(SessionCore* core, Reference* completed);
 
 }  // namespace detail
@@ -47,6 +51,8 @@ class Stream {
     if (item == nullptr) return std::nullopt;
     return ObjectRef<T>(std::move(item));
   }
+  // For what waits for several: session.wait and co_await.
+  const detail::ReferencePtr& reference() const { return completed_; }
   // Ready when the generator has ended, with what ended it; cancelling it cancels the generator.
   ObjectRef<void> completed() const { return ObjectRef<void>(completed_); }
   // Nobody wants more. Never waits.
@@ -86,7 +92,7 @@ template <typename T>
 struct Outcome<Generator<T>> {
   using Type = Stream<T>;
   static Type submit(const std::shared_ptr<SessionCore>& core, uint32_t number,
-                     const Arguments& arguments, Reference* actor = nullptr) {
+                     const Arguments& arguments, uint32_t /*count*/, Reference* actor = nullptr) {
     return Type(core, detail::submit(core.get(), number, arguments, actor));
   }
 };

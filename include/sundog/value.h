@@ -64,7 +64,8 @@ class ReferencePtr {
 };
 
 struct Items {
-  enum class Kind : uint8_t { kList, kTuple, kSet, kDict };
+  // kGenerated: references to what a call of num_returns="dynamic" yielded.
+  enum class Kind : uint8_t { kList, kTuple, kSet, kDict, kGenerated };
   Kind kind = Kind::kList;
   std::vector<Value> values;  // of a dict: key, value, key, value, ...
 };

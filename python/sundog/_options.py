@@ -340,16 +340,12 @@ def check_for_cpp(options: FunctionOptions, name: str) -> None:
     """Refuses what a C++ function cannot have.
 
     Raises:
-        ValueError: exceptions to retry on by their types, or num_returns 'dynamic'.
+        ValueError: exceptions to retry on by their types.
     """
     if options.retried_on:
         raise ValueError(
             f"retry_exceptions of the C++ function '{name}' is True or False: the exceptions of "
             "C++ are no types of Python"
-        )
-    if options.num_returns == DYNAMIC:
-        raise ValueError(
-            f"num_returns of the C++ function '{name}' is an integer or 'streaming', got 'dynamic'"
         )
 
 

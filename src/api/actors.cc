@@ -82,18 +82,17 @@ std::shared_ptr<const Handle> create(SessionCore* core, const ActorKind& kind,
 
 }  // namespace
 
-uint32_t SessionCore::template_of_method(std::string_view method, std::string title,
-                                         int max_task_retries, bool streams) {
+uint32_t SessionCore::template_of_method(MethodKey key) {
   std::lock_guard lock(mutex_);
-  MethodKey key{std::string(method), std::move(title), max_task_retries, streams};
   auto known = methods_.find(key);
   if (known != methods_.end()) return known->second;
   client::TaskOptions options;
   options.name = key.title;
   options.kind = model::CallKind::kMethod;
   options.method = key.method;
-  options.max_retries = max_task_retries;
-  if (streams) options.returns = model::Returns::kStream;
+  options.max_retries = key.max_task_retries;
+  if (key.streams) options.returns = model::Returns::kStream;
+  options.stream_items = key.stream_items;
   uint32_t number = value_or_throw(runtime_->define_template(options, {}));
   methods_.emplace(std::move(key), number);
   return number;
@@ -143,10 +142,16 @@ std::shared_ptr<const Handle> find_actor(SessionCore* core, const std::string& n
 }
 
 uint32_t method_template(SessionCore* core, const Handle& handle, std::string_view method,
-                         bool streams) {
-  std::string title = handle.class_name.empty() ? "" : handle.class_name + ".";
-  return core->template_of_method(method, title.append(method),
-                                  static_cast<int>(handle.max_task_retries), streams);
+                         bool streams, const MethodOptions& options) {
+  std::string title = options.name;
+  if (title.empty()) {
+    title = handle.class_name.empty() ? "" : handle.class_name + ".";
+    title.append(method);
+  }
+  if (options.stream_items > 0 && !streams) throw_stream_items(title);
+  const int retries = options.max_task_retries.value_or(static_cast<int>(handle.max_task_retries));
+  return core->template_of_method(
+      {std::string(method), std::move(title), retries, streams, options.stream_items});
 }
 
 void kill_actor(SessionCore* core, const Handle& handle, bool no_restart) {

@@ -3,10 +3,12 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <numeric>
 #include <optional>
 #include <thread>
 
+#include "model/limits.h"
 #include "sundog/sundog.h"
 
 namespace sundog {
@@ -21,6 +23,11 @@ Generator<int64_t> counts_here(int64_t to) {
   for (int64_t i = 0; i < to; ++i) co_yield i;
 }
 SUNDOG_REMOTE(counts_here);
+
+std::vector<double> rows_here(int64_t count) {
+  return std::vector<double>(static_cast<size_t>(count));
+}
+SUNDOG_REMOTE(rows_here);
 
 class CallsTest : public ::testing::Test {
  protected:
@@ -46,6 +53,18 @@ class CallsTest : public ::testing::Test {
     std::vector<T> values;
     for (Ref<T> item : stream) values.push_back(session().get(item));
     return values;
+  }
+  // Their sum, by a coroutine that waits for each.
+  static Async<int64_t> sum_of(Stream<int64_t> stream) {
+    int64_t sum = 0;
+    while (true) {
+      std::optional<Ref<int64_t>> item = co_await stream;
+      if (!item) break;
+      int64_t value = co_await *item;
+      sum += value;
+    }
+    std::optional<Ref<int64_t>> again = co_await stream;
+    co_return again ? -1 : sum;
   }
   // The worker's functions tell by files how far they are.
   void wait_for_file(const std::string& name) {
@@ -194,6 +213,29 @@ TEST_F(CallsTest, another_number_of_parts_is_an_error_of_each) {
   EXPECT_THROW(session().get(second), TaskError);
 }
 
+TEST_F(CallsTest, a_number_of_results_may_be_known_at_run_time_alone) {
+  for (size_t count : {size_t{0}, size_t{2}, size_t{5}}) {
+    auto given = static_cast<int64_t>(count);
+    auto rows = session().task<std::vector<double>>("numbers").num_returns(count).remote(given);
+    static_assert(std::is_same_v<decltype(rows), std::vector<Ref<double>>>);
+    ASSERT_EQ(rows.size(), count);
+    std::vector<double> values = session().get(rows);
+    for (size_t i = 0; i < count; ++i) EXPECT_EQ(values[i], 0.5 * static_cast<double>(i));
+  }
+  auto typed = session().task(rows_here).num_returns(3);
+  static_assert(std::is_same_v<decltype(typed.remote(3)), std::vector<Ref<double>>>);
+  auto actor = session().actor("Patient").remote();
+  auto parts = actor.call<std::vector<int64_t>>("up_to").num_returns(3).options({}).remote(3);
+  EXPECT_EQ(session().get(parts), (std::vector<int64_t>{0, 1, 2}));
+}
+
+TEST_F(CallsTest, another_number_of_results_than_was_asked_for_at_run_time_is_an_error) {
+  auto numbers = session().task<std::vector<double>>("numbers");
+  EXPECT_THROW(session().get(numbers.num_returns(2).remote(3)), TaskError);
+  EXPECT_THROW(numbers.num_returns(model::kResultsMax + 1), TypeError);
+  EXPECT_THROW(numbers.num_returns(1), TypeError);
+}
+
 TEST_F(CallsTest, names_of_arguments_are_for_python) {
   EXPECT_THROW(session().task<int64_t>("twice").remote(named("x", 1)), TypeError);
   EXPECT_THROW(session().actor("Patient").remote(named("x", 1)), TypeError);
@@ -294,6 +336,72 @@ TEST_F(CallsTest, methods_of_actors_stream) {
   session().cancel(stream.completed());
   EXPECT_THROW(session().get(stream.completed()), TaskCancelledError);
   EXPECT_EQ(session().get(actor.call<int64_t>("calls").remote()), 3);
+}
+
+TEST_F(CallsTest, coroutines_take_from_streams_beside_each_other) {
+  auto count_up = session().task<Generator<int64_t>>("count_up");
+  std::vector<Async<int64_t>> several;
+  several.push_back(sum_of(count_up.remote(0, 200)));
+  several.push_back(sum_of(count_up.options({.stream_items = 2}).remote(0, 50)));
+  several.push_back(sum_of(count_up.remote(5, 5)));
+  EXPECT_EQ(run(session(), std::move(several)), (std::vector<int64_t>{19900, 1225, 0}));
+  EXPECT_THROW(run(session(), sum_of(session().task<Generator<int64_t>>("breaks_after").remote(2))),
+               TaskError);
+}
+
+TEST_F(CallsTest, a_coroutine_goes_on_while_another_waits_for_a_stream) {
+  auto stream = session().task<Generator<int64_t>>("waits_between").remote(file("go_on"));
+  auto gives_way = [](std::string name) -> Async<int64_t> {
+    std::ofstream(name) << "go on\n";
+    co_return 0;
+  };
+  std::vector<Async<int64_t>> both;
+  both.push_back(sum_of(std::move(stream)));
+  both.push_back(gives_way(file("go_on")));
+  EXPECT_EQ(run(session(), std::move(both)), (std::vector<int64_t>{3, 0}));
+}
+
+TEST_F(CallsTest, a_coroutine_that_waits_for_a_stream_is_told_of_the_sessions_end) {
+  auto never = session().task<Generator<int64_t>>("count_up").options({.num_cpus = 100});
+  auto waits = sum_of(never.remote(0, 1));
+  std::jthread ends([this] { session().shutdown(); });
+  EXPECT_THROW(run(session(), std::move(waits)), NotConnectedError);
+}
+
+TEST_F(CallsTest, wait_takes_streams_and_references_in_any_mixture) {
+  auto never = session().task<int64_t>("twice").options({.num_cpus = 100}).remote(1);
+  std::vector<Stream<int64_t>> streams;
+  streams.push_back(session().task<Generator<int64_t>>("waits_between").remote(file("go_on")));
+  streams.push_back(session().task<Generator<int64_t>>("waits_between").remote(file("never")));
+  EXPECT_EQ(session().wait(streams, 2), (std::vector<size_t>{0, 1}));
+  EXPECT_EQ(session().wait(streams, 1).size(), 1u);
+  for (auto& stream : streams) EXPECT_EQ(session().get(*stream.next()), 1);
+  EXPECT_TRUE(session().wait(streams, 1, Seconds(0)).empty());
+  std::ofstream(file("go_on")) << "go on\n";
+  EXPECT_EQ(session().wait({never, streams[1], streams[0]}, 1), std::vector<size_t>{2});
+  EXPECT_EQ(session().get(*streams[0].next()), 2);
+  EXPECT_FALSE(streams[0].next());
+  auto there = session().put(int64_t{1});
+  EXPECT_EQ(session().wait({never, streams[0], there}, 3, Seconds(0)), (std::vector<size_t>{1, 2}));
+  EXPECT_EQ(session().wait({there, streams[0], never}, 1).size(), 1u);
+  EXPECT_THROW(session().wait({ObjectRef<int64_t>(), streams[0]}), TypeError);
+  session().cancel(never);
+  std::ofstream(file("never")) << "go on\n";
+}
+
+TEST_F(CallsTest, options_of_a_method_hold_its_generator_back) {
+  fs::create_directory(file("items"));
+  auto actor = session().actor("Patient").remote();
+  auto numbered = actor.call<Generator<int64_t>>("numbered").options({.stream_items = 3});
+  auto stream = numbered.remote(file("items"), file("closed"));
+  for (int64_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(session().get(*stream.next()), i);
+    EXPECT_FALSE(fs::exists(file("items") + "/" + std::to_string(i + 5)));
+  }
+  stream.close();
+  wait_for_file(file("closed"));
+  EXPECT_THROW(actor.call<int64_t>("calls").options({.stream_items = 1}), TypeError);
+  EXPECT_EQ(session().get(actor.call<int64_t>("calls").options({.name = "asked"}).remote()), 0);
 }
 
 TEST_F(CallsTest, streams_and_single_results_are_not_taken_for_each_other) {

@@ -375,6 +375,8 @@ class PickleReader {
       return reference(bytes_of(arguments[0]));
     } else if (module == "sundog._actor" && name == "rebuild_handle" && count == 3) {
       return handle(arguments);
+    } else if (module == "sundog._generator" && name == "DynamicObjectRefGenerator" && count == 1) {
+      return arguments[0];  // the list of its references
     } else if (module == "sundog._torch" && count == 8) {
       if (name == "rebuild_tensor" || name == "rebuild_view") return torch_tensor(arguments);
     } else if (module == "collections" && (name == "OrderedDict" || name == "defaultdict")) {

@@ -95,6 +95,10 @@ class PickleWriter {
     op(kCall);
   }
   void add(const std::shared_ptr<const Items>& items) {
+    if (items->kind == Items::Kind::kGenerated) {
+      global("sundog._generator", "DynamicObjectRefGenerator");
+      op(kMark);
+    }
     op(kMark);
     for (const Value& value : items->values) write(value);
     switch (items->kind) {
@@ -106,6 +110,10 @@ class PickleWriter {
         return op(kFrozenSet);
       case Items::Kind::kDict:
         return op(kDict);
+      case Items::Kind::kGenerated:
+        op(kList);
+        op(kTuple);
+        return op(kCall);
     }
   }
   void add(const std::shared_ptr<const Handle>& handle) {

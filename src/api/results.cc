@@ -44,6 +44,7 @@ std::vector<Value> parts_of(const Value& returned) {
 void Results::take(const Value& returned) {
   if (current_->end()) throw TaskCancelledError("it was cancelled, and ended as it was asked to");
   if (call_.num_results == 0) return;
+  if (call_.returns == model::Returns::kDynamic) return add(0, stored());
   if (call_.num_results == 1) return add(0, returned);
   const std::vector<Value> parts = parts_of(returned);
   if (parts.size() != call_.num_results) {
@@ -57,6 +58,10 @@ void Results::take(const Value& returned) {
 
 bool Results::yield(const Value& item) {
   if (current_->is_cancelled()) throw TaskCancelledError("it was cancelled between two items");
+  if (call_.returns == model::Returns::kDynamic) {
+    stored_.push_back(put(core_, item));
+    return true;
+  }
   Outgoing outgoing(item);
   client::OutValue out;
   auto room = place(runtime_, &outgoing, &out);
@@ -78,7 +83,14 @@ void Results::take_nothing() {
   }
 }
 
-void Results::take_error(std::string_view type, std::string_view message) {
+// What a "dynamic" call brings.
+Value Results::stored() const {
+  std::vector<Value> references;
+  for (const ReferencePtr& each : stored_) references.push_back({each, nullptr});
+  return items(Items::Kind::kGenerated, std::move(references));
+}
+
+bool Results::take_error(std::string_view type, std::string_view message) {
   const std::string constructor = std::string(call_.name) + "'s constructor";
   wire::TaskError error;
   error.task = call_.task;
@@ -88,12 +100,22 @@ void Results::take_error(std::string_view type, std::string_view message) {
   error.task_name = call_.kind == model::CallKind::kCreateActor ? constructor : call_.name;
   std::vector<std::byte> bytes;
   wire::encode_task_error(error, &bytes);
-  for (uint32_t i = 0; i < call_.num_results; ++i) {
-    (void)runtime_->add_result(call_, i, {model::Format::kTaskError, bytes, {}}, nullptr);
+  const client::OutValue thrown{model::Format::kTaskError, bytes, {}};
+  if (call_.returns == model::Returns::kDynamic && generates_ && !current_->is_cancelled()) {
+    if (auto last = runtime_->put(thrown, nullptr)) {
+      stored_.push_back(reference_of(*std::move(last)));
+      add(0, stored());
+      return true;
+    }
   }
-  if (call_.returns != model::Returns::kStream) return;
-  const uint32_t last = runtime_->items_yielded(call_) + 1;
-  (void)runtime_->add_result(call_, last, {model::Format::kTaskError, bytes, {}}, nullptr);
+  for (uint32_t i = 0; i < call_.num_results; ++i) {
+    (void)runtime_->add_result(call_, i, thrown, nullptr);
+  }
+  if (call_.returns == model::Returns::kStream) {
+    const uint32_t last = runtime_->items_yielded(call_) + 1;
+    (void)runtime_->add_result(call_, last, thrown, nullptr);
+  }
+  return false;
 }
 
 }  // namespace sundog::detail

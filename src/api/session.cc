@@ -1,5 +1,6 @@
 #include "sundog/session.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -60,6 +61,12 @@ client::Resources resources_of(double num_cpus, double num_gpus,
   return resources;
 }
 
+void throw_stream_items(const std::string& function) {
+  throw TypeError(function +
+                  " is called for one result: stream_items is for generators, and is how many "
+                  "items one may be ahead");
+}
+
 // Its pickle stands for module:name: who reads it imports it.
 ObjectId python_callable(client::Runtime* runtime, const std::string& name) {
   size_t colon = name.find(':');
@@ -79,11 +86,7 @@ uint32_t SessionCore::define(const TaskKind& kind) {
   options.retry_exceptions = given.retry_exceptions;
   options.resources = resources_of(given.num_cpus, given.num_gpus, given.resources);
   if (kind.streams) options.returns = model::Returns::kStream;
-  if (given.stream_items > 0 && !kind.streams) {
-    throw TypeError(kind.function +
-                    " is called for one result: stream_items is for generators, and is how many "
-                    "items one may be ahead");
-  }
+  if (given.stream_items > 0 && !kind.streams) throw_stream_items(kind.function);
   options.stream_items = given.stream_items;
   options.language = kind.python ? model::Language::kPython : model::Language::kCpp;
   ObjectId function;
@@ -215,6 +218,40 @@ std::vector<bool> wait(SessionCore* core, std::span<Reference* const> references
   waiting.value_or_throw(core->runtime().wait(
       checked(references), num_ready, deadline_of(until.timeout), waiting.yielder(), &ready));
   return ready;
+}
+
+std::vector<size_t> wait_mixed(SessionCore* core, std::span<const Waitable> things,
+                               size_t num_ready, const Until& until) {
+  std::vector<ReferencePtr> looked_at;
+  std::vector<size_t> ready, positions;
+  for (size_t i = 0; i < things.size(); ++i) {
+    ReferencePtr at = things[i].reference;
+    if (things[i].is_stream && at != nullptr) at = coming_item(core, at.get());
+    if (at == nullptr && !things[i].is_stream) {
+      throw TypeError("an empty ObjectRef refers to nothing");
+    }
+    if (at == nullptr) {  // its stream is over
+      if (ready.size() < num_ready) ready.push_back(i);
+      continue;
+    }
+    looked_at.push_back(std::move(at));
+    positions.push_back(i);
+  }
+  if (ready.size() < num_ready && !looked_at.empty()) {
+    std::vector<Reference*> references;
+    for (const ReferencePtr& each : looked_at) references.push_back(each.get());
+    const std::vector<bool> there = wait(core, references, num_ready - ready.size(), until);
+    for (size_t i = 0; i < there.size(); ++i) {
+      if (there[i]) ready.push_back(positions[i]);
+    }
+    std::sort(ready.begin(), ready.end());
+  }
+  return ready;
+}
+
+ReferencePtr coming_item(SessionCore* core, Reference* completed) {
+  client::RefHandle item = core->runtime().peek_item(completed->id.task);
+  return item ? reference_of(std::move(item)) : nullptr;
 }
 
 ReferencePtr next_item(SessionCore* core, Reference* completed, const Until& until) {

@@ -32,21 +32,20 @@ class SessionCore {
   const std::string& address() const { return address_; }
   uint32_t template_of(const TaskKind& kind);
   uint32_t template_of(const char* registered, bool streams);
-  uint32_t template_of_method(std::string_view method, std::string title, int max_task_retries,
-                              bool streams);
-  // What workers print, and the daemon's notices, go to our own stdout and stderr.
-  void print_output();
-  void shutdown();
-
- private:
   // What the daemon tells methods apart by.
   struct MethodKey {
     std::string method, title;
     int max_task_retries = 0;
     bool streams = false;
+    uint32_t stream_items = 0;
     auto operator<=>(const MethodKey&) const = default;
   };
+  uint32_t template_of_method(MethodKey key);
+  // What workers print, and the daemon's notices, go to our own stdout and stderr.
+  void print_output();
+  void shutdown();
 
+ private:
   uint32_t define(const TaskKind& kind);
 
   std::unique_ptr<CurrentCall> current_call_;  // outlives the Runtime, which calls it
@@ -67,6 +66,8 @@ class SessionCore {
 // Amounts of a template; zeros are left out.
 client::Resources resources_of(double num_cpus, double num_gpus,
                                const std::map<std::string, double>& custom);
+// Of a call for one result.
+[[noreturn]] void throw_stream_items(const std::string& function);
 // Makes a Python function or class known: "module:name".
 ObjectId python_callable(client::Runtime* runtime, const std::string& name);
 

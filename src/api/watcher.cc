@@ -55,4 +55,19 @@ void when_ready(SessionCore* core, const ReferencePtr& reference, std::function<
   core->watcher().watch(reference.get(), std::move(done));
 }
 
+void when_next(SessionCore* core, const ReferencePtr& completed,
+               std::function<void(ReferencePtr)> done) {
+  ReferencePtr coming = coming_item(core, completed.get());
+  if (coming == nullptr) return done(nullptr);
+  client::Entry* entry = coming.get();
+  auto take = [core, completed, coming = std::move(coming), done = std::move(done)]() mutable {
+    if (core->runtime().take_item(completed->id.task, coming.get())) {
+      done(std::move(coming));
+    } else {  // the end, behind which nothing comes; or another thread was faster
+      when_next(core, completed, std::move(done));
+    }
+  };
+  core->watcher().watch(entry, std::move(take));
+}
+
 }  // namespace sundog::detail

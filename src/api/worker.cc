@@ -32,6 +32,7 @@ bool is_actor = false;
 void answer(void* context, const Value& result) { static_cast<Results*>(context)->take(result); }
 
 bool yield(void* context, const Value& item) { return static_cast<Results*>(context)->yield(item); }
+void begin(void* context) { static_cast<Results*>(context)->begin(); }
 
 std::string type_name(const std::exception& error) {
   int status = 0;
@@ -68,9 +69,9 @@ class WorkerLoop {
       exiting = true;
       results.take_nothing();
     } catch (const std::exception& error) {
-      results.take_error(type_name(error), error.what());
+      failed = !results.take_error(type_name(error), error.what());
     } catch (...) {
-      results.take_error("unknown", "not a std::exception");
+      failed = !results.take_error("unknown", "not a std::exception");
     }
     current_->end();
     std::fflush(stdout);
@@ -79,12 +80,12 @@ class WorkerLoop {
   }
 
   void perform(const client::TaskCall& call, Results* results) {
-    if (call.returns == model::Returns::kDynamic) {
-      throw TypeError("a call of C++ has no num_returns=\"dynamic\": use \"streaming\"");
-    }
     std::vector<Value> arguments = arguments_of(call);
-    const bool streams = call.returns == model::Returns::kStream;
-    const Call made{*session_, arguments, answer, results, streams ? yield : nullptr};
+    Call made{*session_, arguments, answer, results};
+    if (call.returns != model::Returns::kFixed) {
+      made.yield = yield;
+      made.begin = begin;
+    }
     const std::string_view registered = call.method.empty() ? call.name : call.method;
     if (call.kind == model::CallKind::kTask) {
       function_named(registered)(made);

@@ -440,7 +440,6 @@ MISTAKES = {
     "generator as an argument": stream_that_is_sent,
     "value into a generator": value_into_a_stream,
     "number as the name of a C++ function": lambda: sundog.cpp_function(3),
-    "uncounted results of C++": lambda: sundog.cpp_function("add").options(num_returns="dynamic"),
     "types of exceptions in C++": lambda: sundog.cpp_function("add").options(
         retry_exceptions=[ValueError]
     ),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import sundog
@@ -107,7 +108,7 @@ def test_python_takes_what_a_cpp_generator_yields(cpp: None) -> None:
     words = sundog.cpp_function("words").options(num_returns="streaming")
     assert [sundog.get(ref) for ref in words.remote("one two")] == ["one", "two"]
     rows = sundog.cpp_function("rows").options(num_returns="streaming").remote(2, 40_000)
-    assert [sundog.get(ref).sum() for ref in rows] == [0, 40_000]
+    assert [np.sum(sundog.get(ref)) for ref in rows] == [0, 40_000]
     actor = sundog.cpp_actor_class("Patient").remote()
     each_call = actor.each_call.options(num_returns="streaming")
     assert [sundog.get(ref) for ref in each_call.remote(2)] == [1, 2]
@@ -146,9 +147,43 @@ def test_a_stream_is_asked_of_a_cpp_generator_alone(cpp: None) -> None:
         refs: Any = sundog.cpp_function("count_up").options(num_returns=given).remote(0, 2)
         with pytest.raises(TaskError, match='call it with num_returns="streaming"'):
             sundog.get(refs)
+
+
+def test_dynamic_results_of_cpp_come_as_references_at_the_end(cpp: None) -> None:
+    count_up = sundog.cpp_function("count_up").options(num_returns="dynamic")
+    refs = sundog.get(count_up.remote(2, 40), timeout=60)
+    assert isinstance(refs, sundog.DynamicObjectRefGenerator)
+    assert sundog.get(list(refs)) == list(range(2, 40))
+    assert len(sundog.get(count_up.remote(1, 1))) == 0
     actor = sundog.cpp_actor_class("Patient").remote()
-    with pytest.raises(TaskError, match='C\\+\\+ has no num_returns="dynamic"'):
-        sundog.get(actor.each_call.options(num_returns="dynamic").remote(2))
+    each_call = actor.each_call.options(num_returns="dynamic")
+    assert sundog.get(list(sundog.get(each_call.remote(2)))) == [1, 2]
+    rows = sundog.cpp_function("rows").options(num_returns="dynamic").remote(2, 40_000)
+    assert [np.sum(sundog.get(ref)) for ref in sundog.get(rows)] == [0, 40_000]
+
+
+def test_an_exception_is_the_last_of_the_dynamic_results_of_cpp(cpp: None) -> None:
+    breaks = sundog.cpp_function("breaks_after").options(num_returns="dynamic")
+    for given in (0, 2):
+        *before, last = sundog.get(breaks.remote(given), timeout=60)
+        assert sundog.get(before) == list(range(given))
+        with pytest.raises(TaskError, match="std::out_of_range: no more of them"):
+            sundog.get(last)
+    with pytest.raises(TaskError, match="the value is a string"):
+        sundog.get(breaks.remote("no number"))
+    twice: Any = sundog.cpp_function("twice").options(num_returns="dynamic").remote(1)
+    with pytest.raises(TaskError, match="it returns no sundog::Generator"):
+        sundog.get(twice)
+
+
+def test_a_dynamic_call_of_cpp_is_cancelled_as_a_whole(cpp: None, tmp_path: Path) -> None:
+    numbered = sundog.cpp_function("numbered").options(num_returns="dynamic")
+    endless = numbered.remote(str(tmp_path), str(tmp_path / "closed"))
+    wait_for_file(tmp_path / "3")
+    sundog.cancel(endless)
+    with pytest.raises(TaskCancelledError):
+        sundog.get(endless, timeout=60)
+    wait_for_file(tmp_path / "closed")
 
 
 def yields_then_raises() -> Iterator[int]:

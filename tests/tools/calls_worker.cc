@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <fstream>
 #include <stdexcept>
+#include <thread>
 
 namespace {
 
@@ -98,6 +99,14 @@ SUNDOG_REMOTE(sum_of_python);
 int64_t twice(int64_t x) { return 2 * x; }
 SUNDOG_REMOTE(twice);
 
+// Yields once, and again when `go_on` is there.
+sundog::Generator<int64_t> waits_between(std::string go_on) {
+  co_yield 1;
+  while (!std::ifstream(go_on).good()) std::this_thread::yield();
+  co_yield 2;
+}
+SUNDOG_REMOTE(waits_between);
+
 // Tells `begun`, waits until it is cancelled, and tells `stopped`.
 int64_t until_stopped(const std::string& begun, const std::string& stopped, std::stop_token stop) {
   tell(begun);
@@ -158,6 +167,19 @@ class Patient {
     wait_for_stop(stop);
     co_yield 2;
   }
+  // Without end; each item is told by a file of its number.
+  sundog::Generator<int64_t> numbered(std::string folder, std::string closed) {
+    Tells tells(closed);
+    for (int64_t i = 0;; ++i) {
+      tell(folder + "/" + std::to_string(i));
+      co_yield i;
+    }
+  }
+  std::vector<int64_t> up_to(int64_t count) const {
+    std::vector<int64_t> all;
+    for (int64_t i = 0; i < count; ++i) all.push_back(i);
+    return all;
+  }
   std::pair<int64_t, bool> counted(bool more) {
     calls_ += more ? 1 : 0;
     return {calls_, more};
@@ -166,6 +188,6 @@ class Patient {
  private:
   int64_t calls_ = 0;
 };
-SUNDOG_ACTOR(Patient, until_stopped, calls, counted, each_call, until_cancelled);
+SUNDOG_ACTOR(Patient, until_stopped, calls, counted, each_call, until_cancelled, numbered, up_to);
 
 int main(int argc, char** argv) { return sundog::worker_main(argc, argv); }
