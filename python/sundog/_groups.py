@@ -81,15 +81,18 @@ def checked_handle(wanted: str, given: object) -> PlacementGroup:
 # ---------------------------------------------------------------- asking the daemon
 
 
-def query(argument: str) -> dict[str, Any]:
-    """What the daemon tells of groups."""
-    import json
-
+def query_text(argument: str) -> str:
+    """What the daemon tells of groups, as JSON."""
     from sundog import _state
 
-    told: dict[str, Any] = json.loads(
-        _state.need_session("placement_group").query(QUESTION, argument)
-    )
+    return _state.need_session("placement_group").query(QUESTION, argument)
+
+
+def query(argument: str) -> dict[str, Any]:
+    """The same, read."""
+    import json
+
+    told: dict[str, Any] = json.loads(query_text(argument))
     return told
 
 
@@ -119,15 +122,16 @@ def current() -> tuple[dict[str, Any] | None, bool]:
 
 def wait(group: PlacementGroup, timeout: float) -> bool:
     """Waits for ``ready()``; a warning says why it is not."""
-    from sundog import _log
-
     ready, _ = _core.wait([group.ready()], num_returns=1, timeout=timeout)
     if not ready:
+        from sundog import _log
+
         told = ask(f"id {group.id.hex()}")
         why = told[0]["reason"] if told else "it was removed"
         _log.warning(f"{group!r} is not ready after {timeout:g} s: {why}.")
         return False
-    return bool(ask(f"id {group.id.hex()}"))
+    # What ready() shows stays when the group is removed, and anybody may have done that.
+    return query_text(f"ready {group.id.hex()}") == "true"
 
 
 def row(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -292,6 +292,10 @@ std::string NodeCore::groups_json(const Client& c, std::string_view argument) co
     return argument.starts_with(word) ? argument.substr(word.size()) : std::string_view{};
   };
   TaskId id;
+  if (auto ready = rest_of("ready "); task_from_hex(ready, &id)) {  // asked often: not described
+    const uint32_t index = all.find(id);
+    return index != kNoIndex && all[index].state == GroupState::kReady ? "true" : "false";
+  }
   if (argument.empty()) {
     for (uint32_t i = 0; i < all.end(); ++i)
       if (all[i].live && all[i].state != GroupState::kRemoved) shown.push_back(i);
