@@ -222,6 +222,7 @@ TASKS = (
         Program("daemon_cpu"),
         (
             Metric("daemon's CPU a task, 1 client", "us", must=2),
+            Metric("daemon's CPU a task, 1 client, 1,000 tasks in flight", "us", must=2),
             Metric("daemon's CPU a task, 64 clients", "us", must=2),
             Metric("daemon's CPU a task, 1,000 clients", "us", must=2),
             Metric("... sleeps a task, 1 client", ""),

@@ -1,4 +1,5 @@
-"""The daemon's own CPU for one task, with stub clients of C++: 1, 64 and 1,000 of them.
+"""The daemon's own CPU for one task, with stub clients of C++: 1, 64 and 1,000 of them, 16 tasks in
+flight for each worker; and one client that keeps 1,000 in flight.
 
 The stub program, build/release/stub_worker, starts a daemon of its own; SUNDOG_STUB_WORKER names
 another build of it.
@@ -9,6 +10,7 @@ import os
 import statistics
 import subprocess
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = os.environ.get("SUNDOG_STUB_WORKER", str(ROOT / "build/release/stub_worker"))
@@ -16,18 +18,28 @@ CLIENTS = (1, 64, 1000)
 TASKS = 200_000
 
 
-def main() -> None:
+def measure(clients: tuple[int, ...], in_flight: int) -> list[dict[str, Any]]:
+    """What the stub program tells of each count of clients, with so many tasks a worker."""
     from sundog import _paths
 
     command = [PROGRAM, "--daemon", _paths.daemon(), "--tasks", str(TASKS)]
-    command += ["--clients", ",".join(str(count) for count in CLIENTS)]
+    command += ["--clients", ",".join(str(count) for count in clients)]
+    command += ["--in-flight", str(in_flight)]
     # Exit code 1 says that a count is over its budget: the table shows by how much.
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     assert result.returncode in (0, 1), f"{PROGRAM} ended with {result.returncode}"
     told = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
-    assert [one["clients"] for one in told] == list(CLIENTS), told
-    for one in told:
+    assert [one["clients"] for one in told] == list(clients), told
+    return told
+
+
+def main() -> None:
+    told = measure(CLIENTS, 16)
+    streaming = measure((1,), 1000)[0]
+    for one in (*told, streaming):
         count = f"{one['clients']:,} client" + ("s" if one["clients"] != 1 else "")
+        if one is streaming:
+            count += ", 1,000 tasks in flight"
         line = {
             "metric": f"daemon's CPU a task, {count}",
             "unit": "us",

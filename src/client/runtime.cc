@@ -80,7 +80,7 @@ RuntimeImpl::~RuntimeImpl() {
 void RuntimeImpl::Operation::close() {
   if (!lock_.owns_lock()) return;
   std::vector<core::ClientExport*> dead;
-  runtime_->flush_drops();
+  runtime_->flush_drops_that_matter();
   dead.swap(runtime_->dead_exports_);
   lock_.unlock();
   for (core::ClientExport* exported : dead) delete exported;  // unmaps

@@ -206,6 +206,8 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   void leave(Waiter* waiter);
   // Sends what was dropped; exports without users are unmapped after the lock.
   void flush_drops();
+  void flush_drops_that_matter();  // the rest by the thread, kDropDelay later at most
+  void send_unwanted();
   // Nobody waits: the runtime thread is to be woken for what is urgent.
   void rest();
 

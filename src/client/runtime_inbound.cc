@@ -176,7 +176,7 @@ void RuntimeImpl::wake_everyone() {
 
 RuntimeImpl::WaitEnd RuntimeImpl::wait_for(Waiter* waiter, Lock& lock, TimeNs deadline,
                                            Yielder* yielder) {
-  flush_drops();
+  flush_drops_that_matter();
   waiters_.push_back(waiter);
   bool yielded = false;
   WaitEnd end = wait_in_line(waiter, lock, deadline, yielder, &yielded);
@@ -272,11 +272,22 @@ void RuntimeImpl::leave(Waiter* waiter) {
 
 void RuntimeImpl::flush_drops() {
   if (is_over()) return;
+  send_unwanted();
+  core_.flush(&dead_exports_);
+  link_.publish();
+}
+
+void RuntimeImpl::flush_drops_that_matter() {
+  if (is_over()) return;
+  send_unwanted();
+  core_.flush_what_matters(&dead_exports_);
+  link_.publish();
+}
+
+void RuntimeImpl::send_unwanted() {
   for (const model::Extent& extent : unwanted_grants_) core_.send(model::Abandon{extent});
   unwanted_grants_.clear();
   if (!unwanted_names_.empty()) give_names_back();
-  core_.flush(&dead_exports_);
-  link_.publish();
 }
 
 void RuntimeImpl::rest() {

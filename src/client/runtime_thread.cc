@@ -53,6 +53,7 @@ void RuntimeImpl::run_thread() {
 TimeNs RuntimeImpl::serve_drops() {
   Operation operation(this);
   if (is_over()) return kNever;
+  flush_drops();
   if (!core_.has_drops() && core_.drops()->go_idle()) return kNever;
   return os::now() + kDropDelay;
 }

@@ -13,6 +13,7 @@ namespace sundog::core {
 namespace {
 
 constexpr size_t kCountsPerMessage = 10'000;
+constexpr size_t kDropsTogether = 32;
 constexpr uint64_t kPutCallBase = uint64_t{1} << 63;  // no task is the 2^63rd of its parent
 constexpr uint64_t kCreditStep = model::kPushCreditBytes / 4;
 #ifdef __SANITIZE_ADDRESS__
@@ -185,6 +186,7 @@ ClientEntry* ClientCore::adopt(const ObjectId& id) {
   SUNDOG_PROBE("client.adopted_what_it_had");
   entry->use();
   removed_refs_.push_back({id, 1});
+  drop_matters_ = true;
   return entry;
 }
 
@@ -285,6 +287,7 @@ void ClientCore::settle(Counted* list, std::vector<ClientExport*>* dead) {
     if (thing->kind == Counted::Kind::kEntry) {
       auto* entry = static_cast<ClientEntry*>(thing);
       removed_refs_.push_back({entry->id, 1});
+      if (!entry->has_bytes() || entry->in_extent) drop_matters_ = true;
       entries_.erase(entry->id);
       free_entry(entry);
     } else {
@@ -304,7 +307,17 @@ void ClientCore::flush(std::vector<ClientExport*>* dead) {
   send_collected();
 }
 
+void ClientCore::flush_what_matters(std::vector<ClientExport*>* dead) {
+  while (!drops_->empty()) settle(drops_->pop_all(), dead);
+  if (drop_matters_ || !removed_pins_.empty() || removed_refs_.size() >= kDropsTogether) {
+    send_collected();
+  } else if (credit_ >= kCreditStep) {
+    emit(model::Credit{std::exchange(credit_, 0)});
+  }
+}
+
 void ClientCore::send_collected() {
+  drop_matters_ = false;
   auto in_steps = [this](std::vector<model::RefCount>* counts, auto make) {
     for (size_t at = 0; at < counts->size(); at += kCountsPerMessage) {
       size_t count = std::min(kCountsPerMessage, counts->size() - at);

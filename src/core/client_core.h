@@ -186,6 +186,10 @@ class ClientCore {
   // Sends what was dropped since: DropRefs, Unpin, Credit. The exports that nobody uses are
   // appended to *dead, for the caller to delete outside its lock.
   void flush(std::vector<ClientExport*>* dead);
+  // The same, but references to small values that came are kept until there are several of them:
+  // each message costs the node a step, and nobody waits for this one. Whoever calls it calls
+  // flush() too, before long.
+  void flush_what_matters(std::vector<ClientExport*>* dead);
   bool has_drops() const { return !drops_->empty(); }
   DropList* drops() const { return drops_; }
   // The node is gone: entries and exports that are used stay readable and free themselves.
@@ -233,6 +237,7 @@ class ClientCore {
   IdMap<ObjectId, ClientExport*> exports_;
   boost::unordered_flat_set<uint32_t> open_gets_;
   std::vector<model::RefCount> adds_, removed_refs_, removed_pins_;
+  bool drop_matters_ = false;  // one of removed_refs_ may be the last of more than a small value
   IdMap<TaskId, Stream> streams_;
   boost::unordered_flat_map<uint32_t, uint64_t> streaming_templates_;  // number -> window's items
   size_t live_exports_ = 0;      // in exports_, or replaced there and still used

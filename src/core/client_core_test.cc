@@ -116,6 +116,7 @@ class ClientCoreTest : public ::testing::Test {
     return {model::Format::kRaw, {0, 0, offset, 100'000}, {}};
   }
 
+  uint64_t order_ = 0;
   CountingNode node;
   DropList* drops = new DropList(ignore_poke, nullptr);
   ClientCore core{kJob, TaskId::root_of(kJob), &node, keep_inline, drops};
@@ -129,6 +130,35 @@ TEST_F(ClientCoreTest, dropped_result_is_given_back_once_flushed) {
   flush();
   EXPECT_TRUE(node.refs.empty());
   EXPECT_EQ(core.entry_count(), 0u);
+}
+
+TEST_F(ClientCoreTest, drops_of_small_values_gather_but_not_those_that_may_free_more) {
+  auto flush_what_matters = [this] {
+    std::vector<ClientExport*> dead;
+    core.flush_what_matters(&dead);
+    for (ClientExport* e : dead) delete e;
+  };
+  auto result = [this] {
+    ClientEntry* entry = submit_one();
+    core.on_value({entry->id, true, ++order_, inline_value("small")});
+    return entry;
+  };
+  result()->drop();
+  flush_what_matters();
+  EXPECT_EQ(node.refs.size(), 1u) << "nobody waits for it";
+  EXPECT_EQ(core.entry_count(), 0u);
+  flush();
+  EXPECT_TRUE(node.refs.empty()) << "the whole flush sends it";
+  for (int i = 0; i < 31; ++i) result()->drop();
+  flush_what_matters();
+  EXPECT_EQ(node.refs.size(), 31u);
+  result()->drop();
+  flush_what_matters();
+  EXPECT_TRUE(node.refs.empty()) << "there are enough for a message";
+  result()->drop();
+  submit_one()->drop();  // its value is not here: its task, or bytes in the store, may hang on it
+  flush_what_matters();
+  EXPECT_TRUE(node.refs.empty()) << "and takes the others along";
 }
 
 TEST_F(ClientCoreTest, entry_found_again_before_the_flush_lives_on) {

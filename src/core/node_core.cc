@@ -63,15 +63,16 @@ void NodeCore::settle_objects() {
         arguments_ready(arguments_there_[i]);
     }
     arguments_there_.clear();
-    objects_.collect(&freed_);
-  } while (handles_gone());  // what an actor that ends held may be free now
+    if (objects_.has_suspects()) objects_.collect(&freed_);
+    // What an actor that ends held may be free now.
+  } while (objects_.has_freed_handles() && handles_gone());
 }
 
 void NodeCore::finish_step() {
   if (cancelling_.next() <= now_) cancel_what_is_due();
   if (environments_.next() <= now_) environments_due();
   settle_objects();
-  while (reserve_groups()) settle_objects();
+  while (scheduler_.groups().has_pending() && reserve_groups()) settle_objects();
   if (!to_settle_.empty()) {
     for (JobId ended : std::exchange(to_settle_, {})) settle_ended_job(ended);
     settle_objects();
@@ -86,13 +87,15 @@ void NodeCore::finish_step() {
       settle_objects();
     }
   }
-  for (const model::Extent& extent : freed_) effects_->push_back(ExtentFreed{extent});
-  freed_.clear();
+  if (!freed_.empty()) {
+    for (const model::Extent& extent : freed_) effects_->push_back(ExtentFreed{extent});
+    freed_.clear();
+  }
   if (!admission_.empty()) serve_admission();
   if (actors_.has_to_serve()) offer_calls();
   if (!retiring_.empty()) settle_retiring();
   scheduler_.schedule(now_, &actions_);
-  perform_all();
+  if (!actions_.empty()) perform_all();
   TimeNs at = scheduler_.next_timer();
   if (!admission_.empty()) at = std::min(at, now_ + StoreAdmission::kGrace);
   if (!stopping_.empty()) at = std::min(at, stopping_.front().first);
@@ -108,11 +111,11 @@ void NodeCore::finish_step() {
 // Actions may lead to further ones (a lost argument fails a task, which readies another).
 void NodeCore::perform_all() {
   while (!actions_.empty()) {
-    Actions now_due;
+    Actions now_due = std::move(spare_actions_);
     now_due.swap(actions_);
     for (const Action& a : now_due) perform(a);
     now_due.clear();
-    if (actions_.empty()) actions_.swap(now_due);  // keeps the capacity
+    spare_actions_ = std::move(now_due);  // keeps the capacity
   }
 }
 
@@ -146,11 +149,6 @@ void NodeCore::perform(const Action& a) {
 
 // ---------------------------------------------------------------- clients and jobs
 
-Client* NodeCore::client(ClientId id) {
-  uint32_t i = id.index();
-  if (i >= clients_.size() || !clients_[i].live || clients_[i].id != id) return nullptr;
-  return &clients_[i];
-}
 const Client* NodeCore::client(ClientId id) const {
   return const_cast<NodeCore*>(this)->client(id);
 }
@@ -348,10 +346,6 @@ bool NodeCore::is_over(const TaskRecord& t) const {
   auto it = jobs_.find(t.id.job());
   if (it == jobs_.end() || !it->second.ended) return false;
   return !t.outlives_job || it->second.detached == 0;
-}
-
-void NodeCore::send(ClientId to, model::NodeMessage message) {
-  effects_->push_back(ToClient{to, std::move(message)});
 }
 
 void NodeCore::notice(JobId id, uint8_t severity, std::string text) {

@@ -294,14 +294,21 @@ class NodeCore {
   bool something_may_release(ClientId asker) const;
 
   // ---- small tools
-  Client* client(ClientId id);
+  Client* client(ClientId id) {
+    const uint32_t i = id.index();
+    if (i >= clients_.size() || !clients_[i].live || clients_[i].id != id) return nullptr;
+    return &clients_[i];
+  }
   const Client* client(ClientId id) const;
   Job& job(JobId id) { return jobs_[id]; }
   // Whether the task's job has ended and it with it.
   bool is_over(const TaskRecord& t) const;
   // Whether the client may make ids of this job: its own, or any for workers that serve all.
   bool speaks_for(const Client& c, JobId id) const;
-  void send(ClientId to, model::NodeMessage message);
+  template <typename Message>
+  void send(ClientId to, const Message& message) {  // built where it stays
+    effects_->emplace_back(std::in_place_type<ToClient>, to, message);
+  }
   void notice(JobId job, uint8_t severity, std::string text);
   // The client broke the protocol: it is ended, with the sentence in the log.
   void violation(Client& c, std::string what);
@@ -353,7 +360,7 @@ class NodeCore {
   // ---- valid during one step
   TimeNs now_ = 0;
   Effects* effects_ = nullptr;
-  Actions actions_;
+  Actions actions_, spare_actions_;
   std::vector<model::Extent> freed_;
   std::vector<uint32_t> arguments_there_;  // tasks whose last argument came; a list, not recursion
   std::deque<std::string> kept_text_;

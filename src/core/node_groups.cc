@@ -104,7 +104,6 @@ void NodeCore::on_message(Client& c, const model::CreatePlacementGroup& m) {
 
 // What fits now is reserved, and whoever waits for it is told.
 bool NodeCore::reserve_groups() {
-  if (!scheduler_.groups().has_pending()) return false;
   std::vector<uint32_t> ready;
   scheduler_.reserve_groups(&ready);
   for (uint32_t index : ready) {

@@ -407,7 +407,8 @@ void NodeCore::release_task(uint32_t index) {
 
 void NodeCore::record(const TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started,
                       TimeNs finished) {
-  model::TaskEvent e;
+  effects_->emplace_back(std::in_place_type<RecordTask>);
+  model::TaskEvent& e = std::get<RecordTask>(effects_->back()).event;
   e.task = t.id;
   e.parent = t.parent;
   e.attempt = t.attempt;
@@ -424,7 +425,6 @@ void NodeCore::record(const TaskRecord& t, model::Outcome outcome, uint32_t pid,
     if (e.inputs.size() == model::kTaskEventInputsMax) break;
     if (!objects_[r].id.is_put()) e.inputs.push_back(objects_[r].id.task);
   }
-  effects_->push_back(RecordTask{std::move(e)});
 }
 
 // The node that the task is bound to, if it is not this one; else empty.

@@ -26,7 +26,8 @@ class Slab {
   void release(uint32_t index) {
     T& record = (*this)[index];
     SUNDOG_CHECK(record.live);
-    record = T{};
+    std::destroy_at(&record);
+    std::construct_at(&record);
     free_.push_back(index);
     --live_;
   }

@@ -19,12 +19,6 @@ void ResourceSet::set(ResourceId id, int64_t amount) {
   }
 }
 
-int64_t ResourceSet::get(ResourceId id) const {
-  for (const auto& e : entries_)
-    if (e.id == id) return e.amount;
-  return 0;
-}
-
 bool ResourceSet::covers(const ResourceSet& request) const {
   for (const auto& e : request.entries_)
     if (get(e.id) < e.amount) return false;

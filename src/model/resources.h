@@ -29,7 +29,11 @@ class ResourceSet {
  public:
   ResourceSet() = default;
   void set(ResourceId id, int64_t amount);
-  int64_t get(ResourceId id) const;
+  int64_t get(ResourceId id) const {
+    for (const auto& e : entries_)
+      if (e.id == id) return e.amount;
+    return 0;
+  }
   bool covers(const ResourceSet& request) const;  // every amount of request is available here
   void add(const ResourceSet& other);
   // Requires covers(other) unless `may_go_negative` (a resumed worker may overdraw CPUs).

@@ -3,8 +3,14 @@
 namespace sundog::node {
 
 bool ClientLink::write(const model::NodeMessage& message, std::vector<std::byte>* scratch) {
-  auto type = static_cast<uint16_t>(wire::encode(message, scratch));
   raise(shm::urgency_of(message));
+  if (overflow_.empty()) {
+    if (std::byte* at = writer.try_reserve(wire::encoded_size(message))) {
+      writer.commit(static_cast<uint16_t>(wire::encode_at(message, at)));
+      return true;
+    }
+  }
+  auto type = static_cast<uint16_t>(wire::encode(message, scratch));
   if (overflow_.empty() && writer.try_write(type, *scratch)) return true;
   if (overflow_bytes_ + scratch->size() > kOverflowBytesMax) return false;
   overflow_bytes_ += scratch->size();

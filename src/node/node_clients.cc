@@ -271,12 +271,6 @@ Status NodeShell::watch_client(ClientLink* client) {
 
 // ---------------------------------------------------------------- attached
 
-ClientLink* NodeShell::link(ClientId id) {
-  uint32_t i = id.index();
-  if (i >= clients_.size() || !clients_[i] || clients_[i]->id != id) return nullptr;
-  return clients_[i].get();
-}
-
 ClientLink* NodeShell::driver_of(JobId job) {
   auto it = drivers_.find(job);
   ClientLink* client = it == drivers_.end() ? nullptr : link(it->second);

@@ -11,7 +11,7 @@ void NodeShell::decide(const core::Event& event) {
   SUNDOG_CHECK(!deciding_);
   deciding_ = true;
   step(event);
-  drain_queue();
+  if (!queued_.empty()) drain_queue();
   deciding_ = false;
 }
 
@@ -31,6 +31,7 @@ void NodeShell::drain_queue() {
     if (auto* failed = std::get_if<core::SpawnFailed>(&next.event)) failed->reason = next.text;
     if (auto* env = std::get_if<core::EnvironmentFailed>(&next.event)) env->reason = next.text;
     auto* gone = std::get_if<core::ClientGone>(&next.event);
+    now_ = os::now();
     if (gone != nullptr) gone->cause.detail = next.text;
     step(next.event);
     // Its channel was needed until here: its claims tell what it had taken.
@@ -40,7 +41,6 @@ void NodeShell::drain_queue() {
 
 // Views in the effects die with the next step, so one event is performed whole before the next.
 void NodeShell::step(const core::Event& event) {
-  now_ = os::now();
   effects_.clear();
   core_->step(now_, random_, event, &effects_);
   for (const core::Effect& effect : effects_) {

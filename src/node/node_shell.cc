@@ -171,6 +171,7 @@ bool NodeShell::turn() {
 
 void NodeShell::tick() {
   tick_at_ = kNever;
+  now_ = os::now();
   decide(core::Tick{});
 }
 
@@ -182,6 +183,7 @@ bool NodeShell::read_rung(uint32_t index) {
   ClientId id = client->id;
   shm::Record record;
   int n = 0;
+  first_of_several_ = true;
   while (n < kRecordsPerTurn && client->reader.next(&record)) {
     ++n;
     if (!read_record(client, record)) return false;
@@ -201,6 +203,7 @@ bool NodeShell::read_rung(uint32_t index) {
 // All that a client wrote before its end.
 void NodeShell::read_all(ClientLink* client) {
   shm::Record record;
+  first_of_several_ = true;
   while (!client->spoke_nonsense && client->reader.next(&record)) {
     if (!read_record(client, record)) return;
   }
@@ -208,28 +211,37 @@ void NodeShell::read_all(ClientLink* client) {
 
 bool NodeShell::read_record(ClientLink* client, const shm::Record& record) {
   ++counters_.records;
-  auto message = wire::decode_client_message(static_cast<wire::RecordType>(record.type),
-                                             record.payload, &decode_scratch_);
-  auto* query = message ? std::get_if<model::Query>(&*message) : nullptr;
-  if (query != nullptr && query->question == model::Question::kOutput) {
-    output_->mark(client->job, query->request);  // no business of the core
-    return true;
+  auto& incoming = std::get<core::FromClient>(incoming_);
+  std::string why;
+  if (!wire::decode_client_message(static_cast<wire::RecordType>(record.type), record.payload,
+                                   &decode_scratch_, &incoming.message, &why)) {
+    ++counters_.malformed;
+    log_.error("malformed record",
+               {{"client", client->id.value}, {"pid", client->pid}, {"what", why}});
+    client->spoke_nonsense = true;
+    disconnect(client, model::DeathCause::Kind::kKilledByUs, 0,
+               "it sent a malformed record: " + why);
+    return false;
   }
-  if (query != nullptr && query->question == model::Question::kJobs) {
-    send(client, model::Reply{query->request, true, jobs_.json()});
-    return true;
+  if (auto* query = std::get_if<model::Query>(&incoming.message)) {
+    if (query->question == model::Question::kOutput) {
+      output_->mark(client->job, query->request);  // no business of the core
+      return true;
+    }
+    if (query->question == model::Question::kJobs) {
+      send(client, model::Reply{query->request, true, jobs_.json()});
+      return true;
+    }
   }
-  if (message) {
-    decide(core::FromClient{client->id, *std::move(message)});
-    return true;
+  incoming.client = client->id;
+  // The clock is read once for messages that lie side by side; but nothing follows from a task's
+  // end before that end.
+  if (first_of_several_ || !std::holds_alternative<model::Submit>(incoming.message)) {
+    now_ = os::now();
+    first_of_several_ = false;
   }
-  ++counters_.malformed;
-  log_.error("malformed record",
-             {{"client", client->id.value}, {"pid", client->pid}, {"what", message.error()}});
-  client->spoke_nonsense = true;
-  disconnect(client, model::DeathCause::Kind::kKilledByUs, 0,
-             "it sent a malformed record: " + message.error());
-  return false;
+  decide(incoming_);
+  return true;
 }
 
 void NodeShell::publish_all() {

@@ -166,7 +166,11 @@ class NodeShell {
   void on_want_writable(ClientLink* client, const wire::WantWritable& want);
   void disconnect(ClientLink* client, model::DeathCause::Kind kind, int32_t code,
                   std::string detail);
-  ClientLink* link(ClientId id);
+  ClientLink* link(ClientId id) {
+    const uint32_t i = id.index();
+    if (i >= clients_.size() || !clients_[i] || clients_[i]->id != id) return nullptr;
+    return clients_[i].get();
+  }
   ClientLink* driver_of(JobId job);
   uint32_t free_index();
   void drop_link(ClientId id);
@@ -246,6 +250,8 @@ class NodeShell {
   loop::TimerId retry_timer_ = 0;
   DurationNs retry_after_ = kRetryMin;
   wire::DecodeScratch decode_scratch_;
+  bool first_of_several_ = true;  // the message being read, of one client's in one turn
+  core::Event incoming_ = core::FromClient{};  // the message being read; always a FromClient
   std::vector<std::byte> encode_scratch_;
   bool stopping_ = false;
   NodeCounters counters_;

@@ -7,6 +7,11 @@
 namespace sundog::obs {
 
 uint32_t EventRecorder::intern(std::string_view name) {
+  if (last_name_ < names_.size() && names_[last_name_] == name) return last_name_;
+  return last_name_ = look_up(name);
+}
+
+uint32_t EventRecorder::look_up(std::string_view name) {
   auto it = name_numbers_.find(name);
   if (it != name_numbers_.end()) return it->second;
   if (names_.size() >= kNamesMax) name = "(too many names)";

@@ -64,6 +64,7 @@ class EventRecorder {
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
   uint32_t intern(std::string_view name);
+  uint32_t look_up(std::string_view name);
   Segment* open_segment();
 
   size_t segments_max_;
@@ -71,6 +72,7 @@ class EventRecorder {
   uint64_t first_ = 0;
   uint64_t end_ = 0;
   std::deque<std::string> names_;
+  uint32_t last_name_ = 0;  // neighbours often share one
   boost::unordered_flat_map<std::string_view, uint32_t, TextHash> name_numbers_;
 };
 

@@ -52,23 +52,45 @@ bool RingWriter::has_room(uint64_t bytes) {
   return capacity_ - (tail_ - head_seen_) >= bytes;
 }
 
-bool RingWriter::append(uint16_t type, uint16_t flags, Bytes payload) {
-  uint64_t size = kRecordHeaderBytes + payload.size();
+std::byte* RingWriter::make_room(uint64_t size) {
   uint64_t padded = round_up(size, 8);
   uint64_t at = tail_ & (capacity_ - 1);
   uint64_t until_end = capacity_ - at;
   uint64_t skipped = padded > until_end ? until_end : 0;
-  if (!has_room(skipped + padded)) return false;
+  if (!has_room(skipped + padded)) return nullptr;
   if (skipped != 0) {
     write_header(data_ + at, {static_cast<uint32_t>(skipped), 0, kPad});
     tail_ += skipped;
     at = 0;
   }
-  if (!payload.empty())
-    std::memcpy(data_ + at + kRecordHeaderBytes, payload.data(), payload.size());
-  write_header(data_ + at, {static_cast<uint32_t>(size), type, flags});
-  tail_ += padded;
+  return data_ + at;
+}
+
+bool RingWriter::append(uint16_t type, uint16_t flags, Bytes payload) {
+  const uint64_t size = kRecordHeaderBytes + payload.size();
+  std::byte* at = make_room(size);
+  if (at == nullptr) return false;
+  if (!payload.empty()) std::memcpy(at + kRecordHeaderBytes, payload.data(), payload.size());
+  write_header(at, {static_cast<uint32_t>(size), type, flags});
+  tail_ += round_up(size, 8);
   return true;
+}
+
+std::byte* RingWriter::try_reserve(uint64_t bytes) {
+  if (broken_ || bytes > fragment_payload_max(capacity_)) return nullptr;
+  reserved_ = kRecordHeaderBytes + bytes;
+  const uint64_t before = tail_;
+  std::byte* at = make_room(reserved_);
+  if (at == nullptr) {
+    tail_ = before;
+    return nullptr;
+  }
+  return at + kRecordHeaderBytes;
+}
+
+void RingWriter::commit(uint16_t type) {
+  write_header(data_ + (tail_ & (capacity_ - 1)), {static_cast<uint32_t>(reserved_), type, 0});
+  tail_ += round_up(reserved_, 8);
 }
 
 bool RingWriter::write_some(uint16_t type, Bytes payload, size_t* done) {
@@ -137,7 +159,7 @@ RingReader::Step RingReader::take_record(Record* out) {
   uint64_t size = header.size - kRecordHeaderBytes;
   if (filled_ + size > model::kMessageBytesMax) return Step::kBroken;
   if (buffer_.size() < filled_ + size) {
-    buffer_.resize(std::max<uint64_t>(filled_ + size, 2 * buffer_.size()));
+    buffer_.resize(std::max<uint64_t>({filled_ + size, 2 * buffer_.size(), kBufferMin}));
   }
   if (size != 0) std::memcpy(buffer_.data() + filled_, data_ + at + kRecordHeaderBytes, size);
   filled_ += size;
@@ -149,7 +171,28 @@ RingReader::Step RingReader::take_record(Record* out) {
   return Step::kWhole;
 }
 
+// The usual case of take_record(), with the same checks: a whole message that fits the buffer as it
+// is. False: nothing was taken.
+bool RingReader::take_plain(Record* out) {
+  const uint64_t at = head_ & (capacity_ - 1);
+  const RecordHeader header = read_header(data_ + at);
+  const uint64_t padded = round_up(header.size, 8);
+  const uint64_t size = header.size - kRecordHeaderBytes;  // wraps if it is too small
+  if (header.flags != 0 || header.type == 0 || size > buffer_.size() ||
+      padded > std::min(tail_seen_ - head_, capacity_ - at)) {
+    return false;
+  }
+  std::memcpy(buffer_.data(), data_ + at + kRecordHeaderBytes, size);
+  head_ += padded;
+  *out = Record{header.type, Bytes(buffer_.data(), size)};
+  return true;
+}
+
 bool RingReader::next(Record* out) {
+  if (!in_fragments_ && !broken_ && (head_ != tail_seen_ || refill()) &&
+      buffer_.size() - 1 < kBufferKeptMax && take_plain(out)) [[likely]] {
+    return true;
+  }
   // A large message's memory is not kept for the small ones that follow.
   if (!in_fragments_) {
     filled_ = 0;

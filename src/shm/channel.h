@@ -72,6 +72,11 @@ class RingWriter {
   // nothing was written. Messages larger than the ring itself can hold are written by
   // write_some() in a loop.
   bool try_write(uint16_t type, Bytes payload);
+  // The same without a copy: where the caller writes `bytes` of payload before the next call of
+  // this object, or null: no room now, or more than one record can hold.
+  std::byte* try_reserve(uint64_t bytes);
+  // The record that was reserved is this one.
+  void commit(uint16_t type);
   // Writes fragments from *done on while there is room; true when all is written. The caller
   // publishes and waits for room between calls.
   bool write_some(uint16_t type, Bytes payload, size_t* done);
@@ -84,6 +89,8 @@ class RingWriter {
 
  private:
   bool has_room(uint64_t bytes);
+  // Where a record of `size` bytes, its header among them, begins; null: no room.
+  std::byte* make_room(uint64_t size);
   bool append(uint16_t type, uint16_t flags, Bytes payload);
 
   RingHeader* header_ = nullptr;
@@ -92,6 +99,7 @@ class RingWriter {
   uint64_t tail_ = 0;  // private: what will be published
   uint64_t published_ = 0;
   uint64_t head_seen_ = 0;
+  uint64_t reserved_ = 0;  // bytes of the record that is being written, its header among them
   bool broken_ = false;
 };
 
@@ -111,8 +119,10 @@ class RingReader {
  private:
   enum class Step { kWhole, kAgain, kBroken };
   static constexpr size_t kBufferKeptMax = 1 << 20;
+  static constexpr uint64_t kBufferMin = 512;
 
   bool refill();
+  bool take_plain(Record* out);
   Step take_record(Record* out);
 
   RingHeader* header_ = nullptr;

@@ -82,6 +82,10 @@ RecordType encode_at(const model::NodeMessage& message, std::byte* at);
 // The error is a sentence that names the record and what is wrong with it.
 Result<model::ClientMessage> decode_client_message(RecordType type, Bytes payload,
                                                    DecodeScratch* scratch);
+// The same into a message that the caller keeps for all of them. False: *why is that sentence, and
+// *out holds nothing of use.
+bool decode_client_message(RecordType type, Bytes payload, DecodeScratch* scratch,
+                           model::ClientMessage* out, std::string* why);
 Result<model::NodeMessage> decode_node_message(RecordType type, Bytes payload,
                                                DecodeScratch* scratch);
 

@@ -488,5 +488,9 @@ Result<ClientMessage> decode_client_message(RecordType type, Bytes payload,
                                             DecodeScratch* scratch) {
   return decode_message<Codec, ClientMessage>(type, payload, scratch, "a client's");
 }
+bool decode_client_message(RecordType type, Bytes payload, DecodeScratch* scratch,
+                           ClientMessage* out, std::string* why) {
+  return decode_message<Codec>(type, payload, scratch, "a client's", out, why);
+}
 
 }  // namespace sundog::wire

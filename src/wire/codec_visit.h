@@ -80,21 +80,22 @@ RecordType encode_message(const Message& message, std::vector<std::byte>* out) {
 }
 
 template <typename M, template <typename> typename Codec, typename Message>
-Result<Message> decode_one(Bytes payload, DecodeScratch* scratch) {
+bool decode_one(Bytes payload, DecodeScratch* scratch, Message* out, std::string* why) {
   Reader reader(payload);
-  const M message = Codec<M>::read(&reader, scratch);
-  if (!reader.finished()) [[unlikely]]
-    return Failure{reader.sentence(Codec<M>::kName, payload.size())};
-  return Message(std::in_place_type<M>, message);
+  out->template emplace<M>(Codec<M>::read(&reader, scratch));
+  if (reader.finished()) [[likely]]
+    return true;
+  *why = reader.sentence(Codec<M>::kName, payload.size());
+  return false;
 }
 
-// A table from record types to decode_one, so that each result is built where it is returned.
+// A table from record types to decode_one, so that each message is built where it is kept.
 template <template <typename> typename Codec, typename Message>
 struct Decoder;
 template <template <typename> typename Codec, typename... Ms>
 struct Decoder<Codec, std::variant<Ms...>> {
   using Message = std::variant<Ms...>;
-  using Decode = Result<Message> (*)(Bytes, DecodeScratch*);
+  using Decode = bool (*)(Bytes, DecodeScratch*, Message*, std::string*);
   static constexpr uint16_t kFirst = std::min({static_cast<uint16_t>(Codec<Ms>::kType)...});
   static constexpr uint16_t kLast = std::max({static_cast<uint16_t>(Codec<Ms>::kType)...});
   static constexpr auto kTable = [] {
@@ -104,21 +105,33 @@ struct Decoder<Codec, std::variant<Ms...>> {
     return table;
   }();
 
-  static Result<Message> decode(RecordType type, Bytes payload, DecodeScratch* scratch,
-                                const char* whose) {
+  static bool decode(RecordType type, Bytes payload, DecodeScratch* scratch, const char* whose,
+                     Message* out, std::string* why) {
     const auto number = static_cast<uint16_t>(type);
-    if (number < kFirst || number > kLast || kTable[number - kFirst] == nullptr) [[unlikely]]
-      return Failure{"record of type " + std::to_string(number) + " refused: it is not one of " +
-                     whose + " records"};
-    return kTable[number - kFirst](payload, scratch);
+    if (number < kFirst || number > kLast || kTable[number - kFirst] == nullptr) [[unlikely]] {
+      *why = "record of type " + std::to_string(number) + " refused: it is not one of " + whose +
+             " records";
+      return false;
+    }
+    return kTable[number - kFirst](payload, scratch, out, why);
   }
 };
 
 template <template <typename> typename Codec, typename Message>
+bool decode_message(RecordType type, Bytes payload, DecodeScratch* scratch, const char* whose,
+                    Message* out, std::string* why) {
+  SUNDOG_CHECK(reinterpret_cast<uintptr_t>(payload.data()) % 8 == 0);
+  return Decoder<Codec, Message>::decode(type, payload, scratch, whose, out, why);
+}
+
+template <template <typename> typename Codec, typename Message>
 Result<Message> decode_message(RecordType type, Bytes payload, DecodeScratch* scratch,
                                const char* whose) {
-  SUNDOG_CHECK(reinterpret_cast<uintptr_t>(payload.data()) % 8 == 0);
-  return Decoder<Codec, Message>::decode(type, payload, scratch, whose);
+  Message message;
+  std::string why;
+  if (!decode_message<Codec, Message>(type, payload, scratch, whose, &message, &why))
+    return Failure{std::move(why)};
+  return message;
 }
 
 }  // namespace sundog::wire

@@ -150,7 +150,7 @@ void ObjectTable::suspect(uint32_t index) {
 
 void ObjectTable::collect(std::vector<model::Extent>* freed) {
   // Dropping a container may make what it contained a suspect: the list grows while we walk it.
-  std::vector<uint32_t> later;
+  size_t later = 0;  // those to look at again move to its beginning
   for (size_t i = 0; i < suspects_.size(); ++i) {
     uint32_t index = suspects_[i];
     ObjectRecord& o = objects_[index];
@@ -164,7 +164,7 @@ void ObjectTable::collect(std::vector<model::Extent>* freed) {
     if (o.viewed_in_step == step_) {
       SUNDOG_PROBE("objects.freed_a_step_later");
       o.deferred = true;
-      later.push_back(index);
+      suspects_[later++] = index;
       continue;
     }
     free_bytes(index, freed);
@@ -174,7 +174,7 @@ void ObjectTable::collect(std::vector<model::Extent>* freed) {
     objects_.release(index);
     for (uint32_t inner : contained) drop_internal(inner);
   }
-  suspects_ = std::move(later);
+  suspects_.resize(later);
 }
 
 void ObjectTable::free_bytes(uint32_t index, std::vector<model::Extent>* freed) {

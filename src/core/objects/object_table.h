@@ -114,10 +114,14 @@ class ObjectTable {
   // appended to *freed (offsets are released already). An object whose task still runs stays.
   void collect(std::vector<model::Extent>* freed);
 
+  // Whether collect() has anything to look at.
+  bool has_suspects() const { return !suspects_.empty(); }
+
   // Shared objects that collect() found without any reference, freed or (while pinned) not.
   std::vector<ObjectId> take_unreferenced() { return std::exchange(unreferenced_, {}); }
 
   // Actors whose handles collect() freed: nobody can call them any more.
+  bool has_freed_handles() const { return !freed_handles_.empty(); }
   std::vector<uint32_t> take_freed_handles() { return std::exchange(freed_handles_, {}); }
 
   ExtentAllocator& allocator() { return allocator_; }

@@ -49,11 +49,6 @@ bool LocalScheduler::pool_has_workers(const PoolKey& key) const {
   return false;
 }
 
-Worker* LocalScheduler::worker(ClientId client) {
-  uint32_t i = client.index();
-  if (i >= workers_.size() || !workers_[i].live || workers_[i].client != client) return nullptr;
-  return &workers_[i];
-}
 const Worker* LocalScheduler::worker(ClientId client) const {
   return const_cast<LocalScheduler*>(this)->worker(client);
 }
@@ -206,7 +201,9 @@ void LocalScheduler::release_resources(Worker* w) {
 
 void LocalScheduler::count_offered(uint32_t task, int change) {
   auto& offered = depths_[account_of(task)].offered;
-  auto at = offered.try_emplace((*tasks_)[task].depth, 0).first;
+  const uint16_t depth = (*tasks_)[task].depth;
+  const bool deepest = !offered.empty() && offered.rbegin()->first == depth;
+  auto at = deepest ? std::prev(offered.end()) : offered.try_emplace(depth, 0).first;
   at->second += static_cast<uint32_t>(change);
   if (at->second == 0) offered.erase(at);
 }

@@ -24,6 +24,7 @@
 //    charged to a bundle; everything else is charged to the node (grouped_calls.cc).
 #pragma once
 
+#include <boost/container/flat_map.hpp>
 #include <deque>
 #include <map>
 #include <set>
@@ -147,7 +148,11 @@ class LocalScheduler {
   uint32_t spawn_failed(uint64_t token, PoolKey* pool);
   // From now on workers of this pool can be started; the first `count` are.
   void prestart(const PoolKey& pool, uint32_t count, Actions* actions);
-  Worker* worker(ClientId client);
+  Worker* worker(ClientId client) {
+    const uint32_t i = client.index();
+    if (i >= workers_.size() || !workers_[i].live || workers_[i].client != client) return nullptr;
+    return &workers_[i];
+  }
   const Worker* worker(ClientId client) const;
   uint32_t num_workers() const { return live_workers_; }
   // Live workers in the order of their client index.
@@ -239,8 +244,8 @@ class LocalScheduler {
   };
   // What blocked workers of a job wait for.
   struct Depths {
-    uint32_t blocked = 0;  // workers
-    std::map<uint16_t, uint32_t> offered;
+    uint32_t blocked = 0;                                    // workers
+    boost::container::flat_map<uint16_t, uint32_t> offered;  // tasks of each depth
   };
   struct Resume {
     ClientId worker;

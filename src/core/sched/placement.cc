@@ -70,6 +70,13 @@ void LocalScheduler::place_all(TimeNs now, Actions* actions) {
     SUNDOG_PROBE("workers.placing_waits_for_tasks_asked_back");
     return;
   }
+  // The usual case: tasks of one kind in one program.
+  if (to_try_.size() == 1 && !shares_.several()) {
+    const uint32_t shape = to_try_.front();
+    while (shapes_[shape].try_now && ready_.shapes_with_tasks() < 2)
+      if (!place_one(shape, now, actions)) break;
+    if (!shapes_[shape].try_now && to_try_.size() == 1) return to_try_.clear();
+  }
   for (uint32_t shape = best_shape(now); shape != kNoIndex; shape = best_shape(now)) {
     while (place_one(shape, now, actions)) {
       if (ready_.shapes_with_tasks() > 1) break;  // look again at who is first
@@ -79,13 +86,13 @@ void LocalScheduler::place_all(TimeNs now, Actions* actions) {
 
 void LocalScheduler::schedule(TimeNs now, Actions* actions) {
   at(now);
-  serve_resumes(actions);
+  if (!resumes_.empty()) serve_resumes(actions);
   if (try_all_) {
     for (uint32_t s = 0; s < shapes_.size(); ++s)
       if (ready_.count(s) > 0) try_shape(s);
     try_all_ = false;
   }
-  place_all(now, actions);
+  if (!to_try_.empty()) place_all(now, actions);
   if (!retired_.empty()) stop_retired(actions);
   if (node_.gpus.free() < node_.total.get(model::kGpu)) stop_ended_leases(actions);
   if (groups_.has_over()) forget_groups();

@@ -94,7 +94,7 @@ void ReadyQueues::set_awaited(uint32_t task) {
   if (was_queued) push_back(task);
 }
 
-uint32_t ReadyQueues::front(uint32_t shape) const {
+uint32_t ReadyQueues::first(uint32_t shape) const {
   for (const auto& [key, list] : shapes_[shape].lists)
     if (list.head != kNoIndex) return list.head;
   return kNoIndex;

@@ -8,8 +8,8 @@
 // Owned by LocalScheduler, pure.
 #pragma once
 
+#include <boost/container/flat_map.hpp>
 #include <compare>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -36,7 +36,9 @@ class ReadyQueues {
   // Whoever is `awaited` from now on moves to its new place.
   void set_awaited(uint32_t task);
   // kNoIndex if the shape has none.
-  uint32_t front(uint32_t shape) const;
+  uint32_t front(uint32_t shape) const {
+    return shapes_[shape].count == 0 ? kNoIndex : first(shape);
+  }
   ReadyKey key_of(uint32_t task) const;
   uint64_t count(uint32_t shape) const { return shapes_[shape].count; }
   uint64_t total() const { return total_; }
@@ -49,10 +51,11 @@ class ReadyQueues {
     uint32_t head = kNoIndex, tail = kNoIndex;
   };
   struct Shape {
-    std::map<ReadyKey, List> lists;  // never empty lists
+    boost::container::flat_map<ReadyKey, List> lists;  // few, and they come and go
     uint64_t count = 0;
     uint32_t account = 0;
   };
+  uint32_t first(uint32_t shape) const;
   void counted(uint32_t shape, int change);
 
   TaskTable* tasks_;
