@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 DEFINED_MAX = 5_000  # a daemon keeps twice as many (core/sched/environments.h), and serves several
+CPP_PARTS = ("env_vars", "working_dir")  # what C++ workers have of an environment
 SUNDOG_HOOK_ENDING = ".hook"  # of the file with a pickled hook
 
 # What this process runs in, resolved: a driver has it from init, a worker from its zygote.
@@ -122,13 +123,39 @@ def number(session: _core.Session, asked: Mapping[str, Any] | None) -> int:
     return announce(session, environment, 0) if environment else 0
 
 
+def number_for_cpp(session: _core.Session, asked: Mapping[str, Any] | None) -> int:
+    """The same for C++ workers, which have two parts of it: variables and a folder.
+
+    Raises:
+        ValueError: something else was asked for.
+    """
+    others = sorted((asked or {}).keys() - {"config", "excludes", *CPP_PARTS})
+    if others:
+        raise ValueError(
+            f"runtime_env of what is in C++ is 'env_vars' and 'working_dir', got {others[0]!r}, "
+            "which makes an interpreter ready: a C++ worker has none"
+        )
+    warn_of_cpp()
+    environment = merged(current, resolved(session, asked)) if asked else current
+    if not environment.keys() & set(CPP_PARTS):
+        return 0
+    variables = sorted(environment.get("env_vars", {}).items())
+    parts = ["cpp", environment.get("working_dir", ""), *map("=".join, variables)]
+    return announce_text(session, "\0".join(parts), 0, 0)
+
+
 def announce(session: _core.Session, environment: Mapping[str, Any], prestart: int) -> int:
     """Tells the daemon, once; the hash.
 
     Raises:
         ValueError: this process has asked for too many different ones.
     """
-    text = text_of(environment)
+    seconds = environment.get("config", {}).get("setup_timeout_seconds", TIMEOUT_SECONDS)
+    return announce_text(session, text_of(environment), max(seconds, 0), prestart)
+
+
+def announce_text(session: _core.Session, text: str, patience_s: int, prestart: int) -> int:
+    """The same of a description; ``patience_s``: how long preparing may take, 0 without end."""
     known = _defined.get((session.number, text))
     if known is not None:
         return known
@@ -138,9 +165,9 @@ def announce(session: _core.Session, environment: Mapping[str, Any], prestart: i
             "as a session keeps of one: each has workers of its own, so pass what differs from "
             "call to call as an argument"
         )
-    hashed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") or 1
-    seconds = environment.get("config", {}).get("setup_timeout_seconds", TIMEOUT_SECONDS)
-    session.define_environment(hashed, text, max(seconds, 0) * 10**9, prestart)
+    described = os.fsencode(text)
+    hashed = int.from_bytes(hashlib.sha256(described).digest()[:8], "little") or 1
+    session.define_environment(hashed, described, patience_s * 10**9, prestart)
     _defined[session.number, text] = hashed
     return hashed
 
@@ -159,14 +186,14 @@ def of_call(asked: object) -> dict[str, object] | None:
 
 
 def warn_of_cpp() -> None:
-    """Says once in a session that what this process has is not for C++."""
+    """Says once in a session what of what this process has is not for C++."""
     global _warned_of_cpp
-    parts = sorted(current.keys() - {"config"})
+    parts = sorted(current.keys() - {"config", *CPP_PARTS})
     if parts and not _warned_of_cpp:
         _warned_of_cpp = True
         _log.warning(
-            f"runtime_env ({', '.join(parts)}) is for Python: C++ workers have the environment of "
-            "the program that started the session"
+            f"runtime_env ({', '.join(parts)}) is for Python: C++ workers have 'env_vars' and "
+            "'working_dir' alone"
         )
 
 

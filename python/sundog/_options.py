@@ -290,19 +290,12 @@ def runtime_env_number(
     session: _core.Session, asked: dict[str, object] | None, is_cpp: bool
 ) -> int:
     """What a definition names; 0 is the job's workers without any."""
-    if is_cpp:
-        if asked:
-            raise ValueError(
-                "runtime_env is for Python: C++ workers are processes of a program of their own"
-            )
-        if "sundog._environment" in sys.modules:
-            sys.modules["sundog._environment"].warn_of_cpp()
-        return 0
     if not asked and "sundog._environment" not in sys.modules:
         return 0
     from sundog import _environment
 
-    return _environment.number(session, asked)
+    number = _environment.number_for_cpp if is_cpp else _environment.number
+    return number(session, asked)
 
 
 def whole_number(name: str, value: object, least: int) -> int:

@@ -92,6 +92,7 @@ TOLD = (
     ("SUNDOG_ADDRESS", "the path of its socket"),
     ("SUNDOG_DRIVER", "the process of the program whose tasks it runs"),
     ("SUNDOG_GPUS", "the numbers of the GPUs that the task or actor holds"),
+    ("SUNDOG_CPP_ENVIRONMENT", "of a C++ worker: the number of its runtime environment"),
 )
 KEYWORDS = {row.keyword: row for row in TABLE if row.keyword}
 

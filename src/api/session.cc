@@ -90,7 +90,11 @@ uint32_t SessionCore::define(const TaskKind& kind) {
   options.stream_items = given.stream_items;
   options.language = kind.python ? model::Language::kPython : model::Language::kCpp;
   ObjectId function;
-  if (kind.python) function = python_callable(runtime_.get(), kind.function);
+  if (kind.python) {
+    function = python_callable(runtime_.get(), kind.function);
+  } else {
+    options.runtime_env = runtime_env_;
+  }
   return value_or_throw(runtime_->define_template(options, function));
 }
 

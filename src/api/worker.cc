@@ -157,15 +157,15 @@ int fail(const char* program, const std::string& why) {
   return 1;
 }
 
-int serve(const char* program, int control, uint64_t token) {
-  auto runtime = client::Runtime::connect_worker(control, JobId{}, model::Language::kCpp, 0, token,
-                                                 own_program());
+int serve(const char* program, int control, uint64_t token, uint64_t runtime_env) {
+  auto runtime = client::Runtime::connect_worker(control, JobId{}, model::Language::kCpp,
+                                                 runtime_env, token, own_program());
   if (!runtime) return fail(program, runtime.error().text);
   client::Runtime* serving = runtime->get();
   const char* address = std::getenv("SUNDOG_ADDRESS");
   Session session(std::make_shared<SessionCore>(*std::move(runtime), address ? address : "",
                                                 std::vector<WorkerProcess>()));
-  session.core()->become_worker();
+  session.core()->become_worker(runtime_env);
   WorkerLoop(&session, serving).run();
   return 0;
 }
@@ -182,14 +182,18 @@ int serve_daemon(const char* program, std::string_view where) {
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (const char* gpus = std::getenv("SUNDOG_GPUS")) setenv("CUDA_VISIBLE_DEVICES", gpus, 1);
-  return serve(program, control, token);
+  uint64_t runtime_env = 0;
+  if (const char* own = std::getenv("SUNDOG_CPP_ENVIRONMENT")) {
+    std::from_chars(own, own + std::strlen(own), runtime_env);
+  }
+  return serve(program, control, token, runtime_env);
 }
 
 int serve_address(const char* program, const char* address) {
   setenv("SUNDOG_ADDRESS", address, 1);
   auto control = os::connect_unix(address);
   if (!control) return fail(program, control.error());
-  return serve(program, control->release(), 0);
+  return serve(program, control->release(), 0, 0);
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+#include "core/environment_text.h"
 #include "core/node_for_test.h"
 
 namespace sundog::core {
@@ -101,6 +102,29 @@ TEST(NodeEnvironments, a_failure_is_that_of_the_tasks_that_wait_for_it) {
   EXPECT_EQ(n.core.tasks().live(), 1u);        // the one without an environment
   n.event(EnvironmentReady{kEnvironment, 1});  // late
   EXPECT_FALSE(n.core.environments().is_ready(kEnvironment));
+}
+
+TEST(NodeEnvironments, workers_of_one_language_have_no_environment_of_another) {
+  constexpr uint64_t kOther = 78;
+  for (const bool for_cpp : {true, false}) {
+    Bench n;
+    model::DefineTemplate t;
+    t.template_id = 3;
+    t.name = "f";
+    t.language = model::Language::kCpp;
+    t.runtime_env = kEnvironment;
+    if (for_cpp) {
+      t.runtime_env = kOther;
+      n.say(model::DefineEnvironment{kOther, 0, 0, std::string(kCppEnvironment) + "/tmp"});
+    }
+    n.say(t);
+    EXPECT_EQ(n.count<KillClient>(), for_cpp ? 0 : 1);
+    if (!for_cpp) continue;
+    t.template_id = 4;
+    t.language = model::Language::kPython;
+    n.say(t);
+    EXPECT_EQ(n.count<KillClient>(), 1);
+  }
 }
 
 TEST(NodeEnvironments, a_template_of_an_unknown_environment_breaks_the_protocol) {

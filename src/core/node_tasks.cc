@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/probe.h"
+#include "core/environment_text.h"
 #include "core/node_core.h"
 
 namespace sundog::core {
@@ -13,6 +14,11 @@ uint16_t whole_cpus(const model::ResourceSet& resources) {
   return static_cast<uint16_t>(std::clamp<int64_t>(cpus, 1, UINT16_MAX));
 }
 
+bool fits(const Environments::Environment* environment, model::Language language) {
+  return environment != nullptr && environment->description.starts_with(kCppEnvironment) ==
+                                       (language == model::Language::kCpp);
+}
+
 }  // namespace
 
 using model::ErrorKind;
@@ -20,8 +26,7 @@ using model::Format;
 
 void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
   if (m.template_id > model::kTemplatesMax) return violation(c, "it defines too many templates");
-  if (m.runtime_env != 0 &&
-      (environments_.find(m.runtime_env) == nullptr || m.language != model::Language::kPython))
+  if (m.runtime_env != 0 && !fits(environments_.find(m.runtime_env), m.language))
     return violation(c, "a template names a runtime environment that it cannot have");
   TaskTemplate t;
   t.job = c.job;
@@ -466,7 +471,8 @@ bool NodeCore::is_unplaceable(uint32_t index) {
 
 bool NodeCore::lacks_cpp_worker(const TaskTemplate& tmpl) const {
   return tmpl.language == model::Language::kCpp &&
-         !scheduler_.pool_has_workers({JobId{}, tmpl.language, tmpl.runtime_env});
+         !scheduler_.pool_has_workers({JobId{}, tmpl.language, tmpl.runtime_env}) &&
+         !scheduler_.pool_has_workers({JobId{}, tmpl.language, 0});  // whose program it starts, too
 }
 
 }  // namespace sundog::core

@@ -1,10 +1,14 @@
 // NodeShell: workers in C++, processes of one program that the session was started with, or else of
-// the one whose worker came first. The daemon is their parent.
+// the one whose worker came first. The daemon is their parent. Their runtime environments are
+// variables and a folder, which the daemon gives them at their start: nothing is prepared.
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
+#include "core/environment_text.h"
 #include "node/node_shell.h"
+#include "os/files.h"
 #include "os/process.h"
 #include "os/socket.h"
 
@@ -13,6 +17,20 @@ namespace {
 
 constexpr uint32_t kCppWorkersPrestarted = 4;  // at most; more come as tasks need them
 constexpr int kControlInChild = 3;
+// ${NAME} is what our environment has; nothing if it has none.
+std::string expanded(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const size_t begin = text.find("${");
+    const size_t end = begin == text.npos ? text.npos : text.find('}', begin);
+    if (end == text.npos) break;
+    result += text.substr(0, begin);
+    const std::string name(text.substr(begin + 2, end - begin - 2));
+    if (const char* value = std::getenv(name.c_str())) result += value;
+    text.remove_prefix(end + 1);
+  }
+  return result.append(text);
+}
 
 }  // namespace
 
@@ -22,6 +40,34 @@ void NodeShell::use_cpp_worker(const std::string& program, bool start) {
   const auto cpus = static_cast<uint32_t>(options_.num_cpus / 10'000);
   const uint32_t count = start ? std::min(std::max(cpus, 1u), kCppWorkersPrestarted) : 0;
   queue_event(core::Prestart{JobId{}, model::Language::kCpp, 0, count});
+  for (const auto& [hash, environment] : cpp_environments_) {
+    queue_event(core::Prestart{JobId{}, model::Language::kCpp, hash, 0});
+  }
+}
+
+bool NodeShell::prepare_for_cpp(const core::PrepareEnvironment& e) {
+  std::string_view rest = e.description;
+  if (!rest.starts_with(core::kCppEnvironment)) return false;
+  rest.remove_prefix(core::kCppEnvironment.size());
+  auto next = [&rest] {
+    const std::string_view part = rest.substr(0, rest.find('\0'));
+    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
+    return part;
+  };
+  CppEnvironment environment;
+  environment.folder = next();
+  while (!rest.empty()) environment.variables.push_back(expanded(next()));
+  if (!environment.folder.empty() && !os::is_folder(environment.folder)) {
+    queue_event(core::EnvironmentFailed{e.hash, e.attempt, {}},
+                "the copy of its working_dir is gone: " + environment.folder);
+    return true;
+  }
+  cpp_environments_[e.hash] = std::move(environment);
+  queue_event(core::EnvironmentReady{e.hash, e.attempt});
+  if (!options_.cpp_worker.empty()) {
+    queue_event(core::Prestart{JobId{}, model::Language::kCpp, e.hash, 0});
+  }
+  return true;
 }
 
 // A C++ worker that joined by itself: more of its kind can be started when they are needed.
@@ -48,6 +94,17 @@ Status NodeShell::start_cpp_worker(const core::SpawnWorker& e) {
                  {pipes->err.write.get(), STDERR_FILENO}};
   request.environment = worker_environment();
   if (!e.gpus.empty()) request.environment.push_back("SUNDOG_GPUS=" + comma_separated(e.gpus));
+  if (e.runtime_env != 0) {
+    const auto found = cpp_environments_.find(e.runtime_env);
+    if (found == cpp_environments_.end()) {
+      return Failure{std::string("its runtime environment ended before the worker was started")};
+    }
+    const CppEnvironment& own = found->second;
+    request.folder = own.folder;
+    request.environment.push_back("SUNDOG_CPP_ENVIRONMENT=" + std::to_string(e.runtime_env));
+    request.environment.insert(request.environment.end(), own.variables.begin(),
+                               own.variables.end());
+  }
   request.new_session = true;
   auto pid = os::spawn(request);
   if (!pid) return Failure{pid.error()};

@@ -137,9 +137,14 @@ class NodeShell {
   void perform(const core::RecordTask& e);
   void perform(const core::AnswerTimeline& e);
   void perform(const core::JobSettled& e);
-  void perform(const core::PrepareEnvironment& e) { environments_->prepare(e); }
+  void perform(const core::PrepareEnvironment& e) {
+    if (!prepare_for_cpp(e)) environments_->prepare(e);
+  }
   void perform(const core::AbortEnvironment& e) { environments_->abort(e); }
-  void perform(const core::EndEnvironment& e) { environments_->end(e); }
+  void perform(const core::EndEnvironment& e) {
+    cpp_environments_.erase(e.hash);
+    environments_->end(e);
+  }
   void send(ClientLink* client, const model::NodeMessage& message);
   void offer_claim(ClientLink* client, const model::Execute& message);
   void send_execute(ClientLink* client, const model::Execute& message);
@@ -196,6 +201,8 @@ class NodeShell {
   void use_cpp_worker(const std::string& program, bool start);
   void learn_cpp_worker(std::string_view program);
   Status start_cpp_worker(const core::SpawnWorker& e);
+  // False if the environment is not one of C++ workers.
+  bool prepare_for_cpp(const core::PrepareEnvironment& e);
   // ---- node_workers.cc
   void on_stage_done(int stage);
   void start_environments();
@@ -213,6 +220,11 @@ class NodeShell {
   std::unique_ptr<OutputLog> output_;
   std::unique_ptr<ZygoteLink> zygote_;
   std::unique_ptr<EnvironmentHost> environments_;  // with zygotes of their own
+  struct CppEnvironment {
+    std::string folder;                  // where its workers begin; empty: where we are
+    std::vector<std::string> variables;  // NAME=VALUE
+  };
+  std::map<uint64_t, CppEnvironment> cpp_environments_;  // by hash
   std::unique_ptr<core::NodeCore> core_;
   obs::EventRecorder recorder_;
   Random random_;

@@ -33,6 +33,7 @@ Status make_folder(const std::string& path);
 // Fails unless it is a folder of ours that nobody else may enter.
 Status check_private_folder(const std::string& path);
 std::string parent_folder(const std::string& path);
+bool is_folder(const std::string& path);
 
 struct FolderEntry {
   std::string name;

@@ -111,6 +111,26 @@ TEST(Process, exit_codes_and_signals_are_told_apart) {
   }
 }
 
+TEST(Process, a_child_begins_in_the_folder_named) {
+  for (auto [folder, code] : {std::pair{"/proc", 0}, std::pair{"", 1}}) {
+    SpawnRequest request;
+    request.path = "/bin/sh";
+    request.arguments = {"-c", "[ $(pwd) = /proc ]"};
+    request.folder = folder;
+    Fd pidfd = *open_pidfd(*spawn(request));
+    ExitInfo info;
+    ASSERT_EQ(wait_pidfd_until(pidfd.get(), now() + 20 * kSecond, &info), WaitResult::kEnded);
+    EXPECT_EQ(info.code, code) << folder;
+  }
+  SpawnRequest request;
+  request.path = "/bin/sh";
+  request.folder = "/no/such/folder";
+  EXPECT_FALSE(spawn(request).ok());
+  EXPECT_TRUE(is_folder("/proc"));
+  EXPECT_FALSE(is_folder("/proc/self/exe"));
+  EXPECT_FALSE(is_folder("/no/such/folder"));
+}
+
 TEST(Process, a_child_gets_exactly_the_descriptors_named_and_a_new_variable) {
   Pipe pipe = *make_pipe(false);
   Fd stray = *make_eventfd();

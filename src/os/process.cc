@@ -82,6 +82,9 @@ Result<pid_t> spawn(const SpawnRequest& request) {
   set_attributes(&attributes, request.new_session);
   std::vector<Fd> copies;
   Status prepared = add_descriptors(&actions, &copies, request.fds);
+  if (!request.folder.empty()) {
+    ::posix_spawn_file_actions_addchdir_np(&actions, request.folder.c_str());
+  }
   std::vector<std::string> arguments = request.arguments;
   arguments.insert(arguments.begin(), request.path);
   std::vector<std::string> environment = merged_environment(request.environment);

@@ -20,6 +20,7 @@ struct SpawnRequest {
   std::vector<std::string> arguments;    // argv[1..]; argv[0] is the path
   std::vector<std::pair<int, int>> fds;  // {ours, number in the child}; all others close
   std::vector<std::string> environment;  // NAME=VALUE on top of ours
+  std::string folder;                    // where it begins; empty: where we are
   bool new_session = false;              // setsid in the child
 };
 // posix_spawn: no copy of our address space, safe in a process with threads.

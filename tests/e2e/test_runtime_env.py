@@ -389,10 +389,7 @@ def test_wrong_descriptions_are_named(asked: Any, kind: type[Exception], text: s
             refuse()
 
 
-def test_cpp_and_local_mode_have_none(session: Any) -> None:
-    with pytest.raises(ValueError, match="runtime_env is for Python"):
-        sundog.cpp_function("f").options(runtime_env={"env_vars": {"A": "1"}}).remote()
-    sundog.shutdown()
+def test_local_mode_has_none() -> None:
     with pytest.raises(ValueError, match="local_mode has none"):
         sundog.init(local_mode=True, runtime_env={"env_vars": {"A": "1"}})
     with (
@@ -402,16 +399,16 @@ def test_cpp_and_local_mode_have_none(session: Any) -> None:
         variable.options(runtime_env={"env_vars": {"A": "1"}}).remote("A")
 
 
-def test_a_jobs_environment_is_not_that_of_cpp_and_says_so(
+def test_what_of_a_jobs_environment_cpp_has_not_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with sundog.init(num_cpus=1, runtime_env={"env_vars": {"A": "1"}}):
+    runtime_env = {"env_vars": {"A": "1"}, "preload": ["json"]}
+    with sundog.init(num_cpus=1, runtime_env=runtime_env):
         for name in ("one", "two"):
             sundog.cpp_function(name).remote()
     told = [record.getMessage() for record in caplog.records]
     assert [text for text in told if text.startswith("runtime_env")] == [
-        "runtime_env (env_vars) is for Python: C++ workers have the environment of the program "
-        "that started the session"
+        "runtime_env (preload) is for Python: C++ workers have 'env_vars' and 'working_dir' alone"
     ]
 
 

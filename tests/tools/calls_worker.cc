@@ -3,6 +3,7 @@
 #include <sundog/sundog.h>
 
 #include <condition_variable>
+#include <cstdlib>
 #include <fstream>
 #include <stdexcept>
 #include <thread>
@@ -107,6 +108,25 @@ sundog::Generator<int64_t> waits_between(std::string go_on) {
 }
 SUNDOG_REMOTE(waits_between);
 
+// What the worker's process has: a variable of its environment, a file beside it.
+std::string variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value == nullptr ? "" : value;
+}
+SUNDOG_REMOTE(variable);
+
+std::string first_word_of(const std::string& file) {
+  std::string word;
+  std::ifstream(file) >> word;
+  return word;
+}
+SUNDOG_REMOTE(first_word_of);
+
+std::string variable_of_a_child(sundog::Session& session, const std::string& name) {
+  return session.get(session.task(variable).remote(name));
+}
+SUNDOG_REMOTE(variable_of_a_child);
+
 // Tells `begun`, waits until it is cancelled, and tells `stopped`.
 int64_t until_stopped(const std::string& begun, const std::string& stopped, std::stop_token stop) {
   tell(begun);
@@ -175,6 +195,7 @@ class Patient {
       co_yield i;
     }
   }
+  std::string has(const std::string& name) const { return variable(name); }
   std::vector<int64_t> up_to(int64_t count) const {
     std::vector<int64_t> all;
     for (int64_t i = 0; i < count; ++i) all.push_back(i);
@@ -188,6 +209,7 @@ class Patient {
  private:
   int64_t calls_ = 0;
 };
-SUNDOG_ACTOR(Patient, until_stopped, calls, counted, each_call, until_cancelled, numbered, up_to);
+SUNDOG_ACTOR(Patient, until_stopped, calls, counted, each_call, until_cancelled, numbered, up_to,
+             has);
 
 int main(int argc, char** argv) { return sundog::worker_main(argc, argv); }
