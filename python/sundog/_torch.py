@@ -32,7 +32,6 @@ PROTOCOL = 5
 ALIGNMENT = 64
 BYTES_OF_START = 8
 
-_make_subclass = torch.Tensor._make_subclass
 # The public function looks first whether it was given a capsule, which costs as much again.
 _from_dlpack = getattr(torch._C, "_from_dlpack", torch.utils.dlpack.from_dlpack)
 _has_names = getattr(torch.Tensor, "has_names", None)  # newer versions have no named tensors
@@ -325,8 +324,11 @@ def _elements_before(start: Any, tensor: Any) -> int:
 def _as_sent(tensor: Any, requires_grad: bool, is_parameter: bool) -> Any:
     """A Parameter if it was one, with gradients asked for if they were."""
     if is_parameter:
-        return _make_subclass(Parameter, tensor, requires_grad)
-    return tensor.requires_grad_() if requires_grad else tensor
+        # As torch's own uninitialized parameters become some: no second tensor is made.
+        tensor.__class__ = Parameter
+    if requires_grad:
+        tensor.requires_grad = True
+    return tensor
 
 
 def rebuild_storage(first: Any, dtype: Any) -> Any:
