@@ -81,10 +81,13 @@ Arena::Arena(uint64_t bytes, os::Fd memory, os::Fd read_only, loop::EventLoop* l
       read_only_(std::move(read_only)),
       loop_(loop),
       chunks_(round_up(bytes, kArenaChunkBytes) / kArenaChunkBytes),
-      collapser_(memory_.get(), bytes, loop, [this](std::function<void()> f) {
-        start_thread();
-        thread_.loop().post(std::move(f));
-      }) {}
+      collapser_(
+          memory_.get(), bytes, loop,
+          [this](std::function<void()> f) {
+            start_thread();
+            thread_.loop().post(std::move(f));
+          },
+          PageCollapser::Pace{}) {}
 
 Arena::~Arena() { stop(); }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "model/limits.h"
 #include "os/clock.h"
@@ -12,11 +13,11 @@ namespace sundog::node {
 using model::kHugePageBytes;
 
 PageCollapser::PageCollapser(int memory, uint64_t bytes, loop::EventLoop* loop,
-                             Runner on_page_thread, DurationNs delay)
+                             Runner on_page_thread, Pace pace)
     : memory_(memory),
       loop_(loop),
       on_page_thread_(std::move(on_page_thread)),
-      delay_(delay),
+      pace_(pace),
       huge_(bytes / kHugePageBytes) {}
 
 void PageCollapser::granted(uint64_t offset, uint64_t size) {
@@ -28,13 +29,24 @@ void PageCollapser::granted(uint64_t offset, uint64_t size) {
 
 void PageCollapser::read(uint64_t offset) {
   auto it = values_.find(offset);
-  if (it == values_.end() || ++it->second.reads != kReadsBeforeCollapse) return;
+  if (it == values_.end()) return;
+  if (it->second.due != kNever) read_while_slow(it->second.end - offset);
+  if (++it->second.reads != kReadsBeforeCollapse) return;
   Value probe = it->second;
   if (!next_window(&probe)) {  // its pages are huge already
     values_.erase(it);
     return;
   }
-  it->second.due = os::now() + delay_;
+  it->second.due = os::now() + pace_.delay;
+  arm();
+}
+
+void PageCollapser::read_while_slow(uint64_t bytes) {
+  bytes_read_ += bytes;
+  if (!slow_ || bytes_read_ < pace_.bytes_read_per_slow_window) return;
+  slow_ = false;
+  rest_until_ = 0;
+  if (timer_ != 0) loop_->cancel(std::exchange(timer_, 0));
   arm();
 }
 
@@ -96,8 +108,9 @@ std::optional<PageCollapser::Window> PageCollapser::next_window(Value* value) co
 
 void PageCollapser::start(const Window& window) {
   running_ = true;
-  on_page_thread_([this, window, memory = memory_, alive = alive_, loop = loop_] {
-    Outcome outcome = collapse(memory, window);
+  on_page_thread_([this, window, memory = memory_, slow_per_megabyte = pace_.slow_per_megabyte,
+                   alive = alive_, loop = loop_] {
+    Outcome outcome = collapse(memory, window, slow_per_megabyte);
     loop->post([this, alive, window, outcome] {
       if (*alive) finished(window, outcome);
     });
@@ -110,6 +123,8 @@ void PageCollapser::finished(const Window& window, Outcome outcome) {
   auto value = values_.upper_bound(window.offset);
   bool is_there = value != values_.begin() && window.offset < std::prev(value)->second.end;
   if (outcome.collapsed && is_there) set_huge(window.offset, window.size, true);
+  slow_ = outcome.slow && outcome.collapsed;
+  bytes_read_ = 0;
   if (outcome.slow || !outcome.collapsed) rest_until_ = os::now() + kRestAfterSlow;
   if (rest_until_ > os::now()) {
     arm();
@@ -118,7 +133,8 @@ void PageCollapser::finished(const Window& window, Outcome outcome) {
   }
 }
 
-PageCollapser::Outcome PageCollapser::collapse(int memory, const Window& window) {
+PageCollapser::Outcome PageCollapser::collapse(int memory, const Window& window,
+                                               DurationNs slow_per_megabyte) {
   auto mapping = os::Mapping::map(memory, window.offset, window.size, os::Access::kReadWrite,
                                   os::Sharing::kShared);
   if (!mapping) return {};
@@ -126,7 +142,7 @@ PageCollapser::Outcome PageCollapser::collapse(int memory, const Window& window)
   Outcome outcome;
   outcome.collapsed = mapping->collapse_to_huge_pages();
   DurationNs took = os::thread_cpu_now() - before;
-  outcome.slow = took > static_cast<DurationNs>(window.size >> 20) * kSlowPerMegabyte;
+  outcome.slow = took > static_cast<DurationNs>(window.size >> 20) * slow_per_megabyte;
   return outcome;
 }
 

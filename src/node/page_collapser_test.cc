@@ -17,6 +17,7 @@ constexpr DurationNs kShort = kMillisecond;
 
 class PageCollapserTest : public testing::Test {
  protected:
+  explicit PageCollapserTest(DurationNs slow = kSecond) : slow_(slow) {}
   void SetUp() override { ASSERT_TRUE(thread_.start().ok()); }
   void TearDown() override { thread_.stop(); }
 
@@ -45,12 +46,20 @@ class PageCollapserTest : public testing::Test {
   std::unique_ptr<loop::EventLoop> loop_ = *loop::EventLoop::create();
   loop::LoopThread thread_{"pages"};
   int windows_ = 0;
+  DurationNs slow_;  // a megabyte
   PageCollapser collapser_{memory_.get(), kBytes, loop_.get(),
                            [this](std::function<void()> f) {
                              ++windows_;
                              thread_.loop().post(std::move(f));
                            },
-                           kShort};
+                           PageCollapser::Pace{.delay = kShort,
+                                               .slow_per_megabyte = slow_,
+                                               .bytes_read_per_slow_window = 96 * kMegabyte}};
+};
+
+class SlowPageCollapserTest : public PageCollapserTest {
+ protected:
+  SlowPageCollapserTest() : PageCollapserTest(-1) {}  // every window takes longer than that
 };
 
 TEST_F(PageCollapserTest, small_pages_of_a_value_that_stays_become_huge_and_keep_their_bytes) {
@@ -65,6 +74,26 @@ TEST_F(PageCollapserTest, small_pages_of_a_value_that_stays_become_huge_and_keep
   EXPECT_EQ(windows_, 3);
   for (uint64_t at = 0; at < kBytes; at += 4096)
     ASSERT_EQ(std::memcmp(view.data() + at, &at, sizeof at), 0) << at;
+}
+
+TEST_F(SlowPageCollapserTest, on_a_slow_host_a_window_follows_when_its_readers_paid_as_much) {
+  if (!kernel_can()) GTEST_SKIP() << "this kernel does not collapse pages of shared memory";
+  make_small_pages();
+  grant_and_read_twice(0, 48 * kMegabyte);
+  while (collapser_.huge_bytes() < 16 * kMegabyte) loop_->poll(kNever);
+  collapser_.read(0);
+  let_time_pass();
+  EXPECT_EQ(windows_, 1) << "it rests";
+  collapser_.granted(48 * kMegabyte, 16 * kMegabyte);
+  collapser_.read(48 * kMegabyte);
+  let_time_pass();
+  EXPECT_EQ(windows_, 1) << "reads of a value that waits for nothing do not count";
+  for (uint64_t window = 2; window <= 3; ++window) {
+    collapser_.read(0);
+    if (window == 3) collapser_.read(0);
+    while (collapser_.huge_bytes() < window * 16 * kMegabyte) loop_->poll(kNever);
+    EXPECT_EQ(windows_, static_cast<int>(window));
+  }
 }
 
 TEST_F(PageCollapserTest, a_value_that_is_freed_or_read_once_costs_nothing) {
