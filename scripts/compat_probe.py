@@ -44,6 +44,7 @@ SAMPLES: dict[str, Any] = {
     "ignore_reinit_error": True,
     "include_dashboard": True,
     "label_selector": {"zone": "a"},
+    "job_config": {"ray_namespace": "probe"},
     "labels": {"zone": "a"},
     "lifetime": "detached",
     "local_mode": True,
@@ -184,7 +185,7 @@ def try_command(word: str) -> Found:
     command = importlib.import_module("ray._command")
     if word in command.REFUSED:
         return REFUSED, f"ray {word}: {command.REFUSED[word]}."
-    if word in (*command.HANDED_ON, "timeline"):
+    if word in (*command.HANDED_ON, *command.LISTS, "timeline"):
         return WORKS, ""
     return REFUSED, f"ray: no command '{word}'"
 

@@ -150,11 +150,15 @@ class ClassDescription:
             self.templates = {}
         exceptions, returns = options.retry_exceptions, _options.returns_of(options.num_returns)
         group = options.concurrency_group or ""
-        key = (info.name, title, retries, exceptions, group, returns, options.stream_items)
+        key = (
+            info.name, title, retries, exceptions, group, returns, options.stream_items,
+            options.recorded,
+        )  # fmt: skip
         if key not in self.templates:
             self.templates[key] = session.define(
                 None, title, info.place, {}, retries, exceptions, _actor_options.METHOD, info.name,
                 {}, 0, False, 1, {}, False, group, returns, options.stream_items,
+                0, 0, 0, 0, None, -1, 0, False, not options.recorded,
             )  # fmt: skip
         return self.templates[key]
 

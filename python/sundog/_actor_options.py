@@ -36,6 +36,8 @@ ACTOR_OPTIONS = (
     "placement_group",
     "placement_group_bundle_index",
     "placement_group_capture_child_tasks",
+    "enable_task_events",
+    "fallback_strategy",
 )
 METHOD_OPTIONS = (
     "num_returns",
@@ -44,6 +46,7 @@ METHOD_OPTIONS = (
     "retry_exceptions",
     "concurrency_group",
     "_generator_backpressure_num_objects",
+    "enable_task_events",
 )
 # Ray's other options with the values that ask for nothing; any other value is refused.
 ACTOR_LATER: dict[str, object] = {
@@ -51,9 +54,7 @@ ACTOR_LATER: dict[str, object] = {
     "_generator_backpressure_num_objects": None,
     "_labels": None,
     "accelerator_type": None,
-    "enable_task_events": True,
     "enable_tensor_transport": None,
-    "fallback_strategy": None,
     "object_store_memory": None,
     "tensor_transport": None,
 }
@@ -186,6 +187,7 @@ class ActorOptions:
         "out_of_order",
         "placed",
         "placement",
+        "recorded",
         "runtime_env",
         "title",
     )
@@ -207,6 +209,7 @@ class ActorOptions:
         self.namespace = checked_namespace(given.get("namespace"))
         self.placement = _options.placement(given, self.placed)
         self.runtime_env = _options.runtime_env(self.given)
+        self.recorded = _options.recorded(given.get("enable_task_events"))
         self.max_restarts = count_from_minus_one("max_restarts", given.get("max_restarts"))
         self.max_task_retries = count_from_minus_one(
             "max_task_retries", given.get("max_task_retries")
@@ -241,7 +244,7 @@ class ActorOptions:
         calls = (self.max_concurrency, tuple(self.groups.items()), self.out_of_order)
         where = () if self.placement is None else self.placement.key()
         asked = _options.runtime_env_key(self.runtime_env)
-        return amounts, self.max_restarts, self.detached, calls, where, asked
+        return amounts, self.max_restarts, self.detached, calls, where, asked, self.recorded
 
     def define(
         self, session: _core.Session, class_id: bytes | None, source: str, registered: str
@@ -255,7 +258,7 @@ class ActorOptions:
             CREATE_ACTOR, registered, self.held, self.max_restarts, self.detached,
             self.max_concurrency, self.groups, self.out_of_order, "", 1, 0, 0, 0, 0,
             _options.runtime_env_number(session, self.runtime_env, class_id is None),
-            *_options.in_group(self.placement),
+            *_options.in_group(self.placement), not self.recorded,
         )  # fmt: skip
 
 
@@ -268,6 +271,7 @@ class MethodOptions:
         "max_task_retries",
         "name",
         "num_returns",
+        "recorded",
         "retry_exceptions",
         "stream_items",
     )
@@ -285,6 +289,7 @@ class MethodOptions:
         )
         self.name = text_or_none("name", given.get("name"))
         self.concurrency_group = text_or_none("concurrency_group", given.get("concurrency_group"))
+        self.recorded = _options.recorded(given.get("enable_task_events"))
         retries = given.get("max_task_retries")
         self.max_task_retries = (
             None if retries is None else count_from_minus_one("max_task_retries", retries)
@@ -304,7 +309,7 @@ def method(*args: object, **options: object) -> Callable[[F], F]:
             tried again after the actor's process died (default: the actor's); retry_exceptions,
             True to try again after an exception as well; name, what a call is called in messages;
             concurrency_group, the one of the class's ``concurrency_groups`` in whose limit its
-            calls are counted.
+            calls are counted; enable_task_events, False to leave no record of its calls.
 
     Returns:
         A decorator, which returns the method itself.

@@ -22,6 +22,8 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   memory               the objects in the store: sizes, references, pins
   list actors          actors: state, process, what they hold, why they ended
   list jobs            programs: state, process, share of the CPUs, command line
+  list tasks           tasks: state, process, duration, why they failed
+  list objects         … workers, nodes, placement-groups, runtime-envs likewise
   list packages        what pip and uv installed for runtime environments: size, last use
   clean                removes those packages that no session uses
   timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev), or as a page (FILE.html)
@@ -47,6 +49,7 @@ COMMANDS = (
     "stop",
     "timeline",
 )
+LISTS = ("tasks", "objects", "workers", "nodes", "placement-groups", "runtime-envs")
 MEMORY_ROWS_MAX = 50
 
 
@@ -109,8 +112,15 @@ def run(words: list[str]) -> int:
         expect_nothing("debug", rest[1:])
         return debug_dump(session) if rest == ["dump"] else debug(session, rest)
     if command == "list":
+        if rest[:1] and rest[0] in LISTS:
+            from sundog import _cli_lists
+
+            return _cli_lists.show(session, rest)
         if rest[:1] not in (["actors"], ["jobs"], ["packages"]):
-            raise UsageError("list has three subjects: sundog list actors, … jobs, … packages")
+            raise UsageError(
+                "list has as subjects "
+                f"{', '.join(('actors', 'jobs', 'packages', *LISTS))}: sundog list tasks"
+            )
         expect_nothing(f"list {rest[0]}", rest[1:])
         if rest == ["packages"]:
             if session is not None:

@@ -81,6 +81,7 @@ class Session:
         bundle: int = -1,
         capture_children: int = 0,
         outside_groups: bool = False,
+        unrecorded: bool = False,
         /,
     ) -> int: ...
     def define_environment(

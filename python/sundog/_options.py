@@ -32,14 +32,14 @@ FUNCTION_OPTIONS = (
     "placement_group",
     "placement_group_bundle_index",
     "placement_group_capture_child_tasks",
+    "enable_task_events",
+    "fallback_strategy",
 )
 # Ray's other options with the values that ask for nothing; any other value is refused.
 LATER: dict[str, object] = {
     "_labels": None,
     "_num_objects_per_yield": None,
     "accelerator_type": None,
-    "enable_task_events": True,
-    "fallback_strategy": None,
     "object_store_memory": None,
 }
 RESERVED_RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
@@ -97,12 +97,14 @@ class FunctionOptions:
     """Checked options of one remote function; equal options share one template."""
 
     __slots__ = (
+        "function_name",
         "given",
         "max_calls",
         "max_retries",
         "num_returns",
         "placement",
         "priority",
+        "recorded",
         "resources",
         "retried_on",
         "retry_exceptions",
@@ -130,6 +132,8 @@ class FunctionOptions:
         self.max_calls = whole_number("max_calls", given.get("max_calls"), 0)
         self.placement = placement(given, self.resources)
         self.runtime_env = runtime_env(self.given)
+        self.recorded = recorded(given.get("enable_task_events"))
+        self.function_name = function_name
         self.timeout_ns = timeout(given.get("timeout_s"))
         name = given.get("name")
         if name is not None and not isinstance(name, str):
@@ -142,7 +146,7 @@ class FunctionOptions:
         returns = returns_of(self.num_returns), self.stream_items
         limits = self.priority, self.timeout_ns, self.max_calls, self.retried_on
         placed = () if self.placement is None else self.placement.key()
-        retries = self.max_retries, self.retry_exceptions
+        retries = self.max_retries, self.retry_exceptions, self.recorded
         asked = runtime_env_key(self.runtime_env)
         return resources, retries, self.title, returns, limits, placed, asked
 
@@ -155,12 +159,16 @@ class FunctionOptions:
             resources = {**resources, **self.placement.missing(session)}
         return session.define(
             function_id, self.title, source, resources, self.max_retries, self.retry_exceptions,
-            FUNCTION, registered, {}, 0, False, 1, {}, False, "",
+            FUNCTION, registered or self.named_function(), {}, 0, False, 1, {}, False, "",
             returns_of(self.num_returns), self.stream_items,
             self.priority, self.timeout_ns, self.max_calls,
             runtime_env_number(session, self.runtime_env, function_id is None),
-            *in_group(self.placement),
+            *in_group(self.placement), not self.recorded,
         )  # fmt: skip
+
+    def named_function(self) -> str:
+        """The function's own name, where calls of it have another; else empty."""
+        return self.function_name if self.function_name != self.title else ""
 
 
 def resource_amounts(given: Mapping[str, object]) -> dict[str, int]:
@@ -248,6 +256,7 @@ def placement(
     if (
         given.get("scheduling_strategy") is None
         and given.get("label_selector") is None
+        and given.get("fallback_strategy") is None
         and given.get("placement_group", "default") == "default"
         and given.get("placement_group_bundle_index") in (None, -1)
         and given.get("placement_group_capture_child_tasks") is None
@@ -296,6 +305,15 @@ def runtime_env_number(
 
     number = _environment.number_for_cpp if is_cpp else _environment.number
     return number(session, asked)
+
+
+def recorded(value: object) -> bool:
+    """enable_task_events: whether timeline and lists show it."""
+    if value is None:
+        return True
+    if not isinstance(value, bool):
+        raise TypeError(f"enable_task_events is True or False, got {value!r}")
+    return value
 
 
 def whole_number(name: str, value: object, least: int) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sundog._context import Context
+    from sundog.job_config import JobConfig
 
 UNIT = 10_000
 PRESTART_MAX = 64
@@ -37,6 +38,8 @@ INIT_OPTIONS = (
     "local_mode",
     "job_weight",
     "runtime_env",
+    "labels",
+    "job_config",
 )
 # Ray's other keywords with Ray's defaults: those are accepted, for they ask for nothing; any other
 # value is refused.
@@ -58,8 +61,6 @@ LATER: dict[str, object] = {
     "dashboard_host": "127.0.0.1",
     "dashboard_port": None,
     "enable_resource_isolation": False,
-    "job_config": None,
-    "labels": None,
     "logging_config": None,
     "logging_format": None,
     "proxy_server_url": None,
@@ -265,6 +266,10 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     daemon = _paths.daemon()
     name, folder, socket = _paths.new_session()
     write_zygote_config(folder, socket, plan.preload)
+    if options.get("labels"):
+        from sundog import _strategy
+
+        _strategy.write(folder, options["labels"])  # type: ignore[arg-type]
     local = bool(options.get("local_mode"))
     prestart = 0 if local else min(max(1, int(plan.cpus.value)), PRESTART_MAX)
     environment = options.get("runtime_env")
@@ -437,6 +442,8 @@ def init(
     local_mode: bool = False,
     job_weight: float | None = None,
     runtime_env: dict[str, Any] | None = None,
+    labels: dict[str, str] | None = None,
+    job_config: JobConfig | dict[str, Any] | None = None,
     **unknown: object,
 ) -> Context:
     """Starts a session on this machine. Without it, the first use of Sundog starts one.
@@ -472,6 +479,9 @@ def init(
             which is the default. From 0.01 to 100.
         runtime_env: what the program's workers have that this process does not, as
             ``sundog.runtime_env.RuntimeEnv`` lists it; tasks and actors may add to it.
+        labels: names and values of this machine, for ``label_selector=`` of tasks and actors.
+        job_config: a ``sundog.job_config.JobConfig``: namespace, runtime environment and metadata
+            of this program in one object; what is given here besides goes before it.
         unknown: refused, by name.
 
     Returns:
@@ -487,6 +497,16 @@ def init(
     from sundog._context import Context
 
     check_options(unknown)
+    if job_config is not None:
+        from sundog.job_config import checked_config
+
+        job_config = checked_config(job_config)
+        namespace = job_config.ray_namespace if namespace is None else namespace
+        runtime_env = job_config.runtime_env or None if runtime_env is None else runtime_env
+    if labels is not None:
+        from sundog import _strategy
+
+        labels = _strategy.checked_labels(labels)
     if include_dashboard:
         raise ValueError("init(): include_dashboard=True is not in this version")
     space = namespace_of(namespace)
@@ -494,8 +514,8 @@ def init(
     environment = checked_environment(runtime_env, local_mode)
     _log.set_level(_log.level_of(_settings.given("logging_level", logging_level) or "info"))
     session = _core.current_session()
-    described = num_cpus, num_gpus, resources, object_store_memory, _memory, address
-    of_the_job = job_weight, runtime_env
+    described = num_cpus, num_gpus, resources, object_store_memory, _memory, address, labels
+    of_the_job = job_weight, runtime_env, job_config
     if session is not None and not _forked:
         if session.is_worker:
             return Context(session)
@@ -520,12 +540,15 @@ def init(
         "preload": preload,
         "cpp_worker": cpp_worker,
         "local_mode": local_mode,
+        "labels": labels,
     }
     address = _join.address_of(address, describes)
     if address is not None:
         shown = _settings.given("log_to_driver", log_to_driver) is not False
         session = join(address, shown, space, weight)
         begin_environment(session, environment, 1)
+        if job_config is not None:
+            job_config.keep(session)
         return Context(session)
     options = describes | {
         "log_to_driver": log_to_driver,
@@ -535,7 +558,10 @@ def init(
     }
     global _cell_options
     _cell_options = (*described, preload, cpp_worker, namespace, local_mode, *of_the_job)
-    return Context(start(options, explain=True))
+    session = start(options, explain=True)
+    if job_config is not None:
+        job_config.keep(session)
+    return Context(session)
 
 
 def is_same_cell(asked: tuple[object, ...]) -> bool:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sundog._actor import ActorHandle
-    from sundog._ids import ActorID, PlacementGroupID
+    from sundog._ids import ActorID, JobID, NodeID, PlacementGroupID, TaskID
     from sundog._timeline import TimelineView
     from sundog.runtime_env import RuntimeEnv
 
@@ -68,12 +68,12 @@ def nodes() -> list[dict[str, Any]]:
 
     Returns:
         A dictionary for each, with "NodeID", "Alive", "NodeManagerAddress",
-        "NodeManagerHostname", "NodeName" and "Resources" (names to amounts).
+        "NodeManagerHostname", "NodeName", "Resources" (names to amounts) and "Labels".
 
     Raises:
         RuntimeError: there is no session.
     """
-    from sundog import _explain
+    from sundog import _explain, _strategy
 
     session = need_session("nodes")
     return [
@@ -84,6 +84,7 @@ def nodes() -> list[dict[str, Any]]:
             "NodeManagerHostname": os.uname().nodename,
             "NodeName": os.uname().nodename,
             "Resources": _explain.status(session)["total"],
+            "Labels": _strategy.labels_of(session),
         }
     ]
 
@@ -200,7 +201,7 @@ class RuntimeContext:
         return str(self._session.info()["node"])
 
     def get_node_labels(self) -> dict[str, str]:
-        """What label selectors find on this machine: ``{"ray.io/node-id": ...}``."""
+        """What label selectors find here: ``init``'s labels and ``{"ray.io/node-id": ...}``."""
         from sundog import _strategy
 
         return _strategy.labels_of(self._session)
@@ -208,6 +209,56 @@ class RuntimeContext:
     def get_accelerator_ids(self) -> dict[str, list[str]]:
         """The GPUs of this task or actor as texts, ``{"GPU": ["0", "1"]}``; see ``get_gpu_ids``."""
         return {"GPU": [str(gpu) for gpu in get_gpu_ids()]}
+
+    def get_assigned_resources(self) -> dict[str, float]:
+        """What the task that runs here asked for, or what the actor that this is holds.
+
+        Returns:
+            Names to amounts, ``{"CPU": 0.5}``; what is zero is left out. Memory is in bytes.
+
+        Raises:
+            RuntimeError: this is a driver.
+        """
+        from sundog import _assigned
+
+        return _assigned.resources(self._session)
+
+    def get_resource_ids(self) -> dict[str, list[str]]:
+        """The old name of ``get_accelerator_ids``."""
+        return self.get_accelerator_ids()
+
+    @property
+    def job_id(self) -> JobID:
+        """The job; ``get_job_id`` has it as text."""
+        from sundog._ids import JobID
+
+        return JobID(bytes.fromhex(self.get_job_id()))
+
+    @property
+    def node_id(self) -> NodeID:
+        """This machine; ``get_node_id`` has it as text."""
+        from sundog._ids import NodeID
+
+        return NodeID(bytes.fromhex(self.get_node_id()))
+
+    @property
+    def task_id(self) -> TaskID | None:
+        """The task that runs here, None in a driver; ``get_task_id`` has it as text."""
+        from sundog._ids import TaskID
+
+        task = self.get_task_id()
+        return None if task is None else TaskID(bytes.fromhex(task))
+
+    def get(self) -> dict[str, Any]:
+        """Ids and namespace as one dictionary, with what applies here."""
+        told = {
+            "job_id": self.job_id,
+            "node_id": self.node_id,
+            "namespace": self.namespace,
+            "task_id": self.task_id,
+            "actor_id": self.actor_id,
+        }
+        return {name: value for name, value in told.items() if value is not None}
 
     def get_worker_id(self) -> str:
         """This process: its pid, for there is no other name."""

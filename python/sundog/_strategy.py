@@ -6,6 +6,8 @@ waits and is told like any other that is missing. What may run on another node o
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,14 +16,18 @@ if TYPE_CHECKING:
     from sundog.util import scheduling_strategies
 
 UNIT = 10_000  # of a resource
+NODE_ID = "ray.io/node-id"
+FILE = "labels.json"  # in the session's folder
 ONLY_ON_NODE = "only on node "  # model/resources.h
 NAMED = ("DEFAULT", "SPREAD")  # on one node they are the same
+
+_labels: dict[str, dict[str, str]] = {}  # by the session's folder
 
 
 class Placement:
     """Where the calls of a function, or the actors of a class, may run."""
 
-    __slots__ = ("asked", "labels", "node", "soft")
+    __slots__ = ("asked", "fallbacks", "labels", "node", "soft")
 
     def __init__(self, given: Mapping[str, object]) -> None:
         """Takes both options.
@@ -32,6 +38,7 @@ class Placement:
         self.soft = True
         self.labels: list[tuple[str, scheduling_strategies._LabelMatchExpression]] = []
         strategy, selector = given.get("scheduling_strategy"), given.get("label_selector")
+        self.fallbacks = checked_fallbacks(given.get("fallback_strategy"))
         self.asked = self.groups_asked(given, strategy)
         if strategy is not None:
             self.take_strategy(strategy)
@@ -86,7 +93,7 @@ class Placement:
     def key(self) -> tuple[object, ...]:
         """What the daemon distinguishes."""
         labels = tuple((name, repr(wanted)) for name, wanted in self.labels)
-        return self.node, self.soft, labels, self.asked.key()
+        return self.node, self.soft, labels, repr(self.fallbacks), self.asked.key()
 
     def missing(self, session: _core.Session) -> dict[str, int]:
         """Resources that stand for what this session's node is not; none if it will do."""
@@ -97,6 +104,11 @@ class Placement:
         if self.node not in ("", own) and not self.soft:
             asked[f"{ONLY_ON_NODE}{self.node}"] = UNIT
         labels = labels_of(session)
+        if any(
+            all(wanted.matches(labels.get(name)) for name, wanted in fallback.items())
+            for fallback in self.fallbacks
+        ):
+            return asked
         for name, wanted in self.labels:
             if not wanted.matches(labels.get(name)):
                 asked[f"node with label {name} {wanted!r}"] = UNIT
@@ -105,7 +117,71 @@ class Placement:
 
 def labels_of(session: _core.Session) -> dict[str, str]:
     """The labels of the session's node."""
-    return {"ray.io/node-id": str(session.info()["node"])}
+    info = session.info()
+    return read(str(info["session_dir"])) | {NODE_ID: str(info["node"])}
+
+
+def read(folder: str) -> dict[str, str]:
+    """The labels that ``init`` gave the session of this folder."""
+    if folder not in _labels:
+        import json
+
+        try:
+            with open(os.path.join(folder, FILE), encoding="utf-8") as file:
+                _labels[folder] = json.load(file)
+        except FileNotFoundError:
+            _labels[folder] = {}
+    return _labels[folder]
+
+
+def write(folder: str, labels: Mapping[str, str]) -> None:
+    """Keeps the labels with the session, where each of its processes finds them."""
+    import json
+
+    with open(os.path.join(folder, FILE), "w", encoding="utf-8") as file:
+        json.dump(dict(labels), file)
+
+
+def checked_labels(given: object) -> dict[str, str]:
+    """``init``'s ``labels``.
+
+    Raises TypeError or ValueError that names the label.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise TypeError(f"init(): labels is a dictionary of texts, {{'zone': 'a'}}, got {given!r}")
+    for label, value in given.items():
+        if not isinstance(label, str) or not isinstance(value, str):
+            raise TypeError(f"init(): labels are texts with texts, got {label!r}: {value!r}")
+        if not label or label == NODE_ID:
+            raise ValueError(f"init(): the label {label!r} is not yours to give: choose another")
+        if value.startswith("!") or any(sign in value for sign in "(),"):
+            raise ValueError(
+                f"init(): the label {label!r} has the value {value!r}, which no label_selector "
+                "could name: leave out '!', commas and brackets"
+            )
+    return dict(given)
+
+
+def checked_fallbacks(
+    given: object,
+) -> list[dict[str, scheduling_strategies._LabelMatchExpression]]:
+    """``fallback_strategy``: a list of ``{"label_selector": {...}}``."""
+    if given is None:
+        return []
+    if not isinstance(given, list):
+        raise TypeError(
+            "fallback_strategy is a list like [{'label_selector': {'zone': 'a'}}], got "
+            f"{given!r}"
+        )
+    for entry in given:
+        if not isinstance(entry, dict) or set(entry) != {"label_selector"}:
+            raise ValueError(
+                "an entry of fallback_strategy is {'label_selector': {...}} and nothing else, got "
+                f"{entry!r}"
+            )
+    return [checked_selector(entry["label_selector"]) for entry in given]
 
 
 def checked_selector(given: object) -> dict[str, scheduling_strategies._LabelMatchExpression]:
@@ -122,6 +198,13 @@ def checked_selector(given: object) -> dict[str, scheduling_strategies._LabelMat
             )
         negated = value.startswith("!")
         text = value.removeprefix("!")
+        if any(sign in text for sign in "!(),") and not (
+            text.startswith("in(") and text.endswith(")") and text.count("(") == 1
+        ):
+            raise ValueError(
+                f"label_selector: the value of {label!r} is 'a', '!a', 'in(a, b)' or '!in(a, b)', "
+                f"got {value!r}"
+            )
         if text.startswith("in(") and text.endswith(")"):
             values = [part.strip() for part in text[3:-1].split(",")]
         else:

@@ -143,6 +143,7 @@ struct TaskOptions {
   int32_t bundle = -1;
   model::CaptureChildren capture_children = model::CaptureChildren::kAsParent;
   bool outside_groups = false;
+  bool unrecorded = false;
 };
 
 // One call to be submitted. Views live until submit() returned.

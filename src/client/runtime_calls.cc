@@ -119,6 +119,7 @@ CallResult<uint32_t> RuntimeImpl::define_template(const TaskOptions& options, Ob
   definition.bundle = options.bundle;
   definition.capture_children = options.capture_children;
   definition.outside_groups = options.outside_groups;
+  definition.unrecorded = options.unrecorded;
   core_.define_template(definition);
   return definition.template_id;
 }

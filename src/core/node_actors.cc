@@ -48,7 +48,7 @@ void NodeCore::creation_done(Client& c, uint32_t index, const model::Done& m) {
   c.actor = actor;
   accept_results(c, index, m.results);
   record(t, m.failed ? model::Outcome::kFailed : model::Outcome::kFinished, c.pid, m.started,
-         m.finished);
+         m.finished, m.failed ? error_in(m.results) : model::ValueView{});
   ActorRecord& a = actors_[actor];
   if (!objects_[a.object].ready) {
     fail_task(index, ErrorKind::kWorkerCrashed,

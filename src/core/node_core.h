@@ -20,7 +20,7 @@
 // node_objects.cc (values, references, waits), node_actors.cc and node_actor_calls.cc (actors,
 // their calls and names), node_streams.cc (tasks that yield), node_cancel.cc (cancelling),
 // node_environments.cc (runtime environments), node_groups.cc (placement groups),
-// node_report.cc and node_actor_report.cc (explain, dump, status).
+// node_report.cc, node_actor_report.cc and node_lists.cc (explain, dump, status, lists).
 #pragma once
 
 #include <deque>
@@ -31,6 +31,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "base/random.h"
 #include "core/actors/actor_table.h"
 #include "core/actors/name_table.h"
@@ -58,6 +59,13 @@ struct NodeConfig {
   uint64_t store_bytes = 0;
   ErrorEncoder encode_error;
 };
+
+// The error among the results of an attempt that failed, if it lies in the message.
+inline model::ValueView error_in(std::span<const model::ResultView> results) {
+  for (const auto& r : results)
+    if (model::is_error(r.value.format)) return r.value;
+  return {};
+}
 
 // One attached process.
 struct Client {
@@ -101,6 +109,12 @@ class NodeCore {
   std::string memory_json() const;
   // Why the object is, or is not, ready: {"ready":…, "reason":"…", "chain":[…]}.
   std::string explain_json(const ObjectId& id, TimeNs now) const;
+  // Of tasks that live, a page from a number on, or one task; with the templates that it names.
+  std::string tasks_json(std::string_view argument) const;
+  std::string processes_json() const;
+  std::string environments_json() const;
+  // Writes what calls of a template share, as an object.
+  void describe_template(uint32_t tmpl, JsonWriter* j) const;
 
   // The empty string, or the invariant that does not hold.
   std::string validate() const;
@@ -151,8 +165,10 @@ class NodeCore {
   void retry(uint32_t task);
   void finish_task(uint32_t task);
   void release_task(uint32_t task);
-  void record(const TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started,
-              TimeNs finished);
+  void record(TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started, TimeNs finished,
+              const model::ValueView& error = {});
+  void record_unbegun(uint32_t task, model::Outcome outcome, model::Format format,
+                      std::string_view error);
   std::string missing_node(const TaskTemplate& t) const;
   bool is_unplaceable(uint32_t task);
   bool lacks_cpp_worker(const TaskTemplate& tmpl) const;
@@ -326,6 +342,7 @@ class NodeCore {
   uint32_t pending_calls(std::string_view handle, ClientId caller) const;
   std::string actors_json() const;
   std::string names_json(std::string_view name_space) const;
+  void write_live(uint32_t task, JsonWriter* j) const;
 
   NodeConfig config_;
   model::ResourceNames names_;

@@ -224,12 +224,14 @@ class Node {
   std::vector<std::pair<TaskId, model::CancelLevel>> cancels;
   std::vector<std::pair<ClientId, model::NameReply>> names;
   std::vector<JobId> settled;
+  std::vector<model::TaskEvent> records;
   TimeNs timer_at = kNever;
 
  private:
   void keep(const Effect& effect) {
     if (auto* s = std::get_if<SpawnWorker>(&effect)) spawned.push_back(s->token);
     if (auto* s = std::get_if<JobSettled>(&effect)) settled.push_back(s->job);
+    if (auto* r = std::get_if<RecordTask>(&effect)) records.push_back(r->event);
     if (auto* r = std::get_if<RevokeClaim>(&effect)) revokes.push_back(*r);
     if (auto* f = std::get_if<ExtentFreed>(&effect)) freed.push_back(f->extent);
     if (auto* k = std::get_if<KillClient>(&effect)) killed.emplace_back(k->reason);

@@ -350,7 +350,17 @@ void NodeCore::on_message(Client& c, const model::Query& m) {
       effects_->push_back(AnswerTimeline{c.id, m.request});
       return;
     case model::Question::kJobs:
+    case model::Question::kPastTasks:
     case model::Question::kOutput:  // the shell's; an empty answer where there is none
+      break;
+    case model::Question::kTasks:
+      text = tasks_json(m.argument);
+      break;
+    case model::Question::kProcesses:
+      text = processes_json();
+      break;
+    case model::Question::kEnvironments:
+      text = environments_json();
       break;
     case model::Question::kDump:
       text = dump_json();

@@ -64,6 +64,7 @@ void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
   t.bundle = m.bundle;
   t.capture_children = m.capture_children;
   t.outside_groups = m.outside_groups;
+  t.unrecorded = m.unrecorded;
   t.names_group = !m.placement_group.is_nil() || m.bundle >= 0 || m.outside_groups ||
                   m.capture_children != model::CaptureChildren::kAsParent;
   t.shape = scheduler_.intern_shape(t);
@@ -268,8 +269,8 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
                (tmpl.max_retries < 0 || t.failures < static_cast<uint32_t>(tmpl.max_retries));
   if (again) {
     SUNDOG_PROBE("tasks.exception_retried");
+    record(t, model::Outcome::kRetried, c.pid, m.started, m.finished, error_in(m.results));
     discard_results(c, m.results);
-    record(t, model::Outcome::kRetried, c.pid, m.started, m.finished);
     ++t.failures;
     ++t.attempt;
     t.results_seen = 0;
@@ -279,7 +280,7 @@ void NodeCore::on_message(Client& c, const model::Done& m) {
   }
   if (!accept_results(c, index, m.results)) return;
   record(t, m.failed ? model::Outcome::kFailed : model::Outcome::kFinished, c.pid, m.started,
-         m.finished);
+         m.finished, m.failed ? error_in(m.results) : model::ValueView{});
   for (uint32_t object : t.results()) {
     if (objects_[object].ready) continue;
     fail_task(index, ErrorKind::kWorkerCrashed,
@@ -364,12 +365,18 @@ void NodeCore::worker_crashed(uint32_t index, const model::DeathCause& cause, ui
 
 void NodeCore::fail_task(uint32_t index, ErrorKind kind, std::string_view sentence) {
   const TaskRecord& t = tasks_[index];
-  fail_task_with(index, Format::kSystemError,
-                 config_.encode_error({kind, t.id, tasks_.tmpl_of(t).title, sentence}));
+  const std::string_view error =
+      keep(config_.encode_error({kind, t.id, tasks_.tmpl_of(t).title, sentence}));
+  record_unbegun(
+      index,
+      kind == ErrorKind::kTaskCancelled ? model::Outcome::kCancelled : model::Outcome::kFailed,
+      Format::kSystemError, error);
+  fail_task_with(index, Format::kSystemError, error);
 }
 
 void NodeCore::fail_task_with(uint32_t index, Format format, std::string_view bytes) {
   TaskRecord& t = tasks_[index];
+  record_unbegun(index, model::Outcome::kFailed, format, bytes);
   if (t.kind == model::CallKind::kCreateActor) creation_failed(index, format, bytes);
   if (t.queued) scheduler_.forget(index);
   if (t.kind == model::CallKind::kMethod && t.actor != kNoIndex && actors_.is_listed(index))
@@ -410,15 +417,21 @@ void NodeCore::release_task(uint32_t index) {
   tasks_.release(index);
 }
 
-void NodeCore::record(const TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started,
-                      TimeNs finished) {
+void NodeCore::record(TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeNs started,
+                      TimeNs finished, const model::ValueView& error) {
+  const TaskTemplate& tmpl = tasks_.tmpl_of(t);
+  t.recorded = t.attempt + 1;
+  if (tmpl.unrecorded) return;
   effects_->emplace_back(std::in_place_type<RecordTask>);
   model::TaskEvent& e = std::get<RecordTask>(effects_->back()).event;
   e.task = t.id;
   e.parent = t.parent;
+  if (t.kind == model::CallKind::kMethod && t.actor != kNoIndex)
+    e.actor = actors_[t.actor].handle.task;
   e.attempt = t.attempt;
-  e.job = t.id.job();
-  e.name = tasks_.tmpl_of(t).title;
+  e.tmpl = t.tmpl;
+  e.name = tmpl.title;
+  e.error = error;
   e.worker_pid = pid;
   e.outcome = outcome;
   e.submitted = t.submitted;
@@ -430,6 +443,15 @@ void NodeCore::record(const TaskRecord& t, model::Outcome outcome, uint32_t pid,
     if (e.inputs.size() == model::kTaskEventInputsMax) break;
     if (!objects_[r].id.is_put()) e.inputs.push_back(objects_[r].id.task);
   }
+}
+
+// It fails before this attempt began. Another node's task, and what ends with its program, is
+// nobody's to look at here.
+void NodeCore::record_unbegun(uint32_t index, model::Outcome outcome, Format format,
+                              std::string_view error) {
+  TaskRecord& t = tasks_[index];
+  if (t.recorded > t.attempt || t.foreign || is_over(t)) return;
+  record(t, outcome, 0, 0, now_, {format, {}, as_bytes(keep(std::string(error)))});
 }
 
 // The node that the task is bound to, if it is not this one; else empty.

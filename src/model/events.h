@@ -7,6 +7,7 @@
 
 #include "base/ids.h"
 #include "base/time.h"
+#include "model/value.h"
 
 namespace sundog::model {
 
@@ -21,8 +22,9 @@ enum class Outcome : uint8_t {
 struct TaskEvent {
   TaskId task;
   TaskId parent;
+  TaskId actor;  // of a call: what made its actor
   uint32_t attempt = 0;
-  JobId job;
+  uint32_t tmpl = 0;      // NodeCore's number of the template
   std::string_view name;  // lives as long as the template
   uint32_t worker_pid = 0;
   Outcome outcome = Outcome::kFinished;
@@ -31,6 +33,7 @@ struct TaskEvent {
   TimeNs offered = 0;    // sent to the worker
   TimeNs started = 0;    // by the worker's clock (the same CLOCK_MONOTONIC)
   TimeNs finished = 0;
+  ValueView error;             // of one that failed, if it lies in a message; lives for one step
   std::vector<TaskId> inputs;  // tasks whose results were arguments, at most kTaskEventInputsMax
 };
 constexpr size_t kTaskEventInputsMax = 16;

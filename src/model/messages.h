@@ -82,7 +82,7 @@ struct DefineTemplate {
   int32_t priority = 0;      // larger first
   uint64_t runtime_env = 0;  // hash of the runtime environment, 0: the job's
   CallKind kind = CallKind::kTask;
-  std::string_view method;  // kMethod: the attribute's name
+  std::string_view method;  // kMethod: the attribute's name; kTask: the function's if `name` is not
   // kCreateActor: what it keeps while it lives, and how often its process is started anew (-1:
   // without end). A detached actor lives until it is killed, whatever becomes of its job.
   std::span<const NamedAmount> lifetime;
@@ -106,6 +106,7 @@ struct DefineTemplate {
   int32_t bundle = -1;
   CaptureChildren capture_children = CaptureChildren::kAsParent;
   bool outside_groups = false;
+  bool unrecorded = false;  // neither the timeline nor a list of tasks shows its calls
 };
 
 // Language-neutral arguments: `arguments` is laid out by src/wire/arguments.h; `refs` are the
@@ -250,6 +251,11 @@ enum class Question : uint8_t {
   kJobs = 10,         // the programs of the session, the last that ended too
   kGroups = 11,  // placement groups; argument: empty (all), "id HEX", "task HEX" (that which the
                  // task, or the asker if there is no such task, runs in) or "name NAMESPACE\nNAME"
+  kTasks = 12,   // tasks that live, a page; argument: "from N" or "task HEX"
+  kPastTasks = 13,  // attempts that ended, newest first, a page; argument: "before N" (0: all) and,
+                    // for one task's, " task HEX"
+  kProcesses = 14,  // programs and workers
+  kEnvironments = 15,  // runtime environments
 };
 struct Query {
   uint32_t request = 0;

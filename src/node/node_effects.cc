@@ -158,7 +158,10 @@ void NodeShell::perform(const core::ExtentFreed& e) {
 
 void NodeShell::perform(const core::SetTimer& e) { tick_at_ = e.at; }
 
-void NodeShell::perform(const core::RecordTask& e) { recorder_.record(e.event); }
+void NodeShell::perform(const core::RecordTask& e) {
+  failures_.note(e.event, recorder_.end());
+  recorder_.record(e.event);
+}
 
 void NodeShell::perform(const core::JobSettled& e) {
   name_spaces_.erase(e.job);

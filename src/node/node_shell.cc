@@ -232,6 +232,11 @@ bool NodeShell::read_record(ClientLink* client, const shm::Record& record) {
       send(client, model::Reply{query->request, true, jobs_.json()});
       return true;
     }
+    if (query->question == model::Question::kPastTasks) {
+      send(client, model::Reply{query->request, true,
+                                past_tasks_json(recorder_, failures_, *core_, query->argument)});
+      return true;
+    }
   }
   incoming.client = client->id;
   // The clock is read once for messages that lie side by side; but nothing follows from a task's

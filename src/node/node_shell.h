@@ -27,6 +27,7 @@
 #include "node/job_list.h"
 #include "node/options.h"
 #include "node/output_log.h"
+#include "node/past_tasks.h"
 #include "node/session.h"
 #include "node/zygote_link.h"
 #include "obs/event_recorder.h"
@@ -227,6 +228,7 @@ class NodeShell {
   std::map<uint64_t, CppEnvironment> cpp_environments_;  // by hash
   std::unique_ptr<core::NodeCore> core_;
   obs::EventRecorder recorder_;
+  FailureNotes failures_;  // of what recorder_ has
   Random random_;
 
   os::Fd doorbell_memory_;

@@ -51,13 +51,15 @@ void EventRecorder::record(const model::TaskEvent& event) {
   stored.started = event.started;
   stored.finished = event.finished;
   stored.attempt = event.attempt;
-  stored.job = event.job.value;
+  stored.tmpl = event.tmpl;
   stored.worker_pid = event.worker_pid;
   stored.first_input = static_cast<uint32_t>(segment->inputs.size());
   stored.name = intern(event.name);
   size_t inputs = std::min(event.inputs.size(), model::kTaskEventInputsMax);
-  stored.num_inputs = static_cast<uint16_t>(inputs);
+  stored.num_inputs = static_cast<uint8_t>(inputs);
+  stored.has_actor = !event.actor.is_nil();
   stored.outcome = event.outcome;
+  if (stored.has_actor) segment->inputs.push_back(event.actor);
   segment->inputs.insert(segment->inputs.end(), event.inputs.begin(),
                          event.inputs.begin() + static_cast<ptrdiff_t>(inputs));
   segment->events.push_back(stored);
@@ -74,7 +76,8 @@ EventRecorder::View EventRecorder::at(uint64_t sequence) const {
   view.task = s.task;
   view.parent = s.parent;
   view.attempt = s.attempt;
-  view.job = JobId{s.job};
+  view.tmpl = s.tmpl;
+  view.job = s.task.job();
   view.name = names_[s.name];
   view.worker_pid = s.worker_pid;
   view.outcome = s.outcome;
@@ -83,7 +86,8 @@ EventRecorder::View EventRecorder::at(uint64_t sequence) const {
   view.offered = s.offered;
   view.started = s.started;
   view.finished = s.finished;
-  view.inputs = std::span(segment.inputs).subspan(s.first_input, s.num_inputs);
+  if (s.has_actor) view.actor = segment.inputs[s.first_input];
+  view.inputs = std::span(segment.inputs).subspan(s.first_input + s.has_actor, s.num_inputs);
   return view;
 }
 

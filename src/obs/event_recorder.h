@@ -33,7 +33,9 @@ class EventRecorder {
   // Requires first() <= sequence < end(). `name` and inputs view the recorder.
   struct View {
     TaskId task, parent;
+    TaskId actor;  // nil: it is no call
     uint32_t attempt = 0;
+    uint32_t tmpl = 0;
     JobId job;
     std::string_view name;
     uint32_t worker_pid = 0;
@@ -48,11 +50,12 @@ class EventRecorder {
     TaskId task, parent;
     TimeNs submitted, ready, offered, started, finished;
     uint32_t attempt;
-    uint32_t job;
+    uint32_t tmpl;
     uint32_t worker_pid;
-    uint32_t first_input;  // in the segment
+    uint32_t first_input;  // in the segment; its actor lies before them
     uint32_t name;
-    uint16_t num_inputs;
+    uint8_t num_inputs;
+    bool has_actor;
     model::Outcome outcome;
   };
   struct Segment {

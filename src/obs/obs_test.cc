@@ -22,7 +22,6 @@ TaskId task(uint8_t number) {
 model::TaskEvent event(uint8_t number, uint32_t pid, std::vector<TaskId> inputs = {}) {
   model::TaskEvent e;
   e.task = task(number);
-  e.job = JobId{1};
   e.name = "load";
   e.worker_pid = pid;
   e.submitted = 1'000 * number;
@@ -114,7 +113,7 @@ TEST(ChromeTrace, of_one_job_leaves_the_others_out) {
   EventRecorder recorder;
   recorder.record(event(1, 10));
   model::TaskEvent other = event(2, 10);
-  other.job = JobId{2};
+  other.task.bytes[0] = 2;
   recorder.record(other);
   ChromeTrace trace(&recorder, 5, "n", JobId{2});
   EXPECT_EQ(count(whole(&trace, 1 << 20), "\"ph\":\"X\""), 1u);

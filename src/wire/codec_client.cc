@@ -29,7 +29,7 @@ struct Codec<DefineTemplate> {
     int64_t timeout_ns;
     TaskId placement_group;
     int32_t bundle;
-    uint32_t pad;
+    uint8_t unrecorded, pad[3];
   };
   static_assert(sizeof(Fixed) == 128);
 
@@ -67,7 +67,8 @@ struct Codec<DefineTemplate> {
                     m.timeout_ns,
                     m.placement_group,
                     m.bundle,
-                    0});
+                    m.unrecorded,
+                    {}});
     w->text(m.name);
     w->text(m.source);
     w->text(m.method);
@@ -119,6 +120,7 @@ struct Codec<DefineTemplate> {
     r->require(f.capture_children <= static_cast<uint8_t>(CaptureChildren::kYes),
                "its capture_children is unknown");
     m.outside_groups = r->flag(f.outside_groups, "its outside_groups is neither 0 nor 1");
+    m.unrecorded = r->flag(f.unrecorded, "its unrecorded is neither 0 nor 1");
     return m;
   }
 
@@ -444,7 +446,7 @@ struct Codec<Query> {
   }
   static Query read(Reader* r, DecodeScratch*) {
     const auto f = r->header<Fixed>();
-    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kGroups),
+    r->require(f.question >= 1 && f.question <= static_cast<uint8_t>(Question::kEnvironments),
                "its question is unknown");
     return {f.request, static_cast<Question>(f.question), r->text(f.argument_bytes, "argument")};
   }

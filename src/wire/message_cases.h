@@ -67,7 +67,8 @@ auto fields(const M& m) {
                     m.max_retries, m.retry_exceptions, m.priority, m.runtime_env, m.kind, m.method,
                     m.lifetime, m.max_restarts, m.detached, m.max_concurrency, m.groups,
                     m.out_of_order, m.group, m.returns, m.stream_items, m.timeout_ns, m.max_calls,
-                    m.placement_group, m.bundle, m.capture_children, m.outside_groups);
+                    m.placement_group, m.bundle, m.capture_children, m.outside_groups,
+                    m.unrecorded);
   else if constexpr (std::is_same_v<M, Submit>)
     return std::tie(m.task, m.parent, m.actor, m.parent_attempt, m.template_id, m.num_results,
                     m.refs, m.contained, m.arguments);

@@ -22,12 +22,6 @@ ABSENT_MEMBERS = {
     "ObjectRef.redis_shard_hash": INTERNAL,
     "ObjectRef.tensor_transport": INTERNAL,
     "RuntimeContext.gcs_address": "nothing listens on a network",
-    "RuntimeContext.get": "deprecated in Ray",
-    "RuntimeContext.get_assigned_resources": LATER,
-    "RuntimeContext.get_resource_ids": "deprecated in Ray: get_accelerator_ids()",
-    "RuntimeContext.job_id": "deprecated in Ray: get_job_id()",
-    "RuntimeContext.node_id": "deprecated in Ray: get_node_id()",
-    "RuntimeContext.task_id": "deprecated in Ray: get_task_id()",
 }
 
 

@@ -116,4 +116,31 @@ def test_list_shows_actors_and_why_they_ended(session: None) -> None:
     assert "DEAD" in second and "it was ended by kill()" in cause
     assert total == "1 actors, and 1 that have ended"
     del one, killed
-    assert command("list", "tasks").stderr.startswith("sundog: list has three subjects")
+
+
+def test_lists_are_tables_or_json_with_filters(session: None) -> None:
+    @sundog.remote(max_retries=0)
+    def fail() -> None:
+        raise ValueError("no such file")
+
+    assert sundog.get([square.remote(i) for i in range(3)]) == [0, 1, 4]
+    with pytest.raises(ValueError, match="no such file"):
+        sundog.get(fail.remote())
+    told = command("list", "tasks").stdout.splitlines()
+    assert told[0].split()[:4] == ["task_id", "attempt_number", "name", "state"]
+    assert told[-1] == "4 tasks" and len([line for line in told if " square " in line]) == 3
+    assert "ValueError: no such file" in "".join(told)
+    done = command("list", "tasks", "--filter", "name!=square", "--format", "json")
+    (row,) = json.loads(done.stdout)
+    assert (row["state"], row["error_type"]) == ("FAILED", "TASK_EXECUTION_EXCEPTION")
+    cut = command("list", "tasks", "--limit", "2")
+    assert cut.stdout.splitlines()[-1] == "2 tasks"
+    assert cut.stderr == "only the first 2 are shown; there are more: --limit 4\n"
+    for subject in ("objects", "workers", "nodes", "placement-groups", "runtime-envs"):
+        assert command("list", subject).stdout.splitlines()[-1].endswith(subject.replace("-", " "))
+    wrong = command("list", "tasks", "--filter", "colour=red")
+    assert wrong.returncode == 2 and "no filter for 'colour'" in wrong.stderr
+    wrong = command("list", "nothing")
+    assert wrong.returncode == 2 and "list has as subjects actors, jobs, packages, tasks" in (
+        wrong.stderr
+    )

@@ -69,7 +69,7 @@ def test_second_init_is_refused_or_ignored(session: None) -> None:
     ("options", "kind", "text"),
     [
         ({"num_cpu": 2}, ValueError, "init() has no 'num_cpu'; did you mean 'num_cpus'?"),
-        ({"job_config": {}}, ValueError, "init(): 'job_config' is not in this version"),
+        ({"job_config": 5}, TypeError, "init(): job_config is a JobConfig or a dictionary, got 5"),
         ({"logging_format": "x"}, ValueError, "init(): 'logging_format' is not in this version"),
         ({"include_dashboard": True}, ValueError, "include_dashboard=True is not in"),
         ({"namespace": 5}, TypeError, "namespace is a string, got int: 5"),

@@ -66,7 +66,7 @@ _absent_attribute = _absent.attribute_of("ray")
 
 def __getattr__(name: str) -> object:
     """Imports what is seldom needed when it is asked for; says why other names are absent."""
-    if name in ("_raylet", "cloudpickle", "runtime_env"):
+    if name in ("_raylet", "cloudpickle", "job_config", "runtime_env"):
         import importlib
 
         return importlib.import_module(f"ray.{name}")

@@ -17,12 +17,16 @@ USAGE = """usage: ray COMMAND
 
   status     what the running session has, and how much of it is used
   memory     the objects in the store: sizes, references, pins
+  list       tasks, actors, objects, workers, nodes, jobs, placement-groups, runtime-envs
+  get        one of them by its id
+  summary    how many tasks, actors or objects are in which state
   timeline   tasks as a Chrome trace, into a file (ui.perfetto.dev)
   stop       ends every session of this user on this machine
   --version
 
 This is Sundog under Ray's name; the command sundog has more."""
 HANDED_ON = ("status", "memory", "stop")
+LISTS = ("list", "get", "summary")
 REFUSED = {
     "start": "Sundog runs on one machine in this version, and ray.init() starts the session there",
     "up": "there is no cluster launcher",
@@ -30,9 +34,6 @@ REFUSED = {
     "exec": "there is no cluster launcher",
     "attach": "there is no cluster launcher",
     "submit": "there is no cluster launcher",
-    "list": "it is not in this version; ray status and ray memory are",
-    "get": "it is not in this version; ray status and ray memory are",
-    "summary": "it is not in this version; ray status and ray memory are",
     "logs": "logs lie in the session's folder: ray.get_runtime_context().get_temp_dir()",
     "stack": "it is not in this version",
     "job": "it is not in this version: run the program itself",
@@ -65,18 +66,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, rest = words[0], words[1:]
     if command == "timeline":
         return timeline(rest)
+    if command in LISTS:
+        from sundog import _cli_lists
+
+        return _cli_lists.main([command, *without_address(rest)])
     if command in HANDED_ON:
-        if rest == ["--address", "auto"] or rest == ["--address=auto"]:
-            rest = []
-        return _cli.main([command, *rest])
+        return _cli.main([command, *without_address(rest)])
     if command in REFUSED:
         print(f"ray {command}: {REFUSED[command]}.", file=sys.stderr)
         return 2
     from sundog._options import did_you_mean
 
-    near = did_you_mean(command, [*HANDED_ON, "timeline", *REFUSED])
+    near = did_you_mean(command, [*HANDED_ON, *LISTS, "timeline", *REFUSED])
     print(f"ray: no command '{command}'{near}", file=sys.stderr)
     return 2
+
+
+def without_address(rest: Sequence[str]) -> list[str]:
+    """The words without ``--address auto``, which is what is asked anyway."""
+    words = [word for word in rest if word != "--address=auto"]
+    if "--address" in words and words[words.index("--address") + 1 :][:1] == ["auto"]:
+        at = words.index("--address")
+        del words[at : at + 2]
+    return words
 
 
 def timeline(rest: list[str]) -> int:

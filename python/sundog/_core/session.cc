@@ -123,14 +123,14 @@ PyObject* session_define(PyObject* object, PyObject* args) {
   unsigned long long stream_items = 0, runtime_env = 0;
   const char* placement_group = nullptr;
   Py_ssize_t group_size = 0;
-  int capture_children = 0, outside_groups = 0;
-  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ipIO!psiKiLIKz#iip", &function, &size, &name, &source,
+  int capture_children = 0, outside_groups = 0, unrecorded = 0;
+  if (!PyArg_ParseTuple(args, "z#ssO!ip|isO!ipIO!psiKiLIKz#iipp", &function, &size, &name, &source,
                         &PyDict_Type, &resources, &options.max_retries, &retry_exceptions, &kind,
                         &method, &PyDict_Type, &lifetime, &options.max_restarts, &detached,
                         &options.max_concurrency, &PyDict_Type, &groups, &out_of_order, &group,
                         &returns, &stream_items, &options.priority, &timeout_ns, &options.max_calls,
                         &runtime_env, &placement_group, &group_size, &options.bundle,
-                        &capture_children, &outside_groups)) {
+                        &capture_children, &outside_groups, &unrecorded)) {
     return nullptr;
   }
   if (function != nullptr && size != sizeof(ObjectId)) {
@@ -145,6 +145,7 @@ PyObject* session_define(PyObject* object, PyObject* args) {
     std::memcpy(&options.placement_group, placement_group, sizeof(TaskId));
   options.capture_children = static_cast<model::CaptureChildren>(capture_children);
   options.outside_groups = outside_groups != 0;
+  options.unrecorded = unrecorded != 0;
   options.name = name;
   options.source = source;
   options.retry_exceptions = retry_exceptions != 0;
@@ -224,7 +225,7 @@ PyMethodDef methods[] = {
      "method='', lifetime={}, max_restarts=0, detached=False, max_concurrency=1, groups={}, "
      "out_of_order=False, group='', returns=1, stream_items=0, priority=0, "
      "timeout_ns=0, max_calls=0, runtime_env=0, placement_group=None, bundle=-1, "
-     "capture_children=0, outside_groups=False)\n--\n\n"
+     "capture_children=0, outside_groups=False, unrecorded=False)\n--\n\n"
      "Announces what is to be called, with its options; the number that submissions name. kind: 1 "
      "a "
      "function (without an id, the C++ function of that name), 2 a class, 3 a method. returns: 1 "

@@ -53,6 +53,7 @@ _MODULES = (
     "multiprocessing",
     "queue",
     "scheduling_strategies",
+    "state",
 )
 
 

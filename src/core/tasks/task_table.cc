@@ -55,6 +55,7 @@ uint32_t TaskTable::intern_template(TaskTemplate candidate) {
   }
   append(candidate.timeout);
   append(candidate.max_calls);
+  append(static_cast<int>(candidate.unrecorded));
   if (candidate.names_group) {
     key += "\nin " + candidate.placement_group.hex();
     append(candidate.bundle);

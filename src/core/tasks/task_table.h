@@ -51,6 +51,7 @@ struct TaskTemplate {
   int32_t bundle = -1;
   model::CaptureChildren capture_children = model::CaptureChildren::kAsParent;
   bool outside_groups = false;
+  bool unrecorded = false;
   bool names_group = false;  // one of these four asks for something
   // Running time, exponentially weighted; 0: never ran.
   DurationNs average_ns = 0;
@@ -86,6 +87,7 @@ struct TaskRecord {
   TaskId id;
   TaskId parent;
   uint32_t attempt = 0;
+  uint32_t recorded = 0;  // attempts below this one have left their record
   uint32_t failures = 0;  // attempts that counted against max_retries
   uint32_t tmpl = kNoIndex;
   ClientId submitter;

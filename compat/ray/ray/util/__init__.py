@@ -31,6 +31,7 @@ _MODULES = (
     "multiprocessing",
     "queue",
     "scheduling_strategies",
+    "state",
 )
 _absent_name = _absent.attribute_of("ray.util")
 

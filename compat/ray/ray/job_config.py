@@ -1,0 +1,5 @@
+"""``ray.job_config``: Sundog's."""
+
+from sundog.job_config import JobConfig
+
+__all__ = ["JobConfig"]
