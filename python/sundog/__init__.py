@@ -52,7 +52,7 @@ def __getattr__(name: str) -> object:
         from sundog._map import map_items
 
         return map_items
-    if name in ("actor", "experimental", "runtime_env", "util"):
+    if name in ("actor", "experimental", "job_config", "runtime_env", "util"):
         import importlib
 
         return importlib.import_module(f"sundog.{name}")

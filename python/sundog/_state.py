@@ -210,6 +210,7 @@ class RuntimeContext:
         """The GPUs of this task or actor as texts, ``{"GPU": ["0", "1"]}``; see ``get_gpu_ids``."""
         return {"GPU": [str(gpu) for gpu in get_gpu_ids()]}
 
+    @public
     def get_assigned_resources(self) -> dict[str, float]:
         """What the task that runs here asked for, or what the actor that this is holds.
 

@@ -369,7 +369,18 @@ MISTAKES = {
     "class that a worker cannot import": send_a_class_of_no_file,
     "worker that exits": lambda: sundog.get(exit_now.options(max_retries=0).remote()),
     "unknown keyword of init": lambda: sundog.init(num_cpu=2),
-    "init of a later version": lambda: sundog.init(job_config={}),
+    "init of a later version": lambda: sundog.init(logging_format="%(message)s"),
+    "a job's virtual machine": lambda: sundog.job_config.JobConfig(jvm_options=["-Xmx1g"]),
+    "a label of the session's own": lambda: sundog.init(labels={"ray.io/node-id": "a"}),
+    "a selector without its bracket": lambda: slow.options(label_selector={"zone": "in(a"}),
+    "a fallback that asks for resources": lambda: slow.options(fallback_strategy=[{"CPU": 1}]),
+    "a filter of an attribute that is not there": lambda: sundog.util.state.list_tasks(
+        filters=[("stat", "=", "FAILED")]
+    ),
+    "a filter that compares otherwise": lambda: sundog.util.state.list_tasks(
+        filters=[("state", "like", "FAILED")]
+    ),
+    "assigned resources of a driver": lambda: sundog.get_runtime_context().get_assigned_resources(),
     "environment of an unknown key": lambda: sundog.init(runtime_env={"env_var": {}}),
     "environment that is not made here": lambda: f.options(runtime_env={"conda": "mine"}),
     "variable that is no string": lambda: f.options(runtime_env={"env_vars": {"THREADS": 1}}),
