@@ -22,6 +22,10 @@ import compat_tests  # noqa: E402
 from compat_table import Entry, Section  # noqa: E402
 
 TOP, UTIL, STATE = "Names of ray", "ray.util", "ray.util.state"
+# Of the functions of ray.util.state, one of each kind: the others have the same keywords.
+SAME_KEYWORDS = tuple(f"ray.util.state.{kind}_tasks" for kind in ("list", "summarize")) + (
+    "ray.util.state.get_task",
+)
 
 
 def wanted() -> dict[str, list[str]]:
@@ -66,7 +70,11 @@ def wanted() -> dict[str, list[str]]:
         ],
         "Exceptions": below("ray.exceptions."),
         UTIL: [*with_keywords(util), *methods],
-        STATE: with_keywords(below("ray.util.state.")),
+        STATE: [
+            line
+            for name in below("ray.util.state.")
+            for line in (with_keywords([name]) if name in SAME_KEYWORDS else [name])
+        ],
         "Commands": [f"$ ray {word}" for word in ray_reference.commands()],
     }
 

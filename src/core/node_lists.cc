@@ -76,9 +76,10 @@ void NodeCore::describe_template(uint32_t tmpl, JsonWriter* j) const {
 
 std::string NodeCore::tasks_json(std::string_view argument) const {
   uint32_t index = 0, end = tasks_.end();
-  if (ObjectId id; argument.starts_with("task ") &&
-                   ObjectId::from_hex(std::string(argument.substr(5)) + "00000000", &id)) {
-    index = tasks_.find(id.task);
+  if (argument.starts_with("task ")) {
+    ObjectId id;
+    const bool known = ObjectId::from_hex(std::string(argument.substr(5)) + "00000000", &id);
+    index = known ? tasks_.find(id.task) : kNoIndex;
     end = index == kNoIndex ? index : index + 1;
   } else if (argument.starts_with("from ")) {
     std::from_chars(argument.data() + 5, argument.data() + argument.size(), index);
