@@ -23,9 +23,7 @@ from compat_table import Entry, Section  # noqa: E402
 
 TOP, UTIL, STATE = "Names of ray", "ray.util", "ray.util.state"
 # Of the functions of ray.util.state, one of each kind: the others have the same keywords.
-SAME_KEYWORDS = tuple(f"ray.util.state.{kind}_tasks" for kind in ("list", "summarize")) + (
-    "ray.util.state.get_task",
-)
+SAME_KEYWORDS = tuple(f"ray.util.state.{n}" for n in ("list_tasks", "summarize_tasks", "get_task"))
 
 
 def wanted() -> dict[str, list[str]]:
