@@ -131,6 +131,9 @@ def wait(group: PlacementGroup, timeout: float) -> bool:
         _log.warning(f"{group!r} is not ready after {timeout:g} s: {why}.")
         return False
     # What ready() shows stays when the group is removed, and anybody may have done that.
+    known = _core.group_is_ready(group.id.binary())
+    if known is not None:
+        return known
     return query_text(f"ready {group.id.hex()}") == "true"
 
 

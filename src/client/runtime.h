@@ -297,6 +297,9 @@ class Runtime {
   virtual CallResult<RefHandle> create_group(const GroupSpec& group) = 0;
   // Ends it and what runs in it; nothing happens for one that is gone.
   virtual CallResult<Unit> remove_group(const TaskId& group) = 0;
+  // Whether it is ready now, as far as this process was told; nothing if it has to ask: it did not
+  // make the group, or the group's value did not come with the news.
+  virtual CallResult<std::optional<bool>> group_is_ready(const TaskId& group) = 0;
 
   // ---- actors
   // Ends the process of an actor; with `no_restart` false it comes back if it has restarts left.

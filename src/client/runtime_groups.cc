@@ -37,8 +37,15 @@ CallResult<RefHandle> RuntimeImpl::create_group(const GroupSpec& group) {
 CallResult<Unit> RuntimeImpl::remove_group(const TaskId& group) {
   if (auto error = unusable()) return Failure{*error};
   Operation operation(this);
-  core_.send(model::RemovePlacementGroup{group});
+  core_.remove_group(group);
   return Unit{};
+}
+
+CallResult<std::optional<bool>> RuntimeImpl::group_is_ready(const TaskId& group) {
+  if (auto error = unusable()) return Failure{*error};
+  Operation operation(this);
+  if (link_.has_more()) drain();
+  return core_.group_is_ready(group);
 }
 
 }  // namespace sundog::client

@@ -111,6 +111,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   CallResult<TaskId> next_group_id() override;
   CallResult<RefHandle> create_group(const GroupSpec& group) override;
   CallResult<Unit> remove_group(const TaskId& group) override;
+  CallResult<std::optional<bool>> group_is_ready(const TaskId& group) override;
   CallResult<Unit> bind_name(std::string_view name_space, std::string_view name, Entry* actor,
                              Entry* descriptor) override;
   CallResult<NameAnswer> find_name(std::string_view name_space, std::string_view name,

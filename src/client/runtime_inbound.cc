@@ -76,6 +76,7 @@ void RuntimeImpl::handle(const model::NodeMessage& message) {
                  },
                  [&](const model::NameReply& m) { take_name(m); },
                  [&](const model::StreamCredit& m) { take_credit(m); },
+                 [&](const model::GroupRemoved& m) { core_.on_group_removed(m); },
                  [&](const model::CancelRunning& m) { take_cancel(m); },
                  [&](const model::Output& m) {
                    deliveries_.push_back({true, m.pid, m.is_stderr, 0, std::string(m.task_name),

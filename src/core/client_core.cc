@@ -79,8 +79,27 @@ TaskId ClientCore::next_group_id() {
 ClientEntry* ClientCore::create_group(model::CreatePlacementGroup group) {
   group.parent = current_->task;
   ClientEntry* ready = add_entry(ObjectId{group.group, 0});
+  ready->group = GroupEntry::kLives;
   emit(group);
   return ready;
+}
+
+void ClientCore::remove_group(const TaskId& group) {
+  on_group_removed({group});  // not only once the node has heard of it
+  emit(model::RemovePlacementGroup{group});
+}
+
+void ClientCore::on_group_removed(const model::GroupRemoved& message) {
+  ClientEntry* entry = find({message.group, 0});
+  if (entry != nullptr && entry->group != GroupEntry::kNone) entry->group = GroupEntry::kRemoved;
+}
+
+std::optional<bool> ClientCore::group_is_ready(const TaskId& group) const {
+  const ClientEntry* entry = find({group, 0});
+  if (entry == nullptr || entry->group == GroupEntry::kNone) return std::nullopt;
+  if (entry->group == GroupEntry::kRemoved || !entry->is_ready()) return false;
+  if (entry->format == model::Format::kInvalid) return std::nullopt;
+  return entry->format != model::Format::kSystemError;
 }
 
 ObjectId ClientCore::next_put_id() {

@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,6 +57,9 @@ struct ClientExport final : Counted {
   std::atomic<Attachment*> view{nullptr};  // the shell's: made at first use, owned
 };
 
+// What an entry is of a placement group that this process made.
+enum class GroupEntry : uint8_t { kNone, kLives, kRemoved };
+
 // An object that this process refers to.
 struct ClientEntry final : Counted {
   ClientEntry(DropList* drops, const ObjectId& object) : Counted(drops, Kind::kEntry), id(object) {}
@@ -73,8 +77,9 @@ struct ClientEntry final : Counted {
   const ObjectId id;
   model::Format format = model::Format::kInvalid;  // of the value
   bool in_extent = false;                          // its value lies in shared memory
-  uint8_t small_bytes = kNotSmall;                 // in use of `small`
-  uint32_t asked_by = 0;                           // the last request that named it
+  GroupEntry group = GroupEntry::kNone;
+  uint8_t small_bytes = kNotSmall;  // in use of `small`
+  uint32_t asked_by = 0;            // the last request that named it
   uint64_t ready_order = 0;         // the node's; 0: not known to be ready; smaller is earlier
   std::shared_ptr<void> value;      // inline bytes as the shell keeps them, null if not here
   ClientExport* arrived = nullptr;  // asked for, not taken yet; holds a use
@@ -131,6 +136,10 @@ class ClientCore {
   // The same for a placement group, whose id is next_group_id(): the entry of its object.
   TaskId next_group_id();
   ClientEntry* create_group(model::CreatePlacementGroup group);
+  void remove_group(const TaskId& group);
+  // Whether the group is ready; nothing if only the node knows: it is another process's, or its
+  // value did not come with the news.
+  std::optional<bool> group_is_ready(const TaskId& group) const;
   ObjectId next_put_id();
   // The value under a fresh id, or a function's under its content's. One use for the caller.
   ClientEntry* put(const ObjectId& id, const model::ValueView& value,
@@ -176,6 +185,7 @@ class ClientCore {
   // ---- messages from the node
   void on_value(const model::Value& message);
   void on_ready(const model::Ready& message);
+  void on_group_removed(const model::GroupRemoved& message);
   // False for a request that is not open (given up meanwhile).
   bool on_waited(const model::Waited& message);
   // An argument of a task that this process claimed; its export, with one use for the caller, if it

@@ -317,6 +317,31 @@ TEST_F(ClientCoreTest, values_of_every_small_size_come_back) {
   }
 }
 
+TEST_F(ClientCoreTest, a_group_that_was_made_here_is_known_until_somebody_removes_it) {
+  auto make = [&] {
+    model::CreatePlacementGroup m;
+    m.group = core.next_group_id();
+    return core.create_group(m);
+  };
+  ClientEntry *first = make(), *second = make(), *third = make();
+  EXPECT_EQ(core.group_is_ready(first->id.task), false);
+  core.on_value({first->id, true, 1, inline_value("ready")});
+  EXPECT_EQ(core.group_is_ready(first->id.task), true);
+  core.on_group_removed({first->id.task});
+  EXPECT_EQ(core.group_is_ready(first->id.task), false);
+  core.on_ready({second->id, 2});
+  EXPECT_EQ(core.group_is_ready(second->id.task), std::nullopt) << "an error is ready, too";
+  core.remove_group(second->id.task);
+  EXPECT_EQ(core.group_is_ready(second->id.task), false) << "before the node has heard of it";
+  model::ValueView error = inline_value("its name is another one's");
+  error.format = model::Format::kSystemError;
+  core.on_value({third->id, true, 3, error});
+  EXPECT_EQ(core.group_is_ready(third->id.task), false);
+  for (ClientEntry* entry : {first, second, third}) entry->drop();
+  flush();
+  EXPECT_EQ(core.group_is_ready(TaskId::root_of(kJob)), std::nullopt);
+}
+
 TEST_F(ClientCoreTest, entries_and_exports_outlive_the_table) {
   ClientEntry *a = submit_one(), *b = submit_one(), *queued = submit_one();
   core.on_value({a->id, false, 1, inline_value("kept, and more than sixteen bytes")});

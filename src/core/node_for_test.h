@@ -218,6 +218,7 @@ class Node {
   std::vector<uint32_t> worker_waited;
   std::vector<model::Extent> grants, freed;
   std::vector<std::string> refused, killed, notices;
+  std::vector<std::pair<ClientId, TaskId>> groups_removed;
   std::string reply;
   std::vector<std::pair<ClientId, std::string>> stops;  // and why
   std::vector<ClientId> kills;
@@ -257,6 +258,8 @@ class Node {
     if (auto* r = std::get_if<model::Refused>(&to->message)) refused.emplace_back(r->reason);
     if (auto* n = std::get_if<model::Notice>(&to->message)) notices.emplace_back(n->text);
     if (auto* r = std::get_if<model::Reply>(&to->message)) reply = r->text;
+    if (auto* g = std::get_if<model::GroupRemoved>(&to->message))
+      groups_removed.emplace_back(to->client, g->group);
   }
 
   NodeCore core_;

@@ -145,6 +145,10 @@ void NodeCore::remove_group(uint32_t index, std::string_view why) {
     error.format = Format::kSystemError;
     error.bytes = as_bytes(bytes);
     object_ready(g.object, error, {});
+  } else if (Client* maker = client(objects_[g.object].submitter);
+             maker != nullptr && objects_[g.object].refs.count(maker->id) > 0) {
+    SUNDOG_PROBE("groups.maker_is_told");
+    send(maker->id, model::GroupRemoved{g.id});
   }
   objects_.drop_internal(g.object);
   scheduler_.remove_group(index);

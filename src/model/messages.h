@@ -413,14 +413,21 @@ struct StreamCredit {
   uint64_t items = 0, bytes = 0;
 };
 
+// Of a placement group that was ready, to the client that made it and refers to its object. It
+// comes before whatever else the client could learn of the removal by.
+struct GroupRemoved {
+  TaskId group;
+};
+
 using NodeMessage = std::variant<Execute, Value, Ready, Waited, Grant, Refused, Stop, CancelRunning,
-                                 Output, Notice, Reply, NameReply, StreamCredit>;
+                                 Output, Notice, Reply, NameReply, StreamCredit, GroupRemoved>;
 
 // Whether a sleeping client must be woken for this message. Values are not urgent: the Waited
-// that ends a wait is, so that a waiter is woken once. A producer looks for credit as it yields.
+// that ends a wait is, so that a waiter is woken once. A producer looks for credit as it yields,
+// and whoever asks for a group looks whether it was removed.
 constexpr bool is_urgent(const NodeMessage& m) {
   return !std::holds_alternative<Value>(m) && !std::holds_alternative<Ready>(m) &&
-         !std::holds_alternative<StreamCredit>(m);
+         !std::holds_alternative<StreamCredit>(m) && !std::holds_alternative<GroupRemoved>(m);
 }
 
 }  // namespace sundog::model

@@ -126,6 +126,15 @@ void SimProcess::remove_group(const TaskId& id) {
   send(model::RemovePlacementGroup{id});
 }
 
+void SimProcess::hears_of_removal(const TaskId& id) {
+  SUNDOG_PROBE("sim.maker_heard_of_removal");
+  const GroupFacts* facts = node_->world().oracle.group(id);
+  if (facts == nullptr || !handles_.contains({id, 0}))
+    return node_->world().oracle.fail("a process hears of a removed group that it did not make");
+  if (!facts->removed && node_->driver_of(who_.job) != nullptr)
+    node_->world().oracle.fail("a process hears of a group's removal, and nobody removed it");
+}
+
 void SimProcess::group_expires(const TaskId& id) {
   if (node_->world().oracle.group(id)->removed) return;
   if (alive_) return remove_group(id);

@@ -130,6 +130,8 @@ void SimProcess::receive(wire::RecordType type, const std::vector<std::byte>& pa
       running_->credit = {credit->items, credit->bytes};
       running_->unwanted |= credit->closed;
     }
+  } else if (auto* removed = std::get_if<model::GroupRemoved>(&message)) {
+    hears_of_removal(removed->group);
   }
   wake(Wake::kMessage);
 }

@@ -76,6 +76,7 @@ class SimProcess {
   // The process stops at once: what it sent before is on its way.
   void kill(const core::ClientGone& gone);
   void remove_group(const TaskId& id);
+  void hears_of_removal(const TaskId& id);
 
   const core::ClientConnected& who() const { return who_; }
   bool alive() const { return alive_; }

@@ -57,6 +57,7 @@ enum class RecordType : uint16_t {
   kReply = 74,
   kNameReply = 75,
   kStreamCredit = 76,
+  kGroupRemoved = 77,
 };
 
 // Vectors that decoded messages point into, reused between records.

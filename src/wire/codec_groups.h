@@ -1,5 +1,5 @@
 // How lists of resources and messages about placement groups lie in records. Private to src/wire;
-// included by codec_client.cc.
+// included by codec_client.cc and codec_node.cc.
 #pragma once
 
 #include "model/limits.h"
@@ -111,6 +111,16 @@ struct Codec<model::RemovePlacementGroup> {
   static model::RemovePlacementGroup read(Reader* r, DecodeScratch*) {
     return {r->header<TaskId>()};
   }
+};
+
+template <>
+struct Codec<model::GroupRemoved> {
+  static constexpr RecordType kType = RecordType::kGroupRemoved;
+  static constexpr const char* kName = "GroupRemoved record";
+
+  static uint64_t size(const model::GroupRemoved&) { return sizeof(TaskId); }
+  static void write(const model::GroupRemoved& m, Writer* w) { w->header(m.group); }
+  static model::GroupRemoved read(Reader* r, DecodeScratch*) { return {r->header<TaskId>()}; }
 };
 
 }  // namespace sundog::wire

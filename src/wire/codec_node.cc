@@ -2,6 +2,7 @@
 // to write it and how to read it back.
 #include "wire/codec.h"
 #include "wire/codec_actors.h"
+#include "wire/codec_groups.h"
 #include "wire/codec_streams.h"
 #include "wire/codec_visit.h"
 #include "wire/layout.h"

@@ -136,7 +136,7 @@ auto fields(const M& m) {
   else if constexpr (std::is_same_v<M, CreatePlacementGroup>)
     return std::tie(m.group, m.parent, m.strategy, m.detached, m.name_space, m.name, m.bundles,
                     m.resources, m.ready);
-  else if constexpr (std::is_same_v<M, RemovePlacementGroup>)
+  else if constexpr (std::is_same_v<M, RemovePlacementGroup> || std::is_same_v<M, GroupRemoved>)
     return std::tie(m.group);
   else if constexpr (std::is_same_v<M, StreamCredit>)
     return std::tie(m.task, m.attempt, m.closed, m.items, m.bytes);
@@ -386,6 +386,7 @@ class MessageCases {
     return made;
   }
   model::RemovePlacementGroup make(model::RemovePlacementGroup) { return {task()}; }
+  model::GroupRemoved make(model::GroupRemoved) { return {task()}; }
   model::StreamTaken make(model::StreamTaken) { return {task(), word(), coin()}; }
   model::AwaitStream make(model::AwaitStream) { return {word(), task(), word(), items(), coin()}; }
   model::DefineEnvironment make(model::DefineEnvironment) {

@@ -71,6 +71,20 @@ PyObject* remove_group(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+PyObject* group_is_ready(PyObject*, PyObject* args) {
+  const char* id = nullptr;
+  Py_ssize_t size = 0;
+  if (!PyArg_ParseTuple(args, "y#", &id, &size)) return nullptr;
+  TaskId group;
+  if (!read_id(id, size, &group)) return nullptr;
+  Session* session = need_session();
+  if (session == nullptr) return nullptr;
+  auto known = session->runtime->group_is_ready(group);
+  if (!known.ok()) return raise_call_error(known.error());
+  if (!known->has_value()) Py_RETURN_NONE;
+  return PyBool_FromLong(**known);
+}
+
 PyMethodDef functions[] = {
     {"new_group_id", new_group_id, METH_NOARGS,
      "new_group_id()\n--\n\nThe 16 bytes that name a placement group."},
@@ -79,6 +93,8 @@ PyMethodDef functions[] = {
      "Makes a placement group; a reference to `value`, which is there when the group is ready."},
     {"remove_group", remove_group, METH_VARARGS,
      "remove_group(id)\n--\n\nEnds a placement group and what runs in it."},
+    {"group_is_ready", group_is_ready, METH_VARARGS,
+     "group_is_ready(id)\n--\n\nWhether it is; None if this process would have to ask."},
     {nullptr, nullptr, 0, nullptr}};
 
 }  // namespace

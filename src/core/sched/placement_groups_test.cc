@@ -158,6 +158,24 @@ TEST(NodeGroups, a_group_is_ready_when_its_bundles_fit_and_gives_them_back_once)
   EXPECT_EQ(n.core().scheduler().groups().live(), 0u);
 }
 
+TEST(NodeGroups, its_maker_hears_of_its_removal_while_it_refers_to_it) {
+  Node n(2);
+  TaskId group = make_group(&n, {1}), dropped = make_group(&n, {1}), waits = make_group(&n, {1});
+  const auto ready = [&](const TaskId& id) {
+    return n.ask(Question::kGroups, "ready " + id.hex());
+  };
+  EXPECT_EQ(ready(group), "true");
+  EXPECT_EQ(ready(waits), "false");
+  n.drop({dropped, 0});
+  remove_group(&n, waits);  // never ready: its object says so
+  remove_group(&n, dropped);
+  EXPECT_TRUE(n.groups_removed.empty());
+  remove_group(&n, group);
+  remove_group(&n, group);
+  EXPECT_EQ(n.groups_removed, (std::vector<std::pair<ClientId, TaskId>>{{Node::driver, group}}));
+  EXPECT_EQ(ready(group), "false");
+}
+
 TEST(NodeGroups, calls_run_in_their_bundle_and_nothing_else_does) {
   Node n(2);
   n.define(0);
