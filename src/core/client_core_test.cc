@@ -46,6 +46,7 @@ class CountingNode : public ClientOutbox {
       contained[m.id].push_back(id);
     }
   }
+  void on(const model::CreatePlacementGroup& m) { ++refs[ObjectId{m.group, 0}]; }
   void on(const model::AddRefs& m) {
     for (const auto& r : m.refs) {
       expect_alive(r.id);

@@ -46,7 +46,7 @@ TEST(Codec, every_message_comes_back_as_it_was_sent) {
     ASSERT_TRUE(same_message(sent, *got)) << "kind " << sent.index();
     ++seen;
   });
-  EXPECT_EQ(seen, 300 * 37);
+  EXPECT_EQ(seen, 300 * 38);
 }
 
 TEST(Codec, two_messages_that_differ_are_told_apart) {

@@ -162,7 +162,7 @@ TEST(NodeGroups, its_maker_hears_of_its_removal_while_it_refers_to_it) {
   Node n(2);
   TaskId group = make_group(&n, {1}), dropped = make_group(&n, {1}), waits = make_group(&n, {1});
   const auto ready = [&](const TaskId& id) {
-    return n.ask(Question::kGroups, "ready " + id.hex());
+    return n.ask(model::Question::kGroups, "ready " + id.hex());
   };
   EXPECT_EQ(ready(group), "true");
   EXPECT_EQ(ready(waits), "false");
