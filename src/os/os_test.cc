@@ -7,6 +7,7 @@
 
 #include "os/clock.h"
 #include "os/fd.h"
+#include "os/files.h"
 #include "os/poller.h"
 #include "os/process.h"
 #include "os/socket.h"
