@@ -13,6 +13,7 @@ Kinds of rounds:
 from __future__ import annotations
 
 import json
+import contextlib
 import os
 import queue
 import random
@@ -216,7 +217,8 @@ def zygote_round(
     time.sleep(source.uniform(0.0, 0.2))
     workers = system.session_of(pid).workers
     if workers:
-        os.kill(source.choice(workers).pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may just have been told to stop
+            os.kill(source.choice(workers).pid, signal.SIGKILL)
     deadline = time.monotonic() + 5
     while session.zygotes[0] in (now := system.session_of(pid).zygotes) or not now:
         if time.monotonic() > deadline:
