@@ -12,8 +12,8 @@ Kinds of rounds:
 
 from __future__ import annotations
 
-import json
 import contextlib
+import json
 import os
 import queue
 import random
