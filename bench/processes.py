@@ -7,12 +7,14 @@ carries the tag that the harness gave this program (daemons that were reparented
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 TAG_NAME = "SUNDOG_BENCH_TAG"
 PROC = Path("/proc")
 STAT_PPID = 1  # fields of /proc/PID/stat counted after the name
-TICKS = os.sysconf("SC_CLK_TCK")
+CPUCLOCK_SCHED = 2  # of <linux/posix-timers.h>: nanoseconds that all threads ran
 
 
 def _stat(pid: int) -> list[str]:
@@ -46,29 +48,29 @@ def session_pids() -> list[int]:
     return sorted(pid for pid in mine if pid in parents)
 
 
-def cpu_seconds_each() -> dict[int, float]:
-    """CPU time, user and system, of each process of the session since it started."""
-    used = {}
+def cpu_seconds_each(known: Iterable[int] = ()) -> dict[int, float]:
+    """CPU time, user and system, of each process of the session since it started.
+
+    known: processes that are read at once, before /proc is searched for others: the search takes
+    milliseconds of the caller's own CPU time, which belong to none of what is measured.
+    """
+    used = {pid: seconds for pid in known if (seconds := _cpu_seconds(pid)) is not None}
     for pid in session_pids():
-        try:
-            used[pid] = _cpu_seconds(pid)
-        except OSError:
-            continue
+        if pid not in used and (seconds := _cpu_seconds(pid)) is not None:
+            used[pid] = seconds
     return used
 
 
-def _cpu_seconds(pid: int) -> float:
-    """Nanosecond figures of the scheduler where it has them for all threads, else clock ticks."""
-    fields = _stat(pid)
-    ticks = (int(fields[11]) + int(fields[12])) / TICKS
-    exact = 0
+def _cpu_seconds(pid: int) -> float | None:
+    """What the process's clock says, to the moment and with threads that ended; None if it ended.
+
+    The number of that clock is made as clock_getcpuclockid(3) makes it. What /proc says is behind
+    by up to a tick for whoever runs now, or counts no threads that ended.
+    """
     try:
-        for task in (PROC / str(pid) / "task").iterdir():
-            exact += int((task / "schedstat").read_text().split()[0])
-    except (OSError, IndexError):
-        return ticks
-    # Threads that ended are missing in the exact sum; the coarse one then tells more.
-    return max(exact / 1e9, ticks - 2 / TICKS)
+        return time.clock_gettime((~pid << 3) | CPUCLOCK_SCHED)
+    except OSError:
+        return None
 
 
 def cpu_seconds_between(before: dict[int, float], after: dict[int, float]) -> float:
