@@ -26,6 +26,8 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   list objects         … workers, nodes, placement-groups, runtime-envs likewise
   list packages        what pip and uv installed for runtime environments: size, last use
   clean                removes those packages that no session uses
+  logs [NAME]          the session's logs, or the last lines of one: --tail N, --follow
+  logs task --id ID    what the process of a task, actor (--id) or worker (--pid) printed; --err
   timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev), or as a page (FILE.html)
   stop                 ends every session of this user, or the one that --session names
   debug [PID]          attaches to a task that stopped at breakpoint()
@@ -43,6 +45,7 @@ COMMANDS = (
     "doctor",
     "help",
     "list",
+    "logs",
     "memory",
     "new-cpp",
     "status",
@@ -127,6 +130,10 @@ def run(words: list[str]) -> int:
                 raise UsageError("list packages: they are of all sessions, leave out --session")
             return list_packages()
         return list_actors(session) if rest == ["actors"] else list_jobs(session)
+    if command == "logs":
+        from sundog import _cli_logs
+
+        return _cli_logs.show(session, rest)
     output = take_value(rest, "-o", "--output") if command == "timeline" else None
     expect_nothing(command, rest)
     if command == "timeline":

@@ -8,6 +8,7 @@ import sys
 from sundog import _cli
 from sundog.exceptions import SundogError
 from sundog.util import _state_rows, _state_schemas, state
+from sundog.util._state_source import source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def show(session: str | None, words: list[str]) -> int:
     name = None if session is None else _cli.sockets_of(session)[0]
     if name is None:
         _cli.sockets_of(None)
-    with state.source(name) as asked:
+    with source(name) as asked:
         rows = state.select(lists(asked), filters, int(limit), cut)
     if form == "json":
         print(json.dumps([{c: row.get(c) for c in kind.list_columns()} for row in rows], indent=2))

@@ -377,6 +377,9 @@ MISTAKES = {
     "a filter of an attribute that is not there": lambda: sundog.util.state.list_tasks(
         filters=[("stat", "=", "FAILED")]
     ),
+    "a log by a path": lambda: sundog.util.state.get_log(filename="../zygote.config"),
+    "a log that is not there": lambda: sundog.util.state.get_log(filename="deamon.log"),
+    "two logs at once": lambda: sundog.util.state.get_log(filename="daemon.log", pid=1),
     "a filter that compares otherwise": lambda: sundog.util.state.list_tasks(
         filters=[("state", "like", "FAILED")]
     ),

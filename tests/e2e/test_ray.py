@@ -236,6 +236,8 @@ def test_the_command_answers_and_refuses(ray_session: Any, tmp_path: Path) -> No
     assert json.loads(command("get", "jobs", job["job_id"]).stdout) == [job]
     assert "total_tasks" in command("summary", "tasks").stdout
     assert "get has as subjects tasks, actors" in command("get", "colours").stderr
+    assert "daemon.log" in command("logs", "--address", "auto").stdout
+    assert "daemon starts" in command("logs", "cluster", "daemon.log").stdout
     done = command("start", "--head")
     assert done.returncode == 2
     assert done.stderr.startswith("ray start: Sundog runs on one machine in this version")

@@ -32,7 +32,6 @@ JAVA = "is for Java, and Sundog runs Python and C++"
 INTERNAL = "is internal to Ray, and nothing here corresponds to it"
 CLUSTER = "is for several machines, and Sundog runs on one in this version"
 CLIENT = "is Ray's remote client, and Sundog has one client protocol: ray.init()"
-LOGS = "is not here: logs lie in ray.get_runtime_context().get_temp_dir() + '/logs'"
 GRAPHS = "belongs to Ray's compiled graphs, which Sundog does not have"
 # Full name -> the end of a sentence that begins with the name.
 ABSENT = {
@@ -69,9 +68,7 @@ ABSENT = {
     "ray.util.pdb": INTERNAL,
     "ray.util.ray_debugpy": INTERNAL,
     "ray.util.state.StateApiClient": "is Ray's HTTP client: call list_tasks() and the others",
-    "ray.util.state.get_log": LOGS,
     "ray.util.state.list_cluster_events": CLUSTER,
-    "ray.util.state.list_logs": LOGS,
 }
 
 

@@ -20,12 +20,13 @@ USAGE = """usage: ray COMMAND
   list       tasks, actors, objects, workers, nodes, jobs, placement-groups, runtime-envs
   get        one of them by its id
   summary    how many tasks, actors or objects are in which state
+  logs       the session's logs, or what one of them has: ray logs worker --pid 4711
   timeline   tasks as a Chrome trace, into a file (ui.perfetto.dev)
   stop       ends every session of this user on this machine
   --version
 
 This is Sundog under Ray's name; the command sundog has more."""
-HANDED_ON = ("status", "memory", "stop")
+HANDED_ON = ("status", "memory", "stop", "logs")
 LISTS = ("list", "get", "summary")
 REFUSED = {
     "start": "Sundog runs on one machine in this version, and ray.init() starts the session there",
@@ -34,7 +35,6 @@ REFUSED = {
     "exec": "there is no cluster launcher",
     "attach": "there is no cluster launcher",
     "submit": "there is no cluster launcher",
-    "logs": "logs lie in the session's folder: ray.get_runtime_context().get_temp_dir()",
     "stack": "it is not in this version",
     "job": "it is not in this version: run the program itself",
     "kill-actor": "it is not in this version: ray.kill(handle) ends an actor",

@@ -27,9 +27,10 @@ HERE = "127.0.0.1"
 class Source:
     """Asks one session. Each method yields all rows of a subject, with all their parts."""
 
-    def __init__(self, session: _core.Session) -> None:
-        """Of this session."""
+    def __init__(self, session: _core.Session, own: bool = False) -> None:
+        """Of this session, which is this process's ``own``, or joined for this question."""
         self.session = session
+        self.own = own
         self.node = str(session.info()["node"])
         # The daemon counts from when the machine was started.
         self.epoch_ms = (time.time_ns() - time.monotonic_ns()) / 1e6

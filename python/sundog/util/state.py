@@ -8,18 +8,18 @@ placement groups and runtime environments. The daemon is asked; nothing is kept 
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 
-from sundog import _core, _paths
+from sundog import _core
 from sundog._core import public
-from sundog.exceptions import SundogError
 from sundog.util import _state_rows as rows
 from sundog.util import _state_schemas as schemas
+from sundog.util._state_logs import get_log, list_logs
+from sundog.util._state_source import StateError, is_task_id, source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TypeVar
 
     from sundog.util._state_rows import Row, Source
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "get_actor",
     "get_job",
+    "get_log",
     "get_node",
     "get_objects",
     "get_placement_group",
@@ -37,6 +38,7 @@ __all__ = [
     "get_worker",
     "list_actors",
     "list_jobs",
+    "list_logs",
     "list_nodes",
     "list_objects",
     "list_placement_groups",
@@ -50,33 +52,6 @@ __all__ = [
 
 LIMIT, LIMIT_MAX = 100, 10_000
 LOOKED_AT_MAX = 10_000  # rows that filters are tried on
-
-
-class StateError(SundogError, RuntimeError):
-    """What was asked for could not be told completely."""
-
-
-@contextlib.contextmanager
-def source(address: str | None) -> Iterator[Source]:
-    """The session to ask: this process's own, else the one that the address means."""
-    session = _core.current_session()
-    if session is not None and session.connected:
-        if address not in (None, "auto", "local", session.name):
-            raise ValueError(
-                f"address={address!r}: this process is in session {session.name}, and asks that one"
-            )
-        yield rows.Source(session)
-        return
-    sockets = _paths.running_sockets()
-    if address not in (None, "auto", "local"):
-        sockets = [p for p in sockets if address in (p, _paths.session_of(p))]
-    if not sockets:
-        raise ConnectionError("no session to ask runs: call sundog.init() first")
-    joined = _core.connect("", [], 0, "state", sockets[0], only_asks=True)
-    try:
-        yield rows.Source(joined)
-    finally:
-        joined.close()
 
 
 # ---------------------------------------------------------------- filters
@@ -376,7 +351,7 @@ def get_task(
     name = id.hex()[:32] if isinstance(id, _core.ObjectRef) else id
     if not isinstance(name, str):
         raise TypeError(f"get_task() takes the id of a task or an ObjectRef, got {id!r}")
-    if len(name) != 32 or set(name.lower()) - set("0123456789abcdef"):
+    if not is_task_id(name.lower()):
         return None
     found = every(schemas.TaskState, lambda s: s.tasks(name.lower()), "task_id", name, address)
     return found if len(found) > 1 else found[0] if found else None

@@ -4,6 +4,7 @@ from ray import _absent
 from sundog.util.state import (
     get_actor,
     get_job,
+    get_log,
     get_node,
     get_objects,
     get_placement_group,
@@ -11,6 +12,7 @@ from sundog.util.state import (
     get_worker,
     list_actors,
     list_jobs,
+    list_logs,
     list_nodes,
     list_objects,
     list_placement_groups,
@@ -27,6 +29,7 @@ __getattr__ = _absent.attribute_of("ray.util.state")
 __all__ = [
     "get_actor",
     "get_job",
+    "get_log",
     "get_node",
     "get_objects",
     "get_placement_group",
@@ -34,6 +37,7 @@ __all__ = [
     "get_worker",
     "list_actors",
     "list_jobs",
+    "list_logs",
     "list_nodes",
     "list_objects",
     "list_placement_groups",
