@@ -15,7 +15,8 @@ from sundog._core import public
 from sundog.util import _state_rows as rows
 from sundog.util import _state_schemas as schemas
 from sundog.util._state_logs import get_log, list_logs
-from sundog.util._state_source import StateError, is_task_id, source
+from sundog.util._state_source import StateError as StateError
+from sundog.util._state_source import is_task_id, source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
