@@ -11,6 +11,7 @@ SECONDS ?= 60
 ROWS ?=
 ONLY ?=
 OTHERS ?=
+ROUNDS ?=
 TESTS ?=
 export PYTHON
 
@@ -46,8 +47,8 @@ checked-build: $(foreach preset,debug clang asan tsan,build/$(preset)/build.ninj
 	@cmake --build build/asan -j $(JOBS) --target tests
 	@cmake --build build/tsan -j $(JOBS) --target tests
 
-demo: build ## real parallel programs, before and after; under two minutes
-	@$(RUN) demo/run.py
+demo: build ## real parallel programs, before and after; under two minutes. ROUNDS=10: each exercise ten times
+	@$(RUN) demo/run.py $(if $(ROUNDS),--rounds $(ROUNDS))
 
 demo-models: build ## seed 003 and exercise 11 with real torch, transformers and TensorFlow, in .venv-torch and .venv-tf
 	@scripts/torch_env.sh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import sys
@@ -30,6 +31,7 @@ from demo import (  # noqa: E402
     words,
 )
 from demo.outcome import Outcome  # noqa: E402
+from demo.rounds import all_rounds  # noqa: E402
 from demo.runtime import MODULE, sundog  # noqa: E402
 from demo.table import ROW, Item, run_item  # noqa: E402
 
@@ -63,20 +65,33 @@ ITEMS: tuple[Item, ...] = (
 )
 
 
-def main(names: list[str]) -> int:
-    """Runs all items, or those whose words contain one of `names`."""
-    wanted = [
+def wanted_of(names: list[str]) -> list[Item]:
+    """All items, or those whose words contain one of `names`."""
+    return [
         item for item in ITEMS if not names or any(name in f"{item[0]} {item[1]}" for name in names)
     ]
-    if not wanted:
-        print(f"no item of the demo matches {names}")
-        return 2
+
+
+def head() -> None:
+    """What runs where, and the columns' names."""
     cores = len(os.sched_getaffinity(0))
     version = getattr(sundog, "__version__", "")
     print(f"{MODULE} {version}, Python {platform.python_version()}, {cores} core(s)")
     if cores < 2:
         print("This machine offers fewer than two cores: speed-ups are shown, not asked for.")
-    print(ROW.format("", "", "took", "must be", "seed's own", "").rstrip())
+    print(ROW.format("", "", "took", "must be", "seed's own", "").rstrip(), flush=True)
+
+
+def main(names: list[str], rounds: int) -> int:
+    """Runs the items once, or each exercise `rounds` times."""
+    wanted = wanted_of(names)
+    if not wanted:
+        print(f"no item of the demo matches {names}")
+        return 2
+    head()
+    if rounds > 1:
+        exercises = [i for i in wanted if i[0].startswith("exercise") and i[2] is not not_run]
+        return all_rounds(exercises, rounds)
     begin = time.perf_counter()
     passed = sum(run_item(*item) for item in wanted)
     left_out = sum(item is not_run for _, _, item in wanted)
@@ -86,5 +101,14 @@ def main(names: list[str]) -> int:
     return 0 if passed == len(wanted) else 1
 
 
+def from_command_line() -> int:
+    """Words that pick items, and how often."""
+    parser = argparse.ArgumentParser(description="Real parallel programs, one line each.")
+    parser.add_argument("names", nargs="*", help="items whose words contain one of these")
+    parser.add_argument("--rounds", type=int, default=1, help="each exercise so many times")
+    given = parser.parse_args()
+    return main(given.names, given.rounds)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(from_command_line())
