@@ -20,6 +20,8 @@ for place in ("tests/e2e", "compat/ray", "python"):
 
 import ray_reference  # noqa: E402
 
+from sundog import LoggingConfig  # noqa: E402
+
 WORKS, REFUSED, NONE = "works", "refused", "none"
 Found = tuple[str, str]  # status, and the sentence if it is not WORKS
 
@@ -49,6 +51,8 @@ SAMPLES: dict[str, Any] = {
     "lifetime": "detached",
     "local_mode": True,
     "log_to_driver": False,
+    "logging_config": LoggingConfig(),
+    "logging_format": "%(message)s",
     "logging_level": "error",
     "max_concurrency": 2,
     "memory": 1 << 20,

@@ -34,6 +34,7 @@ from sundog._state import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from sundog import _map
+    from sundog._logging_config import LoggingConfig as LoggingConfig
 
     map = _map.map_items
 
@@ -52,6 +53,10 @@ def __getattr__(name: str) -> object:
         from sundog._map import map_items
 
         return map_items
+    if name == "LoggingConfig":
+        from sundog._logging_config import LoggingConfig
+
+        return LoggingConfig
     if name in ("actor", "experimental", "job_config", "runtime_env", "util"):
         import importlib
 
@@ -63,6 +68,7 @@ __all__ = [
     "ActorID",
     "DynamicObjectRefGenerator",
     "JobID",
+    "LoggingConfig",
     "NodeID",
     "ObjectID",
     "ObjectRef",

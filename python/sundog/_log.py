@@ -16,6 +16,7 @@ DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 LEVELS = {"debug": DEBUG, "info": INFO, "warning": WARNING, "error": ERROR, "critical": 50}
 
 _level = INFO
+_left_to_logging = False  # init(configure_logging=False)
 
 
 def level_of(value: object) -> int:
@@ -33,15 +34,25 @@ def level_of(value: object) -> int:
 
 def set_level(level: int) -> None:
     """What is less urgent is not printed."""
-    global _level
-    _level = level
+    global _level, _left_to_logging
+    _level, _left_to_logging = level, False
     logger = configured_logger()
     if logger is not None:
         logger.setLevel(level)
 
 
+def leave_to_logging() -> None:
+    """The program's own configuration of ``logging`` decides, until ``set_level``."""
+    global _left_to_logging
+    _left_to_logging = True
+
+
 def configured_logger() -> logging.Logger | None:
     """The logger ``sundog`` if the program gave it, or the root, a handler."""
+    if _left_to_logging:
+        import logging
+
+        return logging.getLogger("sundog")
     module = sys.modules.get("logging")
     # The thread that imports cloudpickle may be in the middle of importing it.
     if module is None or getattr(module.__spec__, "_initializing", False):

@@ -1,4 +1,5 @@
-"""``logging`` in workers follows the driver: root level and format travel with functions."""
+"""``logging`` in workers follows the driver: root level and format travel with functions, or what
+``init`` was told of logging."""
 
 from __future__ import annotations
 
@@ -8,9 +9,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeAlias
 
-    Settings = tuple[int, str | None, str | None, str]
+    from sundog._logging_config import Chosen
+
+    Root: TypeAlias = tuple[int, str | None, str | None, str]
+    Settings: TypeAlias = Root | Chosen
 
 STYLES = {"PercentStyle": "%", "StrFormatStyle": "{", "StringTemplateStyle": "$"}
 WARNING = 30  # the root's level where nobody set one
@@ -33,11 +37,13 @@ class Following:
 
 def with_settings(function: Callable[..., Any]) -> object:
     """What to pickle: the function alone, if nobody configured ``logging`` here."""
-    settings = current()
+    setup = sys.modules.get("sundog._logging_setup")
+    chosen: Chosen | None = setup.chosen if setup is not None else None
+    settings = chosen if chosen is not None else current()
     return function if settings is None else Following(function, settings)
 
 
-def current() -> Settings | None:
+def current() -> Root | None:
     """Root level, format, date format and style; None if they are Python's own."""
     module = sys.modules.get("logging")
     if module is None or getattr(module.__spec__, "_initializing", False):
@@ -53,9 +59,15 @@ def current() -> Settings | None:
 def arrive(function: Callable[..., Any], settings: Settings) -> Callable[..., Any]:
     """In the worker: sets ``logging`` up as in the driver, once for each change there."""
     global _applied
-    if settings != _applied:
-        _applied = settings
+    if settings == _applied:
+        return function
+    _applied = settings
+    if isinstance(settings, tuple):
         apply(*settings)
+    else:
+        from sundog import _logging_setup
+
+        _logging_setup.begin(settings)
     return function
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sundog._context import Context
+    from sundog._logging_config import LoggingConfig
     from sundog.job_config import JobConfig
 
 UNIT = 10_000
@@ -31,6 +32,9 @@ INIT_OPTIONS = (
     "ignore_reinit_error",
     "include_dashboard",
     "logging_level",
+    "logging_config",
+    "logging_format",
+    "configure_logging",
     "log_to_driver",
     "namespace",
     "preload",
@@ -57,12 +61,9 @@ LATER: dict[str, object] = {
     "_temp_dir": None,
     "_tracing_startup_hook": None,
     "cgroup_path": None,
-    "configure_logging": True,
     "dashboard_host": "127.0.0.1",
     "dashboard_port": None,
     "enable_resource_isolation": False,
-    "logging_config": None,
-    "logging_format": None,
     "proxy_server_url": None,
     "system_reserved_cpu": None,
     "system_reserved_memory": None,
@@ -384,6 +385,8 @@ def end() -> None:
         sys.modules["sundog.util.metrics"].end()
     _output.stop()
     _log.set_level(_log.INFO)
+    if "sundog._logging_setup" in sys.modules:
+        sys.modules["sundog._logging_setup"].end()
 
 
 def start_by_default() -> None:
@@ -435,6 +438,9 @@ def init(
     ignore_reinit_error: bool = False,
     include_dashboard: bool | None = None,
     logging_level: int | str | None = None,
+    logging_config: LoggingConfig | None = None,
+    logging_format: str | None = None,
+    configure_logging: bool = True,
     log_to_driver: bool | None = None,
     namespace: str | None = None,
     preload: Iterable[str] | None = None,
@@ -465,7 +471,13 @@ def init(
         ignore_reinit_error: return the running session's description instead of raising.
         include_dashboard: None or False; there is no dashboard in this version.
         logging_level: what Sundog itself prints: "debug", "info", "warning", "error"; by default
-            SUNDOG_LOGGING_LEVEL, else "info".
+            SUNDOG_LOGGING_LEVEL, else "info". Not used if ``configure_logging`` is False.
+        logging_config: a ``sundog.LoggingConfig``: how lines of ``logging`` look here and in
+            workers, until the session ends.
+        logging_format: how Sundog's own lines look, here and in workers, as ``logging.Formatter``
+            has it; they are of the logger "sundog".
+        configure_logging: False leaves Sundog's own lines to this program's own configuration of
+            the logger "sundog", whatever ``logging_level`` says.
         log_to_driver: False hides what tasks print.
         namespace: where names of actors are looked up and given; programs that join one session
             with the same namespace share them. By default this program has one of its own.
@@ -494,6 +506,7 @@ def init(
         ValueError: a keyword that does not exist or is not in this version, or one that describes
             a new session where a running one is joined.
     """
+    from sundog import _logging_config
     from sundog._context import Context
 
     check_options(unknown)
@@ -512,7 +525,8 @@ def init(
     space = namespace_of(namespace)
     weight = checked_weight(job_weight)
     environment = checked_environment(runtime_env, local_mode)
-    _log.set_level(_log.level_of(_settings.given("logging_level", logging_level) or "info"))
+    level = _settings.given("logging_level", logging_level)
+    logging = _logging_config.checked(logging_config, logging_format, configure_logging, level)
     session = _core.current_session()
     described = num_cpus, num_gpus, resources, object_store_memory, _memory, address, labels
     of_the_job = job_weight, runtime_env, job_config
@@ -529,6 +543,7 @@ def init(
                 "init(ignore_reinit_error=True)"
             )
         end()
+    _logging_config.begin(logging)
     from sundog import _join
 
     describes = {

@@ -369,7 +369,12 @@ MISTAKES = {
     "class that a worker cannot import": send_a_class_of_no_file,
     "worker that exits": lambda: sundog.get(exit_now.options(max_retries=0).remote()),
     "unknown keyword of init": lambda: sundog.init(num_cpu=2),
-    "init of a later version": lambda: sundog.init(logging_format="%(message)s"),
+    "init of a later version": lambda: sundog.init(dashboard_host="0.0.0.0"),
+    "a format that is left to the program": lambda: sundog.init(
+        logging_format="%(message)s", configure_logging=False
+    ),
+    "a logging configuration of another encoding": lambda: sundog.LoggingConfig(encoding="XML"),
+    "a logging configuration of Python's": lambda: sundog.init(logging_config={"version": 1}),
     "a job's virtual machine": lambda: sundog.job_config.JobConfig(jvm_options=["-Xmx1g"]),
     "a label of the session's own": lambda: sundog.init(labels={"ray.io/node-id": "a"}),
     "a selector without its bracket": lambda: slow.options(label_selector={"zone": "in(a"}),

@@ -70,7 +70,7 @@ def test_second_init_is_refused_or_ignored(session: None) -> None:
     [
         ({"num_cpu": 2}, ValueError, "init() has no 'num_cpu'; did you mean 'num_cpus'?"),
         ({"job_config": 5}, TypeError, "init(): job_config is a JobConfig or a dictionary, got 5"),
-        ({"logging_format": "x"}, ValueError, "init(): 'logging_format' is not in this version"),
+        ({"dashboard_host": "x"}, ValueError, "init(): 'dashboard_host' is not in this version"),
         ({"include_dashboard": True}, ValueError, "include_dashboard=True is not in"),
         ({"namespace": 5}, TypeError, "namespace is a string, got int: 5"),
         ({"namespace": ""}, ValueError, "namespace is a string that is not empty"),

@@ -66,6 +66,8 @@ _absent_attribute = _absent.attribute_of("ray")
 
 def __getattr__(name: str) -> object:
     """Imports what is seldom needed when it is asked for; says why other names are absent."""
+    if name == "LoggingConfig":
+        return _sundog.LoggingConfig
     if name in ("_raylet", "cloudpickle", "job_config", "runtime_env"):
         import importlib
 
@@ -84,6 +86,7 @@ __all__ = [
     "ActorID",
     "DynamicObjectRefGenerator",
     "JobID",
+    "LoggingConfig",
     "NodeID",
     "ObjectID",
     "ObjectRef",

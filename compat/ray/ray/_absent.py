@@ -39,7 +39,6 @@ ABSENT = {
     "ray.ClientBuilder": CLIENT,
     "ray.FunctionID": INTERNAL,
     "ray.Language": JAVA,
-    "ray.LoggingConfig": LATER,
     "ray.UniqueID": INTERNAL,
     "ray._config": INTERNAL,
     "ray._private": INTERNAL,
