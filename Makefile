@@ -84,6 +84,9 @@ dataloader: build ## forked children of a torch DataLoader (installs Debian's to
 page-test: build ## the timeline in Chromium and Firefox (installs them); screenshots in build/page/shots
 	@scripts/page_test.sh
 
+lab-test: build ## notebooks in JupyterLab, by Chromium (installs them, JupyterLab into .venv-lab)
+	@scripts/lab_test.sh
+
 torch: build ## tensors and models through the store, with torch (Debian's, in .venv-torch)
 	@scripts/torch_env.sh
 	@PYTHONPATH=python .venv-torch/bin/python -m pytest -q -p no:cacheprovider tests/torch
@@ -115,4 +118,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench performance compat others wheel docs clean dataloader page-test torch tensorflow demo-models
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench performance compat others wheel docs clean dataloader page-test lab-test torch tensorflow demo-models

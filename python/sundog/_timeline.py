@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 # In this order each finds what it imports.
-MODULES = ("trace.js", "paint.js", "card.js", "looks.js", "timeline.js", "page.js")
+MODULES = ("trace.js", "paint.js", "card.js", "looks.js", "timeline.js", "kernel.js", "page.js")
 INLINE_HEIGHT_PIXELS = 460
 COMM = "sundog.timeline"
 GZIP_WINDOW = 31  # zlib's way to say: with a gzip header
@@ -52,7 +52,7 @@ def in_script(value: object) -> str:
     return json.dumps(value).replace("<", "\\u003c")
 
 
-def page(trace: str, *, title: str, inline: bool, refresh: str) -> str:
+def page(trace: str, *, title: str, inline: bool, refresh: str, kernel: str = "") -> str:
     """The whole page.
 
     Args:
@@ -60,8 +60,10 @@ def page(trace: str, *, title: str, inline: bool, refresh: str) -> str:
         title: of the page.
         inline: whether it stands in another page that scrolls.
         refresh: the sentence that answers the Refresh button when nothing else can.
+        kernel: the id under which a notebook's server knows this process; empty if none does.
     """
     config = {"title": "Task timeline", "inline": inline, "refresh": refresh, "arrows": False}
+    config["kernel"] = kernel
     config["made"] = time.strftime("%Y-%m-%d %H:%M:%S")
     return page_file("page.html").format(
         title=html.escape(title),
@@ -142,6 +144,7 @@ class TimelineView:
             inline=True,
             refresh="For new tasks run this cell again, or keep the timeline "
             "(view = sundog.task_timeline()) and call view.refresh().",
+            kernel=kernel_id(),
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # HTML would rather have IFrame, which needs a file
@@ -179,8 +182,17 @@ def answer_comms() -> None:
 
 
 def answer(comm: Any, opened: object) -> None:
-    """Sends the trace to a page that asked."""
+    """Sends the trace to a page that asked; without a session there is none."""
     del opened
     session = _core.current_session()
     if session is not None:
         comm.send({"trace": packed(session.query(_explain.TIMELINE))})
+    comm.close()
+
+
+def kernel_id() -> str:
+    """The id that a notebook's server gave this kernel: it names the connection file after it."""
+    kernel = getattr(_interactive.notebook(), "kernel", None)
+    path = getattr(getattr(kernel, "parent", None), "connection_file", "")
+    found = re.fullmatch(r"kernel-([\w-]+)\.json", os.path.basename(path))
+    return found[1] if found else ""
