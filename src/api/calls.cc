@@ -1,6 +1,8 @@
 // Submitting calls (sundog/calls.h). Any thread.
 #include "sundog/calls.h"
 
+#include <memory>
+
 #include "api/session_core.h"
 
 namespace sundog::detail {
@@ -40,6 +42,7 @@ class CallArguments {
     }
     client::Argument* next = first_;
     for (const Value& value : given.values) {
+      std::construct_at(next);
       if (!take_plain(value, next)) take(core, value, next);
       ++next;
     }
@@ -78,9 +81,12 @@ class CallArguments {
     }
   }
 
+  static_assert(std::is_trivially_destructible_v<client::Argument>);
+
   size_t count_;  // by position
-  client::Argument few_[kFew];
-  client::Argument* first_ = few_;
+  // Memory of a few, of which only those given are made.
+  alignas(client::Argument) std::byte few_[kFew * sizeof(client::Argument)];
+  client::Argument* first_ = reinterpret_cast<client::Argument*>(few_);
   std::optional<More> more_;
 };
 

@@ -211,7 +211,18 @@ void get(SessionCore* core, std::span<Reference* const> references, const Until&
   waiting.value_or_throw(core->runtime().get(checked(references), deadline_of(until.timeout),
                                              waiting.yielder(), &fetched,
                                              client::Reading::kInPlace));
-  for (client::Fetched& one : fetched) take(incoming_of(core, std::move(one)));
+  Value number;  // serves for all of them, with no owner
+  for (client::Fetched& one : fetched) {
+    if (one.format == model::Format::kInt64) {
+      number.content = scalar<int64_t>(one.bytes());
+    } else if (one.format == model::Format::kFloat64) {
+      number.content = scalar<double>(one.bytes());
+    } else {
+      take(incoming_of(core, std::move(one)));
+      continue;
+    }
+    take(number);
+  }
 }
 
 std::vector<bool> wait(SessionCore* core, std::span<Reference* const> references, size_t num_ready,

@@ -14,14 +14,6 @@ namespace {
 
 using model::Format;
 
-template <typename T>
-T scalar(Bytes bytes) {
-  T value{};
-  if (bytes.size() < sizeof value) throw TypeError("a value is shorter than its type");
-  std::memcpy(&value, bytes.data(), sizeof value);
-  return value;
-}
-
 [[noreturn]] void throw_task_error(Bytes bytes) {
   auto parsed = wire::parse_task_error(bytes);
   if (!parsed) throw Error("a task failed, and its error cannot be read: " + parsed.error());

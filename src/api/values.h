@@ -54,6 +54,15 @@ class Outgoing {
 bool is_utf8(std::string_view text);
 [[noreturn]] void throw_wrong_shape(uint64_t needed_bytes, uint64_t bytes);
 
+// The number that a value is.
+template <typename T>
+T scalar(Bytes bytes) {
+  T value{};
+  if (bytes.size() < sizeof value) throw TypeError("a value is shorter than its type");
+  std::memcpy(&value, bytes.data(), sizeof value);
+  return value;
+}
+
 // A received value; throws the exception that it is, or TypeError for what C++ cannot read.
 // References inside become those of `runtime`.
 Value incoming(client::Runtime* runtime, model::Format format, Bytes bytes,

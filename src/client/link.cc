@@ -30,9 +30,12 @@ Link::Link(const Session& session, Drainer* drainer)
       inbound_(session.channel.to_client_reader()) {}
 
 void Link::send(const model::ClientMessage& message) {
+  if (std::byte* at = outbound_.try_reserve(wire::encoded_size(message))) [[likely]] {
+    outbound_.commit(static_cast<uint16_t>(wire::encode_at(message, at)));
+    return;
+  }
   auto type = static_cast<uint16_t>(wire::encode(message, &payload_));
-  if (!outbound_.try_write(type, payload_)) [[unlikely]]
-    send_slowly(type);
+  if (!outbound_.try_write(type, payload_)) send_slowly(type);
 }
 
 void Link::send_slowly(uint16_t type) {

@@ -40,14 +40,12 @@ class Link final : public core::ClientOutbox {
   template <typename Take>
   bool receive(Take&& take) {
     if (broken_ || !inbound_.next(&record_)) return false;
-    auto message = wire::decode_node_message(static_cast<wire::RecordType>(record_.type),
-                                             record_.payload, &scratch_);
-    if (!message) [[unlikely]] {
+    if (!wire::decode_node_message(static_cast<wire::RecordType>(record_.type), record_.payload,
+                                   &scratch_, &message_, &why_broken_)) [[unlikely]] {
       broken_ = true;
-      why_broken_ = message.error();
       return false;
     }
-    take(*message);
+    take(message_);
     return true;
   }
   // The payload that receive() decoded last, for whoever keeps the message.
@@ -78,8 +76,9 @@ class Link final : public core::ClientOutbox {
   shm::RingWriter outbound_;
   shm::RingReader inbound_;
   int unheard_ = 0;                 // times published since the node was last rung for sure
-  std::vector<std::byte> payload_;  // of the message being sent
+  std::vector<std::byte> payload_;  // of a message that is sent in pieces
   shm::Record record_;
+  model::NodeMessage message_;  // decoded from it
   wire::DecodeScratch scratch_;
   bool broken_ = false;
   std::string why_broken_ = "a position or size in the shared ring is impossible";

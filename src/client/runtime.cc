@@ -79,8 +79,12 @@ RuntimeImpl::~RuntimeImpl() {
 
 void RuntimeImpl::Operation::close() {
   if (!lock_.owns_lock()) return;
-  std::vector<core::ClientExport*> dead;
   runtime_->flush_drops_that_matter();
+  if (runtime_->dead_exports_.empty()) [[likely]] {
+    lock_.unlock();
+    return;
+  }
+  std::vector<core::ClientExport*> dead;
   dead.swap(runtime_->dead_exports_);
   lock_.unlock();
   for (core::ClientExport* exported : dead) delete exported;  // unmaps

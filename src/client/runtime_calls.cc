@@ -186,39 +186,45 @@ CallResult<Unit> RuntimeImpl::put_large_arguments(
 }
 
 CallResult<Unit> RuntimeImpl::submit(const CallSpec& spec, std::vector<RefHandle>* results) {
-  if (auto error = unusable()) return Failure{*error};
-  std::span positional = spec.positional;
-  std::span keyword = spec.keyword;
+  if (state_.load(std::memory_order_acquire) != State::kLive) [[unlikely]]
+    return Failure{over_error()};
   size_t by_value = 0;
-  for (const Argument& argument : positional) by_value += argument.bytes.size();
-  for (const auto& [name, argument] : keyword) by_value += argument.bytes.size();
-  std::vector<Argument> small_positional;
-  std::vector<std::pair<std::string_view, Argument>> small_keyword;
+  for (const Argument& argument : spec.positional) by_value += argument.bytes.size();
+  for (const auto& [name, argument] : spec.keyword) by_value += argument.bytes.size();
+  if (by_value > model::kInlineValueBytesMax) return submit_large(spec, results);
+  return submit_small(spec, results);
+}
+
+CallResult<Unit> RuntimeImpl::submit_large(const CallSpec& spec, std::vector<RefHandle>* results) {
+  std::vector<Argument> positional(spec.positional.begin(), spec.positional.end());
+  std::vector<std::pair<std::string_view, Argument>> keyword(spec.keyword.begin(),
+                                                             spec.keyword.end());
   std::vector<RefHandle> hidden;  // dropped after the task holds them
-  if (by_value > model::kInlineValueBytesMax) {
-    small_positional.assign(positional.begin(), positional.end());
-    small_keyword.assign(keyword.begin(), keyword.end());
-    auto put = put_large_arguments(&small_positional, &small_keyword, &hidden);
-    if (!put) return put;
-    positional = small_positional;
-    keyword = small_keyword;
-  }
+  auto put = put_large_arguments(&positional, &keyword, &hidden);
+  if (!put) return put;
+  CallSpec small = spec;
+  small.positional = positional;
+  small.keyword = keyword;
+  return submit_small(small, results);
+}
+
+CallResult<Unit> RuntimeImpl::submit_small(const CallSpec& spec, std::vector<RefHandle>* results) {
   core::ClientContext* context = own_context();
   Operation operation(this);
-  for (const Argument& argument : positional) {
-    if (argument.ref == nullptr) continue;
-    if (auto error = check_entries(std::span(&argument.ref, 1))) return Failure{*error};
+  auto is_ours = [ours = core_.drops()](const Entry* entry) {
+    return entry == nullptr || entry->belongs_to(ours);
+  };
+  auto foreign = [this](Entry* entry) { return *check_entries(std::span(&entry, 1)); };
+  for (const Argument& argument : spec.positional) {
+    if (!is_ours(argument.ref)) return Failure{foreign(argument.ref)};
   }
-  for (const auto& [name, argument] : keyword) {
-    if (argument.ref == nullptr) continue;
-    if (auto error = check_entries(std::span(&argument.ref, 1))) return Failure{*error};
+  for (const auto& [name, argument] : spec.keyword) {
+    if (!is_ours(argument.ref)) return Failure{foreign(argument.ref)};
   }
+  if (!is_ours(spec.actor)) return Failure{foreign(spec.actor)};
   model::Submit call;
-  call.arguments = encode_arguments(positional, keyword);
-  if (spec.actor != nullptr) {
-    if (auto error = check_entries(std::span(&spec.actor, 1))) return Failure{*error};
-    call.actor = spec.actor->id;
-  }
+  call.arguments = encode_arguments(spec.positional, spec.keyword);
+  if (spec.actor != nullptr) call.actor = spec.actor->id;
   call.template_id = spec.template_id;
   call.num_results = spec.num_results;
   call.refs = argument_refs_;
@@ -352,6 +358,11 @@ CallResult<Unit> RuntimeImpl::fetch(std::span<Entry* const> entries, TimeNs dead
   auto asked_for = static_cast<uint32_t>(entries.size());
   size_t next = 0;
   while (next < entries.size()) {
+    if (reading == Reading::kInPlace && entries[next]->is_small()) {  // as most are
+      const Entry* entry = entries[next++];
+      values->push_back({entry->format, nullptr, entry->small_value()});
+      continue;
+    }
     core::TakenValue taken = core_.take(entries[next]);
     if (taken.here()) {
       ++next;

@@ -238,6 +238,9 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   CallResult<Unit> put_large_arguments(std::vector<Argument>* positional,
                                        std::vector<std::pair<std::string_view, Argument>>* keyword,
                                        std::vector<RefHandle>* hidden);
+  // With arguments that a message can carry, and with others.
+  CallResult<Unit> submit_small(const CallSpec& spec, std::vector<RefHandle>* results);
+  CallResult<Unit> submit_large(const CallSpec& spec, std::vector<RefHandle>* results);
   // In arguments_, until the next call; the references are in argument_refs_.
   Bytes encode_arguments(std::span<const Argument> positional,
                          std::span<const std::pair<std::string_view, Argument>> keyword);

@@ -48,8 +48,9 @@ void RuntimeImpl::drain() {
 }
 
 void RuntimeImpl::handle(const model::NodeMessage& message) {
+  if (const auto* value = std::get_if<model::Value>(&message)) return core_.on_value(*value);
   std::visit(Overloaded{
-                 [&](const model::Value& m) { core_.on_value(m); },
+                 [](const model::Value&) {},  // above
                  [&](const model::Ready& m) { core_.on_ready(m); },
                  [&](const model::Execute& m) { hold_task(m); },
                  [&](const model::Waited& m) {
@@ -280,7 +281,8 @@ void RuntimeImpl::flush_drops() {
 
 void RuntimeImpl::flush_drops_that_matter() {
   if (is_over()) return;
-  send_unwanted();
+  if (!unwanted_grants_.empty() || !unwanted_names_.empty()) [[unlikely]]
+    send_unwanted();
   core_.flush_what_matters(&dead_exports_);
   link_.publish();
 }

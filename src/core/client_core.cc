@@ -48,15 +48,22 @@ void ClientCore::end_task() { context_ = root_; }
 // ---------------------------------------------------------------- sending
 
 void ClientCore::emit(const model::ClientMessage& message) {
+  if (!adds_.empty()) [[unlikely]]
+    send_adds();
+  outbox_->send(message);
+}
+
+void ClientCore::send_adds() {
   for (size_t at = 0; at < adds_.size(); at += kCountsPerMessage) {
     size_t count = std::min(kCountsPerMessage, adds_.size() - at);
     outbox_->send(model::AddRefs{std::span(adds_).subspan(at, count)});
   }
   adds_.clear();
-  outbox_->send(message);
 }
 
-TaskId ClientCore::submit(model::Submit call, std::vector<ClientEntry*>* results) {
+TaskId ClientCore::submit(const model::Submit& asked, std::vector<ClientEntry*>* results) {
+  model::ClientMessage message(asked);
+  auto& call = std::get<model::Submit>(message);
   call.task =
       TaskId::make(current_->task.job(), current_->task, current_->attempt, current_->calls++);
   call.parent = current_->task;
@@ -68,7 +75,7 @@ TaskId ClientCore::submit(model::Submit call, std::vector<ClientEntry*>* results
     auto streams = streaming_templates_.find(call.template_id);
     if (streams != streaming_templates_.end()) streams_[call.task].window_items = streams->second;
   }
-  emit(call);
+  emit(message);
   return call.task;
 }
 
@@ -225,7 +232,7 @@ ClientEntry* ClientCore::ref(const ObjectId& id) {
 }
 
 TakenValue ClientCore::take(ClientEntry* entry) {
-  if (entry->small_bytes != ClientEntry::kNotSmall) {
+  if (entry->is_small()) {
     return {entry->format, entry->small_value(), nullptr, nullptr};
   }
   if (entry->value != nullptr) return {entry->format, {}, entry->value, nullptr};

@@ -68,7 +68,8 @@ struct ClientEntry final : Counted {
   }
   bool is_ready() const { return ready_order != 0; }
   // Its bytes are here, in one of the two places; they never change.
-  bool has_bytes() const { return small_bytes != kNotSmall || value != nullptr; }
+  bool has_bytes() const { return is_small() || value != nullptr; }
+  bool is_small() const { return small_bytes != kNotSmall; }
   Bytes small_value() const { return {small.data(), small_bytes}; }
 
   static constexpr size_t kSmallMax = 16;
@@ -131,8 +132,8 @@ class ClientCore {
   uint32_t next_template_id() { return ++last_template_; }
   void define_environment(const model::DefineEnvironment& definition);
   // Submits and appends one entry for each result to *results, each with one use for the caller.
-  // Of `call` are used: template_id, actor, num_results, refs, contained, arguments.
-  TaskId submit(model::Submit call, std::vector<ClientEntry*>* results);
+  // Of `asked` are used: template_id, actor, num_results, refs, contained, arguments.
+  TaskId submit(const model::Submit& asked, std::vector<ClientEntry*>* results);
   // The same for a placement group, whose id is next_group_id(): the entry of its object.
   TaskId next_group_id();
   ClientEntry* create_group(model::CreatePlacementGroup group);
@@ -224,6 +225,7 @@ class ClientCore {
   void pushed_item(const ObjectId& id);
 
   void emit(const model::ClientMessage& message);
+  void send_adds();
   ClientEntry* add_entry(const ObjectId& id);
   void free_entry(ClientEntry* entry);
   void keep_value(ClientEntry* entry, Bytes bytes);

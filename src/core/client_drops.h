@@ -52,9 +52,12 @@ class DropList {
   using Poke = void (*)(void* context);
   DropList(Poke poke, void* context) : poke_(poke), context_(context) {}
 
-  bool empty() const { return head_.load(std::memory_order_relaxed) == nullptr; }
+  bool empty() const { return is_none(head_.load(std::memory_order_relaxed)); }
   // Everything pushed so far, linked through next_of().
-  Counted* pop_all() { return head_.exchange(nullptr, std::memory_order_acquire); }
+  Counted* pop_all() {
+    Counted* head = head_.exchange(nullptr, std::memory_order_acquire);
+    return is_none(head) ? nullptr : head;
+  }
   static Counted* next_of(const Counted* thing) { return thing->next_; }
   // For each popped thing: true if it is dead and the caller frees it, false if it is used again.
   static bool settle(Counted* thing) {
@@ -68,17 +71,21 @@ class DropList {
   }
   // From now on a drop pokes once; true if the list is empty. False: empty it and try again.
   bool go_idle() {
-    watched_.store(false, std::memory_order_seq_cst);
-    return head_.load(std::memory_order_seq_cst) == nullptr;
+    Counted* none = nullptr;
+    return head_.compare_exchange_strong(none, idle(), std::memory_order_seq_cst) || none == idle();
   }
   // A forked child pokes nobody.
-  void never_poke() { watched_.store(true, std::memory_order_seq_cst); }
+  void never_poke() {
+    Counted* none = idle();
+    head_.compare_exchange_strong(none, nullptr, std::memory_order_seq_cst);
+  }
 
   // The end, in two steps. First: nothing is collected any more, nobody pokes after the return.
   // Gives what was pushed until now, to be settled as ever.
   Counted* stop_collecting() {
     Counted* last = head_.exchange(closed(), std::memory_order_seq_cst);
-    while (pushing_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
+    if (is_none(last)) last = nullptr;
+    while (poking_.load(std::memory_order_seq_cst) != 0) std::this_thread::yield();
     return last;
   }
   // Second: `alive` things are still used somewhere. Each is freed by its last drop, and the list
@@ -100,29 +107,39 @@ class DropList {
   static constexpr int64_t kOpen = int64_t{1} << 62;
 
   ~DropList() = default;
-  Counted* closed() { return reinterpret_cast<Counted*>(this); }  // no thing has this address
+  // What the head says besides where a thing lies; none has these addresses.
+  Counted* closed() { return reinterpret_cast<Counted*>(this); }
+  const Counted* idle() const { return reinterpret_cast<const Counted*>(&remaining_); }
+  Counted* idle() { return reinterpret_cast<Counted*>(&remaining_); }
+  bool is_none(const Counted* head) const { return head == nullptr || head == idle(); }
 
+  // The list outlives this call only as long as `thing` is not on it: nothing is touched after.
   void push(Counted* thing) {
-    pushing_.fetch_add(1, std::memory_order_seq_cst);
     Counted* head = head_.load(std::memory_order_acquire);
-    do {
-      if (head == closed()) {
-        pushing_.fetch_sub(1, std::memory_order_release);
-        free_dead(thing);
-        return;
+    while (true) {
+      if (head == closed()) return free_dead(thing);
+      if (head == idle()) [[unlikely]] {
+        if (push_and_poke(thing)) return;
+        head = head_.load(std::memory_order_acquire);
+        continue;
       }
       thing->next_ = head;
-    } while (!head_.compare_exchange_weak(head, thing, std::memory_order_seq_cst));
-    if (!watched_.load(std::memory_order_seq_cst) &&
-        !watched_.exchange(true, std::memory_order_seq_cst)) {
-      poke_(context_);
+      if (head_.compare_exchange_weak(head, thing, std::memory_order_acq_rel)) return;
     }
-    pushing_.fetch_sub(1, std::memory_order_release);
+  }
+  // False: the list is idle no more, and nothing was pushed.
+  bool push_and_poke(Counted* thing) {
+    poking_.fetch_add(1, std::memory_order_seq_cst);
+    thing->next_ = nullptr;
+    Counted* none = idle();
+    const bool pushed = head_.compare_exchange_strong(none, thing, std::memory_order_seq_cst);
+    if (pushed) poke_(context_);
+    poking_.fetch_sub(1, std::memory_order_release);
+    return pushed;
   }
 
   std::atomic<Counted*> head_{nullptr};
-  std::atomic<uint32_t> pushing_{0};  // threads inside push()
-  std::atomic<bool> watched_{true};
+  std::atomic<uint32_t> poking_{0};  // threads inside push_and_poke()
   std::atomic<int64_t> remaining_{kOpen};
   Poke poke_;
   void* context_;

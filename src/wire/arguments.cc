@@ -7,6 +7,8 @@
 namespace sundog::wire {
 namespace {
 
+constexpr size_t kRoomMin = 256;
+
 struct Counts {
   uint32_t num_positional, num_keyword;
 };
@@ -36,16 +38,18 @@ ParsedArgument read_argument(std::string_view name, size_t num_refs, Reader* rea
 
 }  // namespace
 
-ArgumentWriter::ArgumentWriter(std::vector<std::byte>* out) : out_(out) {
-  Writer(grow(sizeof(Counts))).header(Counts{0, 0});
-}
-
 // Room behind what was written.
-std::byte* ArgumentWriter::grow(size_t bytes) {
+inline std::byte* ArgumentWriter::grow(size_t bytes) {
   const size_t at = size_;
   size_ += bytes;
-  if (out_->size() < size_) out_->resize(std::max(size_, 2 * out_->size()));
+  if (out_->size() < size_) [[unlikely]]
+    out_->resize(std::max(size_, 2 * out_->size()));
   return out_->data() + at;
+}
+
+ArgumentWriter::ArgumentWriter(std::vector<std::byte>* out) : out_(out) {
+  if (out_->size() < kRoomMin) out_->resize(kRoomMin);
+  Writer(grow(sizeof(Counts))).header(Counts{0, 0});
 }
 
 void ArgumentWriter::add_value(model::Format format, Bytes bytes) {

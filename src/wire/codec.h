@@ -89,5 +89,7 @@ bool decode_client_message(RecordType type, Bytes payload, DecodeScratch* scratc
                            model::ClientMessage* out, std::string* why);
 Result<model::NodeMessage> decode_node_message(RecordType type, Bytes payload,
                                                DecodeScratch* scratch);
+bool decode_node_message(RecordType type, Bytes payload, DecodeScratch* scratch,
+                         model::NodeMessage* out, std::string* why);
 
 }  // namespace sundog::wire

@@ -333,5 +333,9 @@ RecordType encode_at(const NodeMessage& message, std::byte* at) {
 Result<NodeMessage> decode_node_message(RecordType type, Bytes payload, DecodeScratch* scratch) {
   return decode_message<Codec, NodeMessage>(type, payload, scratch, "a node's");
 }
+bool decode_node_message(RecordType type, Bytes payload, DecodeScratch* scratch, NodeMessage* out,
+                         std::string* why) {
+  return decode_message<Codec>(type, payload, scratch, "a node's", out, why);
+}
 
 }  // namespace sundog::wire
