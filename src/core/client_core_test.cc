@@ -482,5 +482,50 @@ TEST(DropList, threads_that_use_and_drop_free_each_thing_once) {
   EXPECT_EQ(alive, 0);
 }
 
+TEST(DropList, an_idle_list_is_emptied_after_one_poke_for_whatever_is_dropped) {
+  struct Thing : Counted {
+    explicit Thing(DropList* list) : Counted(list, Kind::kEntry) {}
+  };
+  static std::atomic<int> pokes;
+  pokes = 0;
+  auto* list = new DropList(
+      [](void*) {
+        ++pokes;
+        pokes.notify_one();
+      },
+      nullptr);
+  constexpr int kThreads = 3, kThings = 5'000;
+  std::vector<std::thread> threads;
+  ASSERT_TRUE(list->go_idle());
+  EXPECT_TRUE(list->go_idle()) << "it is already";
+  EXPECT_TRUE(list->empty());
+  EXPECT_EQ(list->pop_all(), nullptr);
+  ASSERT_TRUE(list->go_idle());
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([list] {
+      for (int i = 0; i < kThings; ++i) (new Thing(list))->drop();
+    });
+  }
+  int64_t freed = 0;
+  int times_idle = 1;
+  while (freed < int64_t{kThreads} * kThings) {
+    pokes.wait(times_idle - 1);
+    EXPECT_EQ(pokes, times_idle);
+    while (!list->go_idle()) {
+      for (Counted* thing = list->pop_all(); thing != nullptr;) {
+        Counted* dead = std::exchange(thing, DropList::next_of(thing));
+        EXPECT_TRUE(DropList::settle(dead));
+        delete dead;
+        ++freed;
+      }
+    }
+    ++times_idle;
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(pokes, times_idle - 1);
+  EXPECT_EQ(list->stop_collecting(), nullptr);
+  list->close(0);
+}
+
 }  // namespace
 }  // namespace sundog::core
