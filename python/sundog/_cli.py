@@ -29,7 +29,8 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   logs [NAME]          the session's logs, or the last lines of one: --tail N, --follow
   logs task --id ID    what the process of a task, actor (--id) or worker (--pid) printed; --err
   timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev), or as a page (FILE.html)
-  stop                 ends every session of this user, or the one that --session names
+  stop [--force]       ends every session of this user, or the one that --session names;
+                       --force kills what does not end within 2 s, or --grace-period SECONDS
   debug [PID]          attaches to a task that stopped at breakpoint()
   debug dump           the whole state of the running session, as JSON
   new-cpp DIR          writes a C++ program that builds and runs
@@ -130,6 +131,10 @@ def run(words: list[str]) -> int:
                 raise UsageError("list packages: they are of all sessions, leave out --session")
             return list_packages()
         return list_actors(session) if rest == ["actors"] else list_jobs(session)
+    if command == "stop":
+        from sundog import _cli_stop
+
+        return _cli_stop.stop(session, rest)
     if command == "logs":
         from sundog import _cli_logs
 
@@ -138,8 +143,6 @@ def run(words: list[str]) -> int:
     expect_nothing(command, rest)
     if command == "timeline":
         return timeline(session, output)
-    if command == "stop":
-        return stop(session)
     return status(session) if command == "status" else memory(session)
 
 
@@ -223,20 +226,6 @@ def sockets_of(session: str | None) -> list[str]:
         what = "no session" if session is None else f"no session {session}"
         raise UsageError(f"{what} of this user runs on this machine")
     return sockets
-
-
-def stop(session: str | None) -> int:
-    """Asks daemons to end, and waits until they have."""
-    status = 0
-    for socket in sockets_of(session):
-        name = _paths.session_of(socket)
-        folder = os.path.join(_paths.sessions(), name)
-        if _paths.end_daemon(socket):
-            print(f"stopped session {name}; its logs stay in {folder}")
-        else:
-            print(f"sundog: session {name} did not end; kill -9 its sundogd", file=sys.stderr)
-            status = 1
-    return status
 
 
 def ask(session: str | None, question: int) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 SOCKET_PATH_BYTES_MAX = 100
-END_SECONDS_MAX = 10.0
 
 
 def package_folder() -> str:
@@ -114,28 +113,3 @@ def running_sockets() -> list[str]:
 def session_of(socket: str) -> str:
     """The name of the session that listens there."""
     return os.path.basename(socket).removesuffix(".sock")
-
-
-def end_daemon(path: str) -> bool:
-    """Sends SIGTERM to the daemon that listens there; whether it ended within END_SECONDS_MAX."""
-    import select
-    import signal
-    import socket
-    import struct
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return True
-        credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid = struct.unpack("3i", credentials)[0]
-        try:
-            daemon = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return True
-    try:
-        signal.pidfd_send_signal(daemon, signal.SIGTERM)
-        return bool(select.select([daemon], [], [], END_SECONDS_MAX)[0])
-    finally:
-        os.close(daemon)

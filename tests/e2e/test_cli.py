@@ -3,14 +3,17 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import descendants
 
 import sundog
+from sundog import _paths
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -71,6 +74,75 @@ def test_stop_ends_the_session_that_it_names(session: None) -> None:
     )
     with pytest.raises(sundog.exceptions.NodeDiedError):
         sundog.get(square.remote(3))
+
+
+def daemon_and_children() -> tuple[int, set[int]]:
+    """The processes of this program's session."""
+    below = descendants(os.getpid())
+    names = {pid: Path(f"/proc/{pid}/comm").read_text().strip() for pid in below}
+    (daemon,) = (pid for pid, name in names.items() if name == "sundogd")
+    return daemon, descendants(daemon)
+
+
+def lives(pid: int) -> bool:
+    """Whether there is such a process; one that nobody has asked for its status is none."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def test_stop_kills_only_if_it_is_told(session: None) -> None:
+    assert sundog.get(square.remote(3)) == 9
+    name = sundog.get_runtime_context().get_session_name()
+    daemon, children = daemon_and_children()
+    os.kill(daemon, signal.SIGSTOP)
+    for child in children:  # nobody is left who would clean up
+        os.kill(child, signal.SIGSTOP)
+    done = command("stop", "--grace-period", "0.1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"sundog: session {name} (sundogd, pid {daemon}) did not end within 0.1 s; "
+        f"sundog stop --force --session {name} kills it\n"
+    )
+    assert lives(daemon)
+    done = command("stop", "--force", "--grace-period", "0.1", "--session", name)
+    assert done.returncode == 0, done
+    assert done.stdout.startswith(f"killed session {name}: sundogd (pid {daemon}), which did not")
+    assert re.search(
+        r" end, and (a process|\d processes) that it left; its logs stay in ", done.stdout
+    )
+    with pytest.raises(sundog.exceptions.NodeDiedError):
+        sundog.get(square.remote(3))
+    assert [pid for pid in (daemon, *children) if lives(pid)] == []
+    assert _paths.running_sockets() == []
+    assert command("stop", "--force").returncode == 2
+    assert "--grace-period wants seconds" in command("stop", "--grace-period", "x").stderr
+
+
+def test_stop_signals_no_process_that_is_no_daemon(tmp_path: Path) -> None:
+    """A socket in the place of a session's that somebody else made."""
+    program = (
+        "import socket, sys\n"
+        "s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)\n"
+        "s.bind(sys.argv[1]); s.listen(); print('listens', flush=True)\n"
+        "input()\n"
+    )
+    folder = Path(_paths.private_folder(_paths.socket_folder()))
+    path = folder / "abcd.sock"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None and other.stdout.readline() == "listens\n"
+        done = command("stop", "--force", "--grace-period", "0")
+        assert done.returncode == 1
+        assert done.stderr == f"sundog: {path} is no session's: left alone\n"
+        assert other.poll() is None
+        other.communicate("\n")
+    path.unlink()
 
 
 def test_commands_about_the_running_session(session: None, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 
-from sundog import _cli
+from sundog import _cli, _paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ USAGE = """usage: ray COMMAND
   summary    how many tasks, actors or objects are in which state
   logs       the session's logs, or what one of them has: ray logs worker --pid 4711
   timeline   tasks as a Chrome trace, into a file (ui.perfetto.dev)
-  stop       ends every session of this user on this machine
+  stop       ends every session of this user on this machine; --force kills what does not end
   --version
 
 This is Sundog under Ray's name; the command sundog has more."""
@@ -70,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from sundog import _cli_lists
 
         return _cli_lists.main([command, *without_address(rest)])
+    if command == "stop" and not _paths.running_sockets():
+        print("Did not find any session of this user on this machine.")
+        return 0
     if command in HANDED_ON:
         return _cli.main([command, *without_address(rest)])
     if command in REFUSED:
