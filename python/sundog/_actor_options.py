@@ -38,6 +38,7 @@ ACTOR_OPTIONS = (
     "placement_group_capture_child_tasks",
     "enable_task_events",
     "fallback_strategy",
+    "accelerator_type",
 )
 METHOD_OPTIONS = (
     "num_returns",
@@ -53,7 +54,6 @@ ACTOR_LATER: dict[str, object] = {
     "_actor_generator_backpressure_num_objects": None,
     "_generator_backpressure_num_objects": None,
     "_labels": None,
-    "accelerator_type": None,
     "enable_tensor_transport": None,
     "object_store_memory": None,
     "tensor_transport": None,

@@ -153,6 +153,12 @@ def driver_folder_count() -> int:
         return 0
 
 
+def has_gpu_driver() -> bool:
+    """Whether there is any sign of NVIDIA's driver; loads nothing."""
+    signs = (os.path.join(DEVICES, "nvidiactl"), os.path.join(DEVICES, "dxg"), NVIDIA_DRIVER)
+    return any(os.path.exists(sign) for sign in signs)
+
+
 def gpus() -> Amount:
     """GPUs that the driver may use: SUNDOG_NUM_GPUS, else CUDA_VISIBLE_DEVICES, NVML, or files.
 
@@ -168,8 +174,7 @@ def gpus() -> Amount:
     if visible is not None:
         names = [part.strip() for part in visible.split(",")]
         return Amount(sum(name not in NO_GPU for name in names), "CUDA_VISIBLE_DEVICES")
-    signs = (os.path.join(DEVICES, "nvidiactl"), os.path.join(DEVICES, "dxg"), NVIDIA_DRIVER)
-    if not any(os.path.exists(sign) for sign in signs):
+    if not has_gpu_driver():
         return Amount(0, "no nvidia driver")
     count = nvml_count()
     if count is not None:

@@ -34,12 +34,12 @@ FUNCTION_OPTIONS = (
     "placement_group_capture_child_tasks",
     "enable_task_events",
     "fallback_strategy",
+    "accelerator_type",
 )
 # Ray's other options with the values that ask for nothing; any other value is refused.
 LATER: dict[str, object] = {
     "_labels": None,
     "_num_objects_per_yield": None,
-    "accelerator_type": None,
     "object_store_memory": None,
 }
 RESERVED_RESOURCES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
@@ -188,6 +188,10 @@ def resource_amounts(given: Mapping[str, object]) -> dict[str, int]:
         if name in RESERVED_RESOURCES:
             raise ValueError(f"resources: use {RESERVED_RESOURCES[name]} for '{name}'")
         amounts[name] = amount(f"resources['{name}']", value)
+    if given.get("accelerator_type") is not None:
+        from sundog import _accelerators
+
+        amounts |= _accelerators.asked(given["accelerator_type"])
     return {name: value for name, value in amounts.items() if value}
 
 

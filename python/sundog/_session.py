@@ -104,6 +104,11 @@ class Plan:
         self.resources = _options.resource_amounts(
             {"num_cpus": 0, "resources": options.get("resources")}
         )
+        if self.gpus.value:
+            from sundog import _accelerators
+
+            found = _accelerators.resources(self.gpus.value)
+            self.resources = {name: round(a * UNIT) for name, a in found.items()} | self.resources
         self.preload = list_of_names("preload", options.get("preload"))
         self.cpp_worker = program("cpp_worker", options.get("cpp_worker"))
 

@@ -336,7 +336,7 @@ def test_wrong_arguments_are_told_at_once(session: None) -> None:
         ({"concurrency_groups": ["io"]}, TypeError, "a dictionary of names and limits"),
         ({"max_pending_calls": 0}, ValueError, "max_pending_calls is -1"),
         ({"enable_tensor_transport": True}, ValueError, "is not in this version"),
-        ({"accelerator_type": "x"}, ValueError, "'accelerator_type' is not in this version"),
+        ({"accelerator_type": 100}, TypeError, "accelerator_type is a text like 'A100', got 100"),
     ],
 )
 def test_wrong_options_are_named(

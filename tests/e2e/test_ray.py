@@ -188,9 +188,12 @@ def test_libraries_say_that_they_are_not_part_of_it(library: str) -> None:
 
 
 def test_from_imports_say_it_too() -> None:
-    done = in_child("-c", "from ray.util import accelerators")
+    done = in_child("-c", "from ray.util.accelerators import NVIDIA_A100 as kind; print(kind)")
+    assert done.stdout == "A100\n", done.stderr
+    done = in_child("-c", "from ray.util import collective")
     assert done.stderr.splitlines()[-1] == (
-        "ModuleNotFoundError: ray.util.accelerators is not in this version."
+        "ModuleNotFoundError: ray.util.collective is a library of its own, and Sundog provides Ray "
+        "Core."
     )
     done = in_child("-c", "import ray; ray.java_function('a', 'b')")
     assert done.stderr.splitlines()[-1] == (

@@ -57,7 +57,6 @@ ABSENT = {
     "ray.exceptions.RayChannelTimeoutError": GRAPHS,
     "ray.exceptions.RayDirectTransportError": GRAPHS,
     "ray.experimental.get_object_locations": CLUSTER,
-    "ray.util.accelerators": LATER,
     "ray.util.collective": "is a library of its own, and Sundog provides Ray Core",
     "ray.util.connect": CLIENT,
     "ray.util.dask": LATER,

@@ -47,6 +47,7 @@ _PARTS = {
     "tqdm": "sundog.experimental.tqdm_ray",
 }
 _MODULES = (
+    "accelerators",
     "actor_pool",
     "joblib",
     "metrics",

@@ -25,6 +25,7 @@ from sundog.util import (
 )
 
 _MODULES = (
+    "accelerators",
     "actor_pool",
     "joblib",
     "metrics",
