@@ -147,15 +147,18 @@ def future_of(ref: _core.ObjectRef[Any]) -> Future[Any]:
     """A future with the object's value, or with what the task raised."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
-
-    def resolve() -> None:
-        try:
-            future.set_result(_core.get(ref))
-        except BaseException as error:
-            future.set_exception(error)
-
-    watcher_for(ref).watch(partial(_core.watch, ref), resolve)
+    watcher_for(ref).watch(partial(_core.watch, ref), partial(resolve, future, ref))
     return future
+
+
+def resolve(future: Future[Any], ref: _core.ObjectRef[Any]) -> None:
+    """The object is here or never will be."""
+    try:
+        future.set_result(_core.get(ref))
+    except BaseException as error:
+        future.set_exception(error)
+    finally:
+        del future, ref  # an exception's traceback has this frame: no cycle, no reference kept
 
 
 def begin_await(ref: _core.ObjectRef[Any]) -> Generator[Any, None, None]:

@@ -1,6 +1,7 @@
 """`await ref` and `ref.future()`: woken by the runtime, one thread for all."""
 
 import asyncio
+import gc
 import os
 import threading
 import time
@@ -8,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE_S, run_program, until
+from conftest import PATIENCE_S, held_here, run_program, until
 
 import sundog
 
@@ -135,6 +136,17 @@ def test_future_fails_when_the_session_ends(session: None) -> None:
     future = nap.remote(30).future()
     sundog.shutdown()
     assert isinstance(future.exception(PATIENCE_S), sundog.exceptions.SundogError)
+
+
+def test_a_kept_future_that_failed_keeps_no_reference(session: None) -> None:
+    gc.disable()  # nor is there a cycle
+    try:
+        future = divide.remote(1, 0).future()
+        with pytest.raises(ZeroDivisionError):
+            future.result(PATIENCE_S)
+        until(lambda: not held_here(), lambda: f"{future} keeps nothing: {held_here()}")
+    finally:
+        gc.enable()
 
 
 def test_thread_ends_when_nothing_is_awaited(

@@ -1,6 +1,7 @@
 """`sundog.util.multiprocessing.Pool` beside `multiprocessing.Pool`: the same assertions."""
 
 import functools
+import gc
 import multiprocessing
 import multiprocessing.pool
 import os
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import until
+from conftest import held_here, until
 
 import sundog
 from sundog.util import multiprocessing as ours
@@ -133,6 +134,18 @@ def test_exceptions_are_raised_where_results_would_be(make: Make) -> None:
             next(results)
         assert list(results) == [8, 9]
         assert pool.apply(square, (2,)) == 4  # the pool goes on
+
+
+def test_a_result_that_failed_keeps_no_reference(session_of_two: None) -> None:
+    gc.disable()  # nor is there a cycle
+    try:
+        with ours.Pool(1) as pool:
+            result = pool.apply_async(fail_at_7, (7,))
+            result.wait(TOO_LONG)
+            assert not result.successful()
+        until(lambda: not held_here(), lambda: f"{result} keeps nothing: {held_here()}")
+    finally:
+        gc.enable()
 
 
 def test_imap_has_a_timeout_and_ends(make: Make, tmp_path: Path) -> None:

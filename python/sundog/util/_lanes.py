@@ -227,6 +227,7 @@ class Lanes:
             value = _core.get(ref, writable=True)
         except BaseException as error:
             problem = error
+        del ref
         try:
             self.free(lane, problem)
             self.dispatch()
@@ -234,6 +235,9 @@ class Lanes:
             problem = problem or error
         call.ends(value, problem)
         self.settled()
+        # The exception's traceback has this frame: without what it names there is no cycle, and
+        # whoever keeps the exception keeps no reference.
+        del call, lane, value, problem
 
     def free(self, lane: Lane, error: BaseException | None) -> None:
         """A lane has no call any more."""
