@@ -148,19 +148,31 @@ def simulator(seeds: int) -> Count:
 
 
 def python(seeds: int) -> Count:
+    """Several at a time; then those with time windows, one by one."""
     count = Count()
-    junit = LOGS / "python.xml"
+    together = ["-n", str((os.cpu_count() or 1) + 1), "--dist", "worksteal", "-m", "not alone"]
+    for stage, choice in (("python", together), ("python-alone", ["-m", "alone"])):
+        add_pytest(count, stage, choice)
+    return count
+
+
+def add_pytest(count: Count, stage: str, choice: list[str]) -> None:
+    """Adds the tests that are chosen by these words."""
+    junit = LOGS / f"{stage}.xml"
     junit.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-ra", "--durations=5", f"--junitxml={junit}"]
-    status = run("python", [*command, "tests/e2e", "tests/house", "scripts", "bench"])
+    status = run(stage, [*command, *choice, "tests/e2e", "tests/house", "scripts", "bench"])
+    had_failures = count.failed
     for case in ET.parse(junit).getroot().iter("testcase") if junit.exists() else ():
-        tags = {child.tag for child in case}
-        failed = tags & {"failure", "error"}
-        outcome = "failed" if failed else "skipped" if "skipped" in tags else "passed"
-        count.add(f"{case.get('classname')}.{case.get('name')}", outcome)
-    if status != 0 and count.failed == 0:
-        count.add(f"pytest ended with {status}", "failed")
-    return count
+        problem = next((child for child in case if child.tag in ("failure", "error")), None)
+        name = f"{case.get('classname')}.{case.get('name')}"
+        if problem is not None:
+            count.add(f"{name}: {' '.join(problem.get('message', '').split())[:500]}", "failed")
+        else:
+            skipped = any(child.tag == "skipped" for child in case)
+            count.add(name, "skipped" if skipped else "passed")
+    if status != 0 and count.failed == had_failures:
+        count.add(f"pytest ended with {status}: build/tests/{stage}.log", "failed")
 
 
 STAGES: dict[str, tuple[str, Callable[[int], Count]]] = {
@@ -186,10 +198,11 @@ def run_stage(name: str, seeds: int) -> tuple[Count, float]:
         flush=True,
     )
     if count.failed:
-        lines = (LOGS / f"{name}.log").read_text(errors="replace").splitlines()
-        print("\n".join(f"    | {line}" for line in lines[-60:]))
-        print("\n".join(f"    failed: {failure}" for failure in count.failures))
-        print(f"    whole output: build/tests/{name}.log", flush=True)
+        print("\n".join(f"    failed: {failure}" for failure in count.failures), flush=True)
+        for log in sorted(LOGS.glob(f"{name}*.log")):
+            lines = log.read_text(errors="replace").splitlines()
+            print("\n".join(f"    | {line}" for line in lines[-60:]))
+            print(f"    whole output: {log.relative_to(ROOT)}", flush=True)
     return count, timer.seconds
 
 

@@ -2,13 +2,16 @@
 
 A window that was missed while other processes kept the processors busy says nothing about Sundog;
 one that was missed on a quiet machine does. So a miss is tried again when the machine is quiet, and
-where it never is the test is skipped and says so.
+where it never is the test is skipped and says so. `make test` runs tests that are marked `alone`
+one by one, after all others.
 """
 
+import contextlib
 import os
 import resource
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -43,6 +46,15 @@ class Others:
         used = busy_seconds() - own_seconds() - self.used
         return used / max(time.monotonic() - self.began, 1e-3)
 
+    def check(self, seconds: float) -> None:
+        """Fails if more than `seconds` have passed and the machine was quiet meanwhile; warns if
+        others kept it busy."""
+        took, cores = time.monotonic() - self.began, self.cores()
+        if took >= seconds:
+            told = f"{took:.2f} s of {seconds} s have passed; others used {cores:.1f} cores"
+            assert cores >= QUIET_CORES, told
+            warnings.warn(told, stacklevel=2)
+
 
 def wait_for_quiet() -> None:
     """Returns when nobody else has worked for a moment, or after PATIENCE_SECONDS."""
@@ -72,3 +84,11 @@ def in_its_window(attempt: Callable[[], None]) -> None:
             wait_for_quiet()
         else:
             return
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """For what cannot be tried again: `Others.check` of what runs in it."""
+    others = Others()
+    yield
+    others.check(seconds)

@@ -195,6 +195,7 @@ def daemons_and_files(place: Place, line: str) -> set[str]:
     return {word for word in answer if not word.isdigit() or int(word) in ours}
 
 
+@pytest.mark.alone
 def test_2_first_script(place: Place) -> None:
     _, left = document.steps(2)
     before = daemons_and_files(place, left.line)
@@ -207,6 +208,7 @@ def test_2_first_script(place: Place) -> None:
     )
 
 
+@pytest.mark.alone
 def test_2_first_script_in_its_window(place: Place) -> None:
     limit = document.steps(2)[0].limit()
 
@@ -263,6 +265,7 @@ def waits(step: document.Step) -> float:
     return sum(float(seconds) for seconds in re.findall(r"timeout=([\d.]+)", step.line))
 
 
+@pytest.mark.alone
 def test_3_ten_mistakes(prompt: Terminal) -> None:
     text, steps = document.part(3), document.steps(3)
     assert len(steps) == 10
@@ -293,6 +296,7 @@ def quoted_in_part_9(word: str) -> str:
     return found
 
 
+@pytest.mark.alone
 def test_9_my_old_ray_program(place: Place) -> None:
     if WHEELS:
         place.shell.type(f"export PIP_NO_INDEX=1 PIP_FIND_LINKS={WHEELS[1].parent}")

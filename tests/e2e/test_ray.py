@@ -257,6 +257,7 @@ def test_the_command_answers_and_refuses(ray_session: Any, tmp_path: Path) -> No
     assert (done.returncode, done.stdout) == (0, said)
 
 
+@pytest.mark.alone
 def test_import_costs_little() -> None:
     code = "import time; a = time.perf_counter(); import ray; print(time.perf_counter() - a)"
     code += "\nimport sys; print(sorted({'numpy', 'cloudpickle', 'logging'} & set(sys.modules)))"

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import descendants, run_program, until
+from neighbours import within
 
 import sundog
 from sundog import _core, _machine, _session
@@ -161,6 +162,7 @@ def test_nothing_is_left_when_the_driver_is_killed(tmp_path: Path) -> None:
     until(lambda: not os.path.exists(f"/proc/{worker}"), "the worker is gone", 2)
 
 
+@pytest.mark.alone
 def test_killed_daemon_ends_every_wait_and_a_new_session_works() -> None:
     sundog.init(num_cpus=2, object_store_memory=64 << 20, logging_level="warning")
 
@@ -172,10 +174,8 @@ def test_killed_daemon_ends_every_wait_and_a_new_session_works() -> None:
     ref = forever.remote()
     children = descendants(os.getpid())
     os.kill(daemon_pid(), signal.SIGKILL)
-    began = time.monotonic()
-    with pytest.raises(sundog.exceptions.NodeDiedError):
+    with within(1.0), pytest.raises(sundog.exceptions.NodeDiedError):
         sundog.get(ref)
-    assert time.monotonic() - began < 1.5
     assert held.sum() == 100_000 * 99_999 // 2
     with pytest.raises(sundog.exceptions.NodeDiedError):
         sundog.put(1)

@@ -14,6 +14,7 @@ import pytest
 from conftest import run_program
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import RichOutput, capture_output
+from neighbours import within
 from traitlets.config import Config
 
 import sundog
@@ -135,6 +136,7 @@ def test_notebook_shows_the_tree_inline(session: None, shell: InteractiveShell) 
     assert len(shown(shell, "sundog.task_timeline()")) == 1
 
 
+@pytest.mark.alone
 def test_notebook_shows_ten_thousand_tasks_in_a_second(
     session: None, shell: InteractiveShell
 ) -> None:
@@ -142,9 +144,8 @@ def test_notebook_shows_ten_thousand_tasks_in_a_second(
     assert sundog.get(refs[-1]) == 19_998
     sundog.get(refs)
     shell.user_ns["sundog"] = sundog
-    begin = time.perf_counter()
-    (output,) = shown(shell, "sundog.experimental.ui.task_timeline()")
-    assert time.perf_counter() - begin < 1.0
+    with within(1.0):
+        (output,) = shown(shell, "sundog.experimental.ui.task_timeline()")
     assert len(tasks_of(page_in(output))) == 10_000
 
 

@@ -24,7 +24,10 @@ ABOUT_TIME = re.compile(r"too\s+(slow|fast)|concurrently")
 NUMBER = re.compile(r"\d+(\.\d+)?(e-\d+)?")
 OBJECT = re.compile(r"Object(ID|Ref)\([0-9a-f]{40}\)")
 
-pytestmark = pytest.mark.skipif(not documents.there(), reason=documents.WHY_SKIPPED)
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(not documents.there(), reason=documents.WHY_SKIPPED),
+]
 
 
 def run(
