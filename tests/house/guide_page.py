@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 FENCE = re.compile(r"^```(\w*)(.*)$")
 VARIES = re.compile(r"⟨[^⟩]*⟩")
-COMMAND_S_MAX = 20
+COMMAND_S_MAX = 60
 
 
 class Block(NamedTuple):
