@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import numpy as np
 from demo.outcome import Outcome, require, require_window, seconds
 from demo.runtime import session, sundog
 
@@ -12,8 +13,6 @@ TASKS = 6
 
 @sundog.remote
 def uneven(number: int) -> tuple[int, float]:
-    import numpy as np
-
     time.sleep(np.random.RandomState(5 + number).uniform(0, 4))
     return number, time.time()
 

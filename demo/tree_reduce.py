@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 from demo.outcome import Outcome, require, require_window, seconds
 from demo.runtime import session, sundog
 
@@ -14,8 +15,6 @@ STAGE_SECONDS = 0.3
 
 @sundog.remote
 def make_vector(number: int) -> Any:
-    import numpy as np
-
     time.sleep(STAGE_SECONDS)
     return np.full(10_000, float(number))
 
