@@ -29,6 +29,8 @@ USAGE = """usage: sundog COMMAND [--session NAME]
   logs [NAME]          the session's logs, or the last lines of one: --tail N, --follow
   logs task --id ID    what the process of a task, actor (--id) or worker (--pid) printed; --err
   timeline [-o FILE]   tasks as a Chrome trace (ui.perfetto.dev), or as a page (FILE.html)
+  start [--block]      a session that stands until stop, for programs that join it;
+                       --num-cpus N, --num-gpus N, --resources JSON
   stop [--force]       ends every session of this user, or the one that --session names;
                        --force kills what does not end within 2 s, or --grace-period SECONDS
   debug [PID]          attaches to a task that stopped at breakpoint()
@@ -49,6 +51,7 @@ COMMANDS = (
     "logs",
     "memory",
     "new-cpp",
+    "start",
     "status",
     "stop",
     "timeline",
@@ -106,6 +109,10 @@ def run(words: list[str]) -> int:
         expect_nothing(command, rest)
         print(_new_cpp.cmake_folder())
         return 0
+    if command == "start":
+        from sundog import _cli_start
+
+        return _cli_start.start(rest)
     if command == "new-cpp":
         return new_cpp(rest)
     if command == "clean":

@@ -34,7 +34,9 @@ def init(address: str | None = None, **options: Any) -> Context:
     """Starts a session: ``sundog.init``, which has the keywords, with those of 2018 as well.
 
     Args:
-        address: as ``sundog.init`` has it; if it is not given, RAY_ADDRESS is read too.
+        address: as ``sundog.init`` has it; if it is not given, RAY_ADDRESS is read too, and else
+            the session that ``ray start --head`` began is joined. An address of this machine,
+            ``"ray://localhost:10001"`` or ``"127.0.0.1:6379"``, is ``"auto"``.
         options: as ``sundog.init`` has them; ``redis_address`` is ``address``, ``include_webui`` is
             ``include_dashboard``, and ``redirect_output=True`` is ``log_to_driver=False``.
 
@@ -53,11 +55,27 @@ def init(address: str | None = None, **options: Any) -> Context:
             address = old
     if address is None and not os.environ.get("SUNDOG_ADDRESS"):
         address = os.environ.get("RAY_ADDRESS") or None
+        if address is None and not sundog.is_initialized():
+            from sundog import _cli_start
+
+            address = _cli_start.standing()
+    address = here(address)
     if "include_webui" in options:
         renamed(options, "include_webui", "include_dashboard", options.pop("include_webui"))
     if options.pop("redirect_output", None):
         renamed(options, "redirect_output", "log_to_driver", False)
     return sundog.init(address, **options)
+
+
+def here(address: str | None) -> str | None:
+    """``"auto"`` for Ray's addresses of this machine: ``ray://localhost:10001``."""
+    if isinstance(address, str) and "/" not in address.removeprefix("ray://"):
+        host = address.removeprefix("ray://").rpartition(":")
+        if host[2].isdigit() and host[0] in ("localhost", "127.0.0.1", "[::1]", "0.0.0.0"):
+            return "auto"
+        if address in ("ray://localhost", "ray://127.0.0.1"):
+            return "auto"
+    return address
 
 
 def seconds_of(timeout: float | None) -> float | None:

@@ -15,21 +15,22 @@ if TYPE_CHECKING:
 
 USAGE = """usage: ray COMMAND
 
+  start      --head: a session that stands until stop; programs join it
   status     what the running session has, and how much of it is used
   memory     the objects in the store: sizes, references, pins
   list       tasks, actors, objects, workers, nodes, jobs, placement-groups, runtime-envs
   get        one of them by its id
   summary    how many tasks, actors or objects are in which state
   logs       the session's logs, or what one of them has: ray logs worker --pid 4711
+  debug      attaches to a task that stopped at breakpoint()
   timeline   tasks as a Chrome trace, into a file (ui.perfetto.dev)
   stop       ends every session of this user on this machine; --force kills what does not end
   --version
 
 This is Sundog under Ray's name; the command sundog has more."""
-HANDED_ON = ("status", "memory", "stop", "logs")
+HANDED_ON = ("start", "status", "memory", "stop", "logs", "debug")
 LISTS = ("list", "get", "summary")
 REFUSED = {
-    "start": "Sundog runs on one machine in this version, and ray.init() starts the session there",
     "up": "there is no cluster launcher",
     "down": "there is no cluster launcher",
     "exec": "there is no cluster launcher",
@@ -41,7 +42,6 @@ REFUSED = {
     "metrics": "it is not in this version",
     "microbenchmark": "Sundog's benchmarks are in its source tree: make bench",
     "check-open-ports": "nothing listens on a network",
-    "debug": "breakpoint() in a task says how to attach",
 }
 
 
@@ -70,6 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from sundog import _cli_lists
 
         return _cli_lists.main([command, *without_address(rest)])
+    if command == "start":
+        from sundog import _cli_start
+
+        try:
+            return _cli_start.start(rest, "ray")
+        except _cli.UsageError as error:
+            print(f"ray: {error}", file=sys.stderr)
+            return 2
     if command == "stop" and not _paths.running_sockets():
         print("Did not find any session of this user on this machine.")
         return 0
