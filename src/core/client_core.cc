@@ -182,7 +182,7 @@ ClientEntry* ClientCore::add_entry(const ObjectId& id) {
     spare_entries_.pop_back();
   }
   auto* entry = new (memory) ClientEntry(drops_, id);
-  bool added = entries_.emplace(id, entry).second;
+  bool added = entries_.insert(entry).second;
   SUNDOG_CHECK(added);
   return entry;
 }
@@ -218,7 +218,7 @@ ClientEntry* ClientCore::adopt(const ObjectId& id) {
 
 ClientEntry* ClientCore::find(const ObjectId& id) const {
   auto it = entries_.find(id);
-  return it == entries_.end() ? nullptr : it->second;
+  return it == entries_.end() ? nullptr : *it;
 }
 
 ClientEntry* ClientCore::ref(const ObjectId& id) {
@@ -314,7 +314,7 @@ void ClientCore::settle(Counted* list, std::vector<ClientExport*>* dead) {
       auto* entry = static_cast<ClientEntry*>(thing);
       removed_refs_.push_back({entry->id, 1});
       if (!entry->has_bytes() || entry->in_extent) drop_matters_ = true;
-      entries_.erase(entry->id);
+      entries_.erase(entry);
       free_entry(entry);
     } else {
       auto* exported = static_cast<ClientExport*>(thing);
@@ -386,8 +386,9 @@ std::vector<ClientExport*> ClientCore::exports() const {
 }
 
 std::string ClientCore::validate() const {
-  for (const auto& [id, entry] : entries_) {
-    if (entry->id != id) return "entry under another object's id";
+  for (const ClientEntry* entry : entries_) {
+    const ObjectId& id = entry->id;
+    if (find(id) != entry) return "entry under another object's id: " + id.hex();
     if (entry->has_bytes() && entry->format == model::Format::kInvalid) {
       return "value without a format: " + id.hex();
     }

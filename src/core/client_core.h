@@ -87,6 +87,21 @@ struct ClientEntry final : Counted {
   alignas(8) std::array<std::byte, kSmallMax> small;  // inline bytes, if they are so few
 };
 
+// Entries by their ids, which are in the entries: whoever looks one up reads it next.
+struct EntryHash {
+  using is_transparent = void;
+  using is_avalanching = void;
+  size_t operator()(const ObjectId& id) const { return IdHash()(id); }
+  size_t operator()(const ClientEntry* entry) const { return IdHash()(entry->id); }
+};
+struct EntryEqual {
+  using is_transparent = void;
+  bool operator()(const ClientEntry* a, const ClientEntry* b) const { return a->id == b->id; }
+  bool operator()(const ObjectId& id, const ClientEntry* entry) const { return id == entry->id; }
+  bool operator()(const ClientEntry* entry, const ObjectId& id) const { return id == entry->id; }
+};
+using EntryTable = boost::unordered_flat_set<ClientEntry*, EntryHash, EntryEqual>;
+
 // A value that is here: in one of the three.
 struct TakenValue {
   model::Format format = model::Format::kInvalid;
@@ -244,7 +259,7 @@ class ClientCore {
   uint32_t last_template_ = 0;
   uint32_t last_request_ = 0;
   uint64_t credit_ = 0;
-  IdMap<ObjectId, ClientEntry*> entries_;
+  EntryTable entries_;
   std::vector<void*> spare_entries_;  // memory of entries that were freed, for the next ones
   IdMap<ObjectId, ClientExport*> exports_;
   boost::unordered_flat_set<uint32_t> open_gets_;

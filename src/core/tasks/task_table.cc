@@ -18,9 +18,9 @@ uint32_t TaskTable::create(const model::Submit& submit) {
   t.argument_bytes = static_cast<uint32_t>(submit.arguments.size());
   uint64_t head = (uint64_t{t.num_results} + t.num_refs + t.num_contained) * sizeof(uint32_t);
   uint64_t total = round_up(head, 8) + t.argument_bytes;
-  t.block = std::make_unique_for_overwrite<std::byte[]>(total == 0 ? 1 : total);
+  t.block.allocate(total);
   if (t.argument_bytes != 0)
-    std::memcpy(t.block.get() + round_up(head, 8), submit.arguments.data(), t.argument_bytes);
+    std::memcpy(t.block.data() + round_up(head, 8), submit.arguments.data(), t.argument_bytes);
   bool inserted = index_.emplace(t.id, index).second;
   SUNDOG_CHECK(inserted);
   return index;

@@ -68,6 +68,36 @@ enum class TaskState : uint8_t {
   kKept,      // a creation that is done, kept for the actor's restart
 };
 
+// Memory of a few bytes in place, or apart. Allocated once.
+class TaskBlock {
+ public:
+  TaskBlock() = default;
+  ~TaskBlock() {
+    if (apart_) delete[] memory_apart();
+  }
+  TaskBlock(const TaskBlock&) = delete;
+  TaskBlock& operator=(const TaskBlock&) = delete;
+  void allocate(size_t bytes) {
+    SUNDOG_CHECK(!apart_);
+    if (bytes <= sizeof in_place_) return;
+    auto* memory = new std::byte[bytes];
+    std::memcpy(in_place_, &memory, sizeof memory);
+    apart_ = true;
+  }
+  std::byte* data() { return apart_ ? memory_apart() : in_place_; }
+  const std::byte* data() const { return apart_ ? memory_apart() : in_place_; }
+
+ private:
+  std::byte* memory_apart() const {
+    std::byte* memory;
+    std::memcpy(&memory, in_place_, sizeof memory);
+    return memory;
+  }
+  alignas(uint32_t) std::byte in_place_[8];
+  bool apart_ = false;
+};
+
+// There may be millions: what it needs is counted below.
 struct TaskRecord {
   bool live = false;
   bool awaited = false;       // somebody's get or wait depends on it
@@ -102,13 +132,14 @@ struct TaskRecord {
   uint32_t placement = kNoIndex;              // PlacementGroups' number, held
   uint32_t shape = kNoIndex;                  // in its group; kNoIndex: its template's
   TimeNs submitted = 0, became_ready = 0, offered = 0;
-  // One block: results, argument references, contained references (object indexes), arguments.
-  std::unique_ptr<std::byte[]> block;
+  // Results, argument references, contained references (object indexes), arguments. In place for a
+  // result or two without arguments; first here, so that a pointer in it is aligned.
+  TaskBlock block;
   uint32_t num_results = 0, num_refs = 0, num_contained = 0, argument_bytes = 0;
   uint32_t results_seen = 0;  // of the current attempt
 
-  uint32_t* indexes() { return reinterpret_cast<uint32_t*>(block.get()); }
-  const uint32_t* indexes() const { return reinterpret_cast<const uint32_t*>(block.get()); }
+  uint32_t* indexes() { return reinterpret_cast<uint32_t*>(block.data()); }
+  const uint32_t* indexes() const { return reinterpret_cast<const uint32_t*>(block.data()); }
   std::span<const uint32_t> results() const { return {indexes(), num_results}; }
   std::span<const uint32_t> refs() const { return {indexes() + num_results, num_refs}; }
   std::span<const uint32_t> contained() const {
@@ -117,9 +148,10 @@ struct TaskRecord {
   std::span<uint32_t> all_indexes() { return {indexes(), num_results + num_refs + num_contained}; }
   Bytes arguments() const {
     uint64_t head = (uint64_t{num_results} + num_refs + num_contained) * sizeof(uint32_t);
-    return {block.get() + round_up(head, 8), argument_bytes};
+    return {block.data() + round_up(head, 8), argument_bytes};
   }
 };
+static_assert(sizeof(TaskRecord) <= 176);
 
 // "Task waits for object": in the object's list of dependents.
 struct DependencyEdge {
