@@ -45,6 +45,7 @@ def start(words: list[str], name: str = "sundog") -> int:
 
     Raises UsageError for a wrong command line.
     """
+    import signal
     import subprocess
 
     options, block = options_of(words, name)
@@ -57,6 +58,8 @@ def start(words: list[str], name: str = "sundog") -> int:
         start_new_session=not block,
         env={**os.environ, "PYTHONPATH": path_of_package()},
     )
+    if block:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the keeper's; we wait for its end
     assert keeper.stdin is not None and keeper.stdout is not None
     keeper.stdin.write(json.dumps(options) + "\n")
     keeper.stdin.flush()
@@ -76,10 +79,7 @@ def start(words: list[str], name: str = "sundog") -> int:
     )
     sys.stdout.flush()
     if block:
-        try:
-            return keeper.wait()
-        except KeyboardInterrupt:  # it got that too
-            return keeper.wait()
+        return keeper.wait()
     keeper.stdin.close()
     keeper.stdout.close()
     keeper.returncode = 0  # it is to outlive this process, which need not wait for it
@@ -151,9 +151,9 @@ def keep() -> None:
     with open(os.path.join(context.get_temp_dir(), MARK), "w", encoding="utf-8") as file:
         file.write(str(os.getpid()))
     daemon = _cli_stop.daemon_of(os.path.join(_paths.socket_folder(), f"{session}.sock"))
-    answer.write(json.dumps({"session": session}) + "\n")
-    answer.close()
     try:
+        answer.write(json.dumps({"session": session}) + "\n")
+        answer.close()
         select.select([daemon.fd] if daemon else [], [], [])
     except KeyboardInterrupt:  # of start --block
         pass
