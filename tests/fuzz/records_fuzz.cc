@@ -33,15 +33,26 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const auto type = static_cast<wire::RecordType>(data[0]);
   const wire::Tight payload({reinterpret_cast<const std::byte*>(data + 1), size - 1});
-  // As the daemon decodes: each message where the one before lay.
-  static model::ClientMessage kept;
-  auto decode = [](wire::RecordType its_type, Bytes bytes,
-                   wire::DecodeScratch* scratch) -> Result<model::ClientMessage> {
-    std::string why;
-    if (!wire::decode_client_message(its_type, bytes, scratch, &kept, &why)) return Failure{why};
-    return kept;
-  };
-  fuzz::check<model::ClientMessage>(decode, type, payload.view());
-  fuzz::check<model::NodeMessage>(wire::decode_node_message, type, payload.view());
+  // As the rings are read: each message where the one before lay.
+  static model::ClientMessage from_client;
+  static model::NodeMessage from_node;
+  fuzz::check<model::ClientMessage>(
+      [](wire::RecordType its_type, Bytes bytes,
+         wire::DecodeScratch* scratch) -> Result<model::ClientMessage> {
+        std::string why;
+        if (wire::decode_client_message(its_type, bytes, scratch, &from_client, &why)) {
+          return from_client;
+        }
+        return Failure{why};
+      },
+      type, payload.view());
+  fuzz::check<model::NodeMessage>(
+      [](wire::RecordType its_type, Bytes bytes,
+         wire::DecodeScratch* scratch) -> Result<model::NodeMessage> {
+        std::string why;
+        if (wire::decode_node_message(its_type, bytes, scratch, &from_node, &why)) return from_node;
+        return Failure{why};
+      },
+      type, payload.view());
   return 0;
 }
