@@ -161,6 +161,7 @@ def counter():
 
 def call_in_no_group():
     grouped = Grouped.remote()
+    sundog.get(grouped.read.remote())  # it runs: its process is known
     sundog.get(grouped.read.options(concurrency_group="net").remote())
 
 
