@@ -2,8 +2,8 @@
 do not listen.
 
 Only two kinds of processes are ever signalled, each by a descriptor that names the process and not
-its number: the daemon that made a session's socket, and, with ``--force``, the children that it
-had, once it is gone. Both must belong to this user.
+its number: the daemon that made a session's socket, and, with ``--force``, the processes below it,
+once it is gone. Both must belong to this user.
 """
 
 from __future__ import annotations
@@ -36,17 +36,25 @@ class Daemon:
         """Whether it ends within so many seconds."""
         return bool(select.select([self.fd], [], [], max(0.0, seconds))[0])
 
-    def children(self) -> dict[int, int]:
-        """Its workers and its zygotes: process to a descriptor of it."""
-        found = {}
+    def processes_below(self) -> dict[int, int]:
+        """Its workers, its zygotes, what a zygote is just forking, and what tasks started: process
+        to a descriptor of it."""
+        children: dict[int, list[int]] = {}
         for name in os.listdir("/proc"):
-            if name.isdigit() and is_ours(int(name)) and parent_of(int(name)) == self.pid:
+            if name.isdigit() and is_ours(int(name)):
+                children.setdefault(parent_of(int(name)), []).append(int(name))
+        found = {}
+        parents = [self.pid]
+        while parents:
+            parent = parents.pop()
+            for pid in children.get(parent, ()):
                 try:
-                    fd = os.pidfd_open(int(name))
+                    fd = os.pidfd_open(pid)
                 except OSError:
                     continue
-                if parent_of(int(name)) == self.pid:  # the descriptor is of that process
-                    found[int(name)] = fd
+                if parent_of(pid) == parent:  # the descriptor is of that process
+                    found[pid] = fd
+                    parents.append(pid)
                 else:
                     os.close(fd)
         return found
@@ -101,11 +109,11 @@ def end(daemon: Daemon, deadline: float, grace: float, force: bool) -> int:
             file=sys.stderr,
         )
         return 1
-    children = daemon.children()
+    below = daemon.processes_below()
     send(daemon.fd, signal.SIGKILL)
     gone = daemon.ended(KILLED_S)
-    left = killed(children) if gone else 0
-    for fd in children.values():
+    left = killed(below) if gone else 0
+    for fd in below.values():
         os.close(fd)
     if not gone:
         print(f"sundog: session {name} (sundogd, pid {pid}) cannot be killed", file=sys.stderr)
@@ -117,9 +125,9 @@ def end(daemon: Daemon, deadline: float, grace: float, force: bool) -> int:
     return 0
 
 
-def killed(children: dict[int, int]) -> int:
+def killed(below: dict[int, int]) -> int:
     """Kills what does not end by itself when its daemon is gone; how many that were."""
-    waiting = set(children.values())
+    waiting = set(below.values())
     wait_for(waiting, GRACE_FORCED_S)
     left = len(waiting)
     for fd in waiting:
