@@ -83,13 +83,11 @@ def ready(
         bytes_max = _environment_cache.limit(_environment_cache.BYTES_MAX)
         days_max = _environment_cache.limit(_environment_cache.DAYS_MAX)
         os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-        lock = take(folder, _environment_cache.TOGETHER)
-        if not _environment_cache.is_whole(folder):
-            os.close(lock)
-            lock = take(folder, _environment_cache.ALONE)
+        lock = hold(folder)
         if _environment_cache.is_whole(folder):
             say(f"found ready: {folder}")
             os.utime(os.path.join(folder, _environment_cache.READY))
+            fcntl.flock(lock, _environment_cache.TOGETHER)
         else:
             make(tool, Build(asked, base, variables, folder, log))
             fcntl.flock(lock, _environment_cache.TOGETHER)
@@ -130,8 +128,13 @@ def key_of(tool: str, asked: dict[str, Any], base: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def take(folder: str, how: int) -> int:
-    """The lock of a virtual environment; somebody else may be building for minutes."""
+def hold(folder: str) -> int:
+    """The lock of a virtual environment: alone if it is to be made, else together with others.
+
+    Somebody else may be building for minutes, and keeps the lock afterwards, together with others,
+    for as long as it is used. So nobody waits to be alone: who is not looks again whether it is
+    whole by now.
+    """
     told = False
 
     def wait() -> None:
@@ -142,9 +145,16 @@ def take(folder: str, how: int) -> int:
         if daemon_is_gone(LOCK_PAUSE_MS):
             end_with_the_daemon()
 
-    lock = _environment_cache.take(folder, how, wait)
-    assert lock is not None
-    return lock
+    while True:
+        lock = _environment_cache.take(folder, _environment_cache.TOGETHER, wait)
+        assert lock is not None  # it waited
+        if _environment_cache.is_whole(folder):
+            return lock
+        os.close(lock)
+        alone = _environment_cache.take(folder, _environment_cache.ALONE)
+        if alone is not None:
+            return alone
+        wait()
 
 
 class Build:

@@ -99,6 +99,36 @@ def test_pip_installs_once_for_many_askers(cache: Path, tmp_path: Path) -> None:
     assert len(list(cache.glob("*/ready"))) == 1
 
 
+def test_who_waits_for_a_build_finds_it_though_its_builder_uses_it(
+    cache: Path, tmp_path: Path
+) -> None:
+    """Two that looked at the same moment both find nothing; the one builds and keeps the lock."""
+    wheel(tmp_path, "sundog_tiny", "1.5")
+    own = imported.options(
+        runtime_env={**pip(tmp_path, "sundog_tiny"), "config": {"setup_timeout_seconds": 60}}
+    )
+    with sundog.init(num_cpus=1):
+        assert sundog.get(own.remote("sundog_tiny", "VERSION")) == "1.5"
+    (ready,) = cache.glob("*/ready")
+    hidden = ready.rename(ready.with_name("hidden"))  # as if the other one were still building
+    lock = _environment_cache.take(str(ready.parent), _environment_cache.TOGETHER)
+    assert lock is not None
+    try:
+        with sundog.init(num_cpus=1) as context:
+            waiting = own.remote("sundog_tiny", "VERSION")
+            logs = Path(str(context["session_dir"])) / "logs"
+
+            def said() -> str:
+                return "".join(path.read_text() for path in logs.glob("runtime_env-*.log"))
+
+            until(lambda: "waiting for it" in said(), said)
+            hidden.rename(ready)
+            assert sundog.get(waiting) == "1.5"
+            assert "found ready" in said() and "sundog: making " not in said()
+    finally:
+        os.close(lock)
+
+
 def test_pip_that_fails_shows_its_log(cache: Path, session: Any, tmp_path: Path) -> None:
     own = variable.options(runtime_env=pip(tmp_path, "sundog_absent==7"))
     with pytest.raises(RuntimeEnvSetupError) as told:
