@@ -41,9 +41,10 @@ def cancel(
 
     A task that waits, for arguments or in a queue, ends at once and never runs. One that runs can
     ask ``get_runtime_context().is_canceled()``; one that does not is interrupted 50 ms later by a
-    KeyboardInterrupt, which it may catch to clean up. A running call of an actor can only ask, for
-    its actor lives on; of an asynchronous one it is cancelled at its next await. What has finished
-    stays as it is.
+    KeyboardInterrupt, which it may catch to clean up. A running call of an actor, which lives on,
+    is not interrupted: ``get`` and ``wait`` in it raise TaskCancelledError, a ``yield`` raises
+    KeyboardInterrupt, and it may ask; of an asynchronous actor it is cancelled at its next await.
+    What has finished stays as it is.
 
     Args:
         ray_waitable: a result of the task, or the generator that its call returned.

@@ -452,6 +452,11 @@ def no_generator(name: str, value: object) -> TypeError:
     )
 
 
+def wait_of_cancelled_call() -> exceptions.TaskCancelledError:
+    """What ``get`` and ``wait`` raise in a call of an actor that was cancelled."""
+    return exceptions.TaskCancelledError("the call was cancelled while it waited")
+
+
 def unpicklable_argument(
     callee: Callee, where: int | str, value: object, error: BaseException
 ) -> BaseException:

@@ -331,6 +331,116 @@ def test_call_of_an_asynchronous_actor_ends_at_its_await(session: None, tmp_path
     assert sundog.get(actor.quick.remote()) == "quick"
 
 
+@sundog.remote
+class Occupied:
+    """An actor whose calls wait for others, or yield."""
+
+    def waits(self, refs: list[Any], folder: Path, how: str) -> Any:
+        (folder / "t.began").touch()
+        try:
+            return sundog.get(refs[0]) if how == "get" else sundog.wait(refs)
+        except TaskCancelledError as error:
+            (folder / "t.ended").write_text(str(error))
+            raise
+
+    def items_of(self, folder: Path, refs: list[Any]) -> Any:
+        try:
+            for i in range(10**9):
+                yield i
+                if refs:
+                    sundog.get(refs)
+        finally:
+            (folder / "t.ended").write_text("closed")
+
+    def quick(self) -> str:
+        return "quick"
+
+
+@pytest.mark.parametrize("how", ["get", "wait"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_call_of_an_actor_waits_no_longer(
+    session: None, tmp_path: Path, how: str, threads: int
+) -> None:
+    never = sleeps.remote(tmp_path, "never")
+    actor = Occupied.options(max_concurrency=threads).remote()
+    call = actor.waits.remote([never], tmp_path, how)
+    began(tmp_path)
+    sundog.cancel(call)
+    with pytest.raises(TaskCancelledError, match="while it ran"):
+        sundog.get(call)
+    assert (tmp_path / "t.ended").read_text() == "the call was cancelled while it waited"
+    assert sundog.get(actor.quick.remote()) == "quick"
+    sundog.cancel(never)
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_call_of_an_actor_that_yields_ends(
+    session: None, tmp_path: Path, waits: bool, threads: int
+) -> None:
+    never = [sleeps.remote(tmp_path, "never")] if waits else []
+    actor = Occupied.options(max_concurrency=threads).remote()
+    items = actor.items_of.options(_generator_backpressure_num_objects=100).remote(tmp_path, never)
+    assert sundog.get(next(items)) == 0
+    sundog.cancel(items)
+    with pytest.raises(TaskCancelledError, match="while it ran"):
+        for ref in items:
+            sundog.get(ref)
+    assert (tmp_path / "t.ended").read_text() == "closed"
+    assert sundog.get(actor.quick.remote()) == "quick"
+    for ref in never:
+        sundog.cancel(ref)
+
+
+def test_a_threads_call_that_looked_ends_cancelled(session: None, tmp_path: Path) -> None:
+    actor = Slow.options(max_concurrency=2).remote()
+    running = actor.until_cancelled.remote(tmp_path)
+    began(tmp_path)
+    sundog.cancel(running)
+    with pytest.raises(TaskCancelledError, match="while it ran"):
+        sundog.get(running)
+    assert sundog.get(actor.count.remote()) == 1
+
+
+@pytest.mark.parametrize("num_returns", ["streaming", "dynamic", 2])
+def test_generator_of_a_task_is_interrupted(
+    one_cpu: None, tmp_path: Path, num_returns: Any
+) -> None:
+    @sundog.remote(num_returns=num_returns)
+    def items(folder: Path) -> Any:
+        (folder / "t.pid").write_text(str(os.getpid()))
+        yield 1
+        (folder / "t.began").touch()
+        try:
+            time.sleep(LONG_S)
+        except KeyboardInterrupt:
+            (folder / "t.interrupted").touch()
+            raise
+
+    made = items.remote(tmp_path)
+    began(tmp_path)
+    sundog.cancel(made[0] if isinstance(made, list) else made)
+    with pytest.raises(TaskCancelledError, match="while it ran"):
+        sundog.get([*made] if num_returns == "streaming" else made)
+    assert (tmp_path / "t.interrupted").exists()
+    assert sundog.get(sundog.remote(os.getpid).remote()) == pid_of(tmp_path)
+
+
+def test_generator_that_runs_too_long_is_interrupted(one_cpu: None, tmp_path: Path) -> None:
+    @sundog.remote(timeout_s=0.2)
+    def items(folder: Path) -> Any:
+        yield 1
+        try:
+            time.sleep(LONG_S)
+        except KeyboardInterrupt:
+            (folder / "t.interrupted").touch()
+            raise
+
+    with pytest.raises(TaskTimeoutError, match="and was interrupted"):
+        sundog.get([*items.remote(tmp_path)])
+    assert (tmp_path / "t.interrupted").exists()
+
+
 def test_a_stray_interrupt_does_no_harm(one_cpu: None, tmp_path: Path) -> None:
     @sundog.remote
     def waits(folder: Path) -> str:

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <mutex>
 
+#include "concurrent_calls.h"
 #include "object_ref.h"
 
 namespace sundog::python {
@@ -14,8 +15,9 @@ namespace {
 struct Interrupts {
   std::mutex mutex;
   // ---- guarded by mutex
-  TaskId running;       // whose code runs on the main thread; nil between tasks
-  bool wanted = false;  // and is to be interrupted
+  TaskId running;        // whose code runs on the main thread; nil between tasks
+  bool is_call = false;  // of an actor
+  bool wanted = false;   // and is to be interrupted
   // ---- the main thread's
   bool knows = false;  // it asked, and was told that it is cancelled
   bool ends_after = false;
@@ -70,6 +72,7 @@ PyObject* is_canceled(PyObject*, PyObject* task) {
   if (cancelled) {
     std::lock_guard lock(interrupts.mutex);
     if (interrupts.running == id) interrupts.knows = true;
+    note_running_call_knows(id);
   }
   return PyBool_FromLong(cancelled);
 }
@@ -134,16 +137,35 @@ void listen_for_cancels(client::Runtime* runtime) {
   });
 }
 
-void begin_interruptible(const TaskId& task) {
+void begin_interruptible(const TaskId& task, bool is_call) {
   std::lock_guard lock(interrupts.mutex);
   interrupts.running = task;
+  interrupts.is_call = is_call;
   interrupts.wanted = interrupts.knows = false;
 }
 
 bool end_interruptible() {
   std::lock_guard lock(interrupts.mutex);
   interrupts.running = TaskId{};
+  interrupts.wanted = false;  // what is left of it hands its value over
   return interrupts.knows;
+}
+
+bool runs_cancelled_call() {
+  Session* session = current_session();
+  if (session == nullptr || !session->is_worker) return false;
+  TaskId task;
+  if (runs_concurrently()) {
+    task = running_call_in_code();
+  } else if (pthread_equal(pthread_self(), main_thread) != 0) {
+    std::lock_guard lock(interrupts.mutex);
+    if (interrupts.is_call) task = interrupts.running;
+  }
+  if (task == TaskId{} || !session->runtime->is_cancelled(task)) return false;
+  std::lock_guard lock(interrupts.mutex);
+  if (interrupts.running == task) interrupts.knows = true;
+  note_running_call_knows(task);
+  return true;
 }
 
 bool ends_after_task() { return interrupts.ends_after; }

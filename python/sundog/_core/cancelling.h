@@ -12,10 +12,14 @@ namespace sundog::python {
 // ---- of a worker, on its main thread
 // From here on cancelling is heard; once a process.
 void listen_for_cancels(client::Runtime* runtime);
-// The task's own code begins: until end_interruptible() it may be interrupted.
-void begin_interruptible(const TaskId& task);
+// The own code of a task, or of a call of an actor, begins: until end_interruptible() the task may
+// be interrupted.
+void begin_interruptible(const TaskId& task, bool is_call);
 // Its code ended. True: it knew that it is cancelled, so its result is nobody's.
 bool end_interruptible();
+// Whether the call of an actor whose code runs in this thread or context is cancelled. It is never
+// interrupted, for the actor lives on: it hears of it where it waits. From then on it knows.
+bool runs_cancelled_call();
 // An interrupt left this process in a state that no other task shall find.
 bool ends_after_task();
 

@@ -29,6 +29,8 @@ struct RunningCall {
   core::ClientContext* context;          // owned
   PyObject* name;                        // owned
   TimeNs started;
+  bool in_code;  // of the program, which may wait; not yet, or no longer, handing a value over
+  bool knows;    // it was told that it is cancelled
 };
 RunningCall* self_of(PyObject* object) { return reinterpret_cast<RunningCall*>(object); }
 
@@ -57,6 +59,8 @@ PyObject* make_call(client::TaskCall taken) {
   self->call = new client::TaskCall(std::move(taken));
   self->name = name.release().ptr();
   self->started = now();
+  self->in_code = true;
+  self->knows = false;
   return reinterpret_cast<PyObject*>(self);
 }
 
@@ -246,6 +250,23 @@ bool current_running_call(std::string* task, std::string* name, uint32_t* attemp
   *name = utf8 == nullptr ? "" : utf8;
   *attempt = call->context->attempt;
   return true;
+}
+
+TaskId running_call_in_code() {
+  RunningCall* call = current_call();
+  return call == nullptr || !call->in_code ? TaskId{} : call->context->task;
+}
+
+void note_running_call_knows(const TaskId& task) {
+  RunningCall* call = runner == nullptr ? nullptr : current_call();
+  if (call != nullptr && call->context->task == task) call->knows = true;
+}
+
+bool end_code_of_running_call() {
+  RunningCall* call = current_call();
+  if (call == nullptr) return false;
+  call->in_code = false;
+  return call->knows;
 }
 
 PyObject* current_method() {

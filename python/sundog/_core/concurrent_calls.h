@@ -10,6 +10,7 @@
 
 #include <string>
 
+#include "base/ids.h"
 #include "interop.h"
 
 namespace sundog::python {
@@ -33,6 +34,12 @@ bool current_running_call(std::string* task, std::string* name, uint32_t* attemp
 // The method that it calls; None if there is no such call, or it has ended. A new reference.
 PyObject* current_method();
 bool runs_concurrently();
+// The call of the present context while its own code runs, nil otherwise.
+TaskId running_call_in_code();
+// It was told that it is cancelled, if it is the present context's.
+void note_running_call_knows(const TaskId& task);
+// The code of the present context's call is over. True: it knew that it is cancelled.
+bool end_code_of_running_call();
 
 void add_concurrent_calls(nb::module_& module);
 

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "cancelling.h"
+
 namespace sundog::python {
 namespace {
 
@@ -127,6 +129,9 @@ bool GilYielder::interrupted() {
   if (!raised_ && PyErr_CheckSignals() != 0) {
     raised_ = true;
     if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) note_interrupt();
+  } else if (!raised_ && runs_cancelled_call()) {
+    raised_ = true;
+    raise_from("wait_of_cancelled_call", {});
   }
   if (released) release();
   return raised_;

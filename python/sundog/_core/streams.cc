@@ -168,6 +168,12 @@ bool lay_out(Session* session, const client::TaskCall& call, PyObject* value, Ou
   return true;
 }
 
+// A task is interrupted wherever it is. A call of an actor, which lives on, is not: where it yields
+// it owes nothing, and ends.
+bool is_cancelled_call(Session* session, const client::TaskCall& call) {
+  return call.kind == model::CallKind::kMethod && session->runtime->is_cancelled(call.task);
+}
+
 enum class Yielded : uint8_t { kGoOn, kClosed, kRaised };
 
 Yielded yield_one(Session* session, const client::TaskCall& call, PyObject* value) {
@@ -230,10 +236,16 @@ bool yield_items(Session* session, const client::TaskCall& call, PyObject* itera
     raise_from("no_generator", {name.ptr(), iterator});
     return false;
   }
+  bool was_told = false;
   Object item = steal(PyIter_Next(iterator));
   while (item.is_valid()) {
-    const Yielded yielded = yield_one(session, call, item.ptr());
+    Yielded yielded = yield_one(session, call, item.ptr());
     if (yielded == Yielded::kClosed) return close_iterator(iterator);
+    if (yielded == Yielded::kGoOn && !was_told && is_cancelled_call(session, call)) {
+      was_told = true;
+      PyErr_SetNone(PyExc_KeyboardInterrupt);
+      yielded = Yielded::kRaised;
+    }
     item = yielded == Yielded::kGoOn ? steal(PyIter_Next(iterator)) : throw_into(iterator);
     if (item.is_valid() || PyErr_Occurred() == nullptr) continue;
     if (PyErr_ExceptionMatches(PyExc_StopIteration)) PyErr_Clear();  // it caught what was thrown

@@ -99,23 +99,33 @@ class WorkerLoop final : private CallRunner {
     running = &call;
     if (call.kind != model::CallKind::kMethod && call.cpus != cpus_) use_cpus(call.cpus);
     const TimeNs started = now();
-    begin_interruptible(call.task);
-    Object value = call_with_arguments(call);
-    if (end_interruptible() && value.is_valid()) {  // it ended as it was asked to
-      value = {};
-      PyErr_SetNone(PyExc_KeyboardInterrupt);
-    }
-    const bool done = end_one(call, started, std::move(value));
+    begin_interruptible(call.task, call.kind == model::CallKind::kMethod);
+    const bool done = end_one(call, started, call_with_arguments(call));
     running = nullptr;
     running_function = nullptr;
     return done;
   }
 
+  // The task's own code is over. What ended as it was asked to has no value.
+  static Object code_ended(Object value) {
+    const bool knew = runs_concurrently() ? end_code_of_running_call() : end_interruptible();
+    if (knew && value.is_valid()) {
+      value = {};
+      PyErr_SetNone(PyExc_KeyboardInterrupt);
+    }
+    return value;
+  }
+
+  // Whether what was returned is the task's code yet: a generator, which runs as it is asked.
+  static bool is_iterated(const client::TaskCall& call, PyObject* value) {
+    return call.returns != model::Returns::kFixed || (call.num_results > 1 && PyIter_Check(value));
+  }
+
   bool end_one(const client::TaskCall& call, TimeNs started, Object value) {
     uint32_t reached = 0;
-    if (value.is_valid()) {
-      value = hand_over(call, std::move(value), &reached);
-    }
+    const bool is_over = !value.is_valid() || !is_iterated(call, value.ptr());
+    if (is_over) value = code_ended(std::move(value));
+    if (value.is_valid()) value = hand_over(call, std::move(value), &reached);
     flush_output();
     bool done = false;
     if (value.is_valid()) {
@@ -300,11 +310,12 @@ class WorkerLoop final : private CallRunner {
   Object hand_over(const client::TaskCall& call, Object value, uint32_t* reached) {
     if (call.returns == model::Returns::kStream) {
       const bool yielded = yield_items(session_, call, value.ptr());
-      return yielded && hand_over_one(call, 0, Py_None) ? nb::none() : Object();
+      const Object over = code_ended(yielded ? Object(nb::none()) : Object());
+      return over.is_valid() && hand_over_one(call, 0, Py_None) ? nb::none() : Object();
     }
     if (call.returns == model::Returns::kDynamic) {
       Object name = text(call.name);
-      value = call_package("_generator", "collect", {value.ptr(), name.ptr()});
+      value = code_ended(call_package("_generator", "collect", {value.ptr(), name.ptr()}));
       if (!value.is_valid()) return {};
     }
     if (call.num_results == 0) return value;
@@ -329,7 +340,8 @@ class WorkerLoop final : private CallRunner {
   // The results of a generator: what it yielded before it raised is there.
   Object hand_over_items_of(const client::TaskCall& call, PyObject* iterator, uint32_t* reached) {
     Object name = text(call.name), wanted = steal(PyLong_FromUnsignedLong(call.num_results));
-    Object found = call_package("_generator", "first_items", {iterator, wanted.ptr(), name.ptr()});
+    Object found =
+        code_ended(call_package("_generator", "first_items", {iterator, wanted.ptr(), name.ptr()}));
     if (!found.is_valid()) return {};
     PyObject* items = PyTuple_GET_ITEM(found.ptr(), 0);
     PyObject* error = PyTuple_GET_ITEM(found.ptr(), 1);
