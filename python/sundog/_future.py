@@ -17,6 +17,7 @@ from sundog import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import contextvars
     from collections.abc import Callable, Generator
     from typing import Any
 
@@ -131,6 +132,7 @@ def watcher_of(session: _core.Session) -> Watcher:
 def end() -> None:
     """The session has ended."""
     global _watcher
+    _awaited.clear()
     last, _watcher = _watcher, None
     if last is not None:
         last.stop()
@@ -139,6 +141,7 @@ def end() -> None:
 def forget() -> None:
     """In a forked child: the thread is the parent's, and whoever held the lock is not here."""
     global _watcher, _creation
+    _awaited.clear()
     _watcher = None
     _creation = threading.Lock()
 
@@ -179,6 +182,62 @@ def as_future(ref: _core.ObjectRef[Any]) -> asyncio.Future[Any]:
     """
     loop = running_loop("as_future()")
     return asyncio.wrap_future(future_of(ref), loop=loop)
+
+
+# Of references that ``asyncio.wait`` waits for: what their loop waits for meanwhile. An entry lasts
+# until the object is there, or nobody waits for it.
+_awaited: dict[tuple[_core.ObjectRef[Any], object], asyncio.Future[None]] = {}
+
+
+def add_done_callback(
+    ref: _core.ObjectRef[Any],
+    callback: Callable[[_core.ObjectRef[Any]], object],
+    context: contextvars.Context | None,
+) -> None:
+    """Has the running event loop call ``callback(ref)`` when the object is there or failed.
+
+    Raises:
+        RuntimeError: no event loop runs in this thread.
+    """
+    loop = running_loop("add_done_callback()")
+    waiter = watched_by(loop, watcher_for(ref), partial(_core.watch, ref))
+    _awaited[ref, callback] = waiter
+
+    def tell(waiter: asyncio.Future[None]) -> None:
+        _awaited.pop((ref, callback), None)
+        if not waiter.cancelled():
+            callback(ref)
+
+    waiter.add_done_callback(tell, context=context)
+
+
+def remove_done_callback(ref: _core.ObjectRef[Any], callback: object) -> int:
+    """It is not called any more; how many there were."""
+    waiter = _awaited.pop((ref, callback), None)
+    if waiter is None:
+        return 0
+    waiter.cancel()
+    return 1
+
+
+def is_done(ref: _core.ObjectRef[Any]) -> bool:
+    """Whether the object is there or failed."""
+    return bool(_core.wait([ref], num_returns=1, timeout=0)[0])
+
+
+def exception_of(ref: _core.ObjectRef[Any]) -> BaseException | None:
+    """What ``get`` would raise.
+
+    Raises:
+        asyncio.InvalidStateError: the object is not there yet.
+    """
+    if not is_done(ref):
+        raise asyncio.InvalidStateError(f"{ref} is not there yet")
+    try:
+        _core.get(ref)
+    except Exception as error:
+        return error.with_traceback(None)
+    return None
 
 
 def running_loop(what: str) -> asyncio.AbstractEventLoop:

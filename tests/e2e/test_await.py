@@ -7,11 +7,13 @@ import threading
 import time
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import PATIENCE_S, held_here, run_program, until
 
 import sundog
+from sundog import _future
 
 
 @sundog.remote
@@ -100,6 +102,59 @@ def test_wait_for_has_a_timeout(session: None) -> None:
             await asyncio.wait_for(wait(), 0.05)
 
     asyncio.run(main())
+
+
+async def asyncio_wait(refs: Any, **options: Any) -> tuple[set[Any], set[Any]]:
+    """asyncio.wait, whose types know of futures only; Python 3.10 makes a task of each."""
+    return await asyncio.wait(refs, **options)
+
+
+async def wait_in_all_ways(folder: Path) -> None:
+    done, pending = await asyncio_wait([double.remote(i) for i in range(5)])
+    assert sorted([await each for each in done]) == [0, 2, 4, 6, 8] and not pending
+    last = nap.remote(30)
+    first, later = await asyncio_wait([double.remote(1), last], return_when=asyncio.FIRST_COMPLETED)
+    assert [await each for each in first] == [2] and len(later) == 1
+    failed, _ = await asyncio_wait([last, divide.remote(1, 0)], return_when=asyncio.FIRST_EXCEPTION)
+    with pytest.raises(ZeroDivisionError):
+        await failed.pop()
+    none, both = await asyncio_wait([last], timeout=0.01)
+    assert not none and len(both) == 1
+    sundog.cancel(last)
+    cancelled, _ = await asyncio_wait([last])
+    with pytest.raises(sundog.exceptions.TaskCancelledError):
+        await cancelled.pop()
+    (folder / "done").touch()
+
+
+def test_asyncio_wait_takes_references(session: None, tmp_path: Path) -> None:
+    asyncio.run(wait_in_all_ways(tmp_path))
+    assert not _future._awaited
+    assert (tmp_path / "done").exists()
+
+
+def test_asyncio_wait_takes_references_in_a_worker(session: None, tmp_path: Path) -> None:
+    @sundog.remote
+    class Waiter:
+        async def wait(self) -> int:
+            await wait_in_all_ways(tmp_path)
+            return len(_future._awaited)
+
+    assert sundog.get(Waiter.remote().wait.remote()) == 0
+    assert (tmp_path / "done").exists()
+
+
+def test_a_reference_tells_whether_it_is_done(session: None) -> None:
+    slow, there, wrong = nap.remote(30), sundog.put(1), divide.remote(1, 0)
+    sundog.wait([wrong])
+    assert (slow.done(), there.done(), wrong.done()) == (False, True, True)
+    assert there.exception() is None and isinstance(wrong.exception(), ZeroDivisionError)
+    with pytest.raises(asyncio.InvalidStateError, match="not there yet"):
+        slow.exception()
+    with pytest.raises(RuntimeError, match="needs a running event loop"):
+        slow.add_done_callback(print)
+    assert slow.remove_done_callback(print) == 0
+    sundog.cancel(slow)
 
 
 def test_await_of_a_put_object_and_twice(session: None) -> None:

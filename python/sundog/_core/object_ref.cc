@@ -153,6 +153,27 @@ PyObject* ref_as_future(PyObject* self, PyObject*) {
   return future != nullptr ? future : raise_without_own_frames();
 }
 
+// What asyncio.wait() asks of each thing that it is given.
+PyObject* from_future(const char* function, std::initializer_list<PyObject*> arguments) {
+  PyObject* answer = call_package("_future", function, arguments).release().ptr();
+  return answer != nullptr ? answer : raise_without_own_frames();
+}
+PyObject* ref_done(PyObject* self, PyObject*) { return from_future("is_done", {self}); }
+PyObject* ref_exception(PyObject* self, PyObject*) { return from_future("exception_of", {self}); }
+PyObject* ref_cancelled(PyObject*, PyObject*) { Py_RETURN_FALSE; }
+PyObject* ref_remove_done_callback(PyObject* self, PyObject* callback) {
+  return from_future("remove_done_callback", {self, callback});
+}
+PyObject* ref_add_done_callback(PyObject* self, PyObject* args, PyObject* keywords) {
+  static const char* names[] = {"callback", "context", nullptr};
+  PyObject *callback = nullptr, *context = Py_None;
+  if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$O", const_cast<char**>(names), &callback,
+                                   &context)) {
+    return nullptr;
+  }
+  return from_future("add_done_callback", {self, callback, context});
+}
+
 // Nobody counts a reference that leaves through somebody else's pickle: the job itself holds the
 // object from now on, through a value that contains it.
 bool hold_for_job(ObjectRef* ref) {
@@ -193,6 +214,21 @@ PyMethodDef ref_methods[] = {
     {"as_future", ref_as_future, METH_NOARGS,
      "as_future($self)\n--\n\nAn asyncio.Future of the value, of the event loop that runs here. "
      "Raises RuntimeError if none does."},
+    {"done", ref_done, METH_NOARGS, "done($self)\n--\n\nWhether the object is there, or failed."},
+    {"exception", ref_exception, METH_NOARGS,
+     "exception($self)\n--\n\nWhat get() would raise, or None. Raises asyncio.InvalidStateError "
+     "if the object is not there yet."},
+    {"cancelled", ref_cancelled, METH_NOARGS,
+     "cancelled($self)\n--\n\nFalse: a cancelled task has an exception."},
+    {"add_done_callback",
+     reinterpret_cast<PyCFunction>(reinterpret_cast<void*>(ref_add_done_callback)),
+     METH_VARARGS | METH_KEYWORDS,
+     "add_done_callback($self, callback, *, context=None)\n--\n\nHas the event loop that runs here "
+     "call callback(self) when the object is there; asyncio.wait(refs) needs it. Raises "
+     "RuntimeError if no loop runs."},
+    {"remove_done_callback", ref_remove_done_callback, METH_O,
+     "remove_done_callback($self, callback)\n--\n\nIt is not called any more; how many there "
+     "were."},
     {"__reduce__", ref_reduce, METH_NOARGS, nullptr},
     {"nil", make_nil, METH_NOARGS | METH_STATIC,
      "nil()\n--\n\nThe reference that names no object."},
