@@ -155,8 +155,14 @@ class ClassDescription:
             options.recorded,
         )  # fmt: skip
         if key not in self.templates:
+            types = None
+            if not isinstance(exceptions, bool):
+                if ANY_METHOD in self.methods:
+                    raise _options.no_types_in_cpp("method", info.name)
+                types = session.put_function(exceptions.pickled, [])
             self.templates[key] = session.define(
-                None, title, info.place, {}, retries, exceptions, _actor_options.METHOD, info.name,
+                types, title, info.place, {}, retries, bool(exceptions), _actor_options.METHOD,
+                info.name,
                 {}, 0, False, 1, {}, False, group, returns, options.stream_items,
                 0, 0, 0, 0, None, -1, 0, False, not options.recorded,
             )  # fmt: skip

@@ -294,7 +294,9 @@ class MethodOptions:
         self.max_task_retries = (
             None if retries is None else count_from_minus_one("max_task_retries", retries)
         )
-        self.retry_exceptions = _options.flag_of_retries(given.get("retry_exceptions"))
+        self.retry_exceptions = _options.retry_exceptions_of_method(given.get("retry_exceptions"))
+        if "retry_exceptions" in self.given:  # travels with handles, to where no type of it is
+            self.given["retry_exceptions"] = self.retry_exceptions
 
 
 @public
@@ -307,7 +309,8 @@ def method(*args: object, **options: object) -> Callable[[F], F]:
             default of what yields), or "dynamic"; _generator_backpressure_num_objects, how many
             items that nobody took hold a generator back; max_task_retries, how often a call is
             tried again after the actor's process died (default: the actor's); retry_exceptions,
-            True to try again after an exception as well; name, what a call is called in messages;
+            True to try again after an exception as well, or a list of the types after which; name,
+            what a call is called in messages;
             concurrency_group, the one of the class's ``concurrency_groups`` in whose limit its
             calls are counted; enable_task_events, False to leave no record of its calls.
 

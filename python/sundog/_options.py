@@ -358,20 +358,38 @@ def check_for_cpp(options: FunctionOptions, name: str) -> None:
         ValueError: exceptions to retry on by their types.
     """
     if options.retried_on:
-        raise ValueError(
-            f"retry_exceptions of the C++ function '{name}' is True or False: the exceptions of "
-            "C++ are no types of Python"
-        )
+        raise no_types_in_cpp("function", name)
+
+
+def no_types_in_cpp(kind: str, name: str) -> ValueError:
+    """retry_exceptions of C++ names types of Python."""
+    return ValueError(
+        f"retry_exceptions of the C++ {kind} '{name}' is True or False: the exceptions of C++ are "
+        "no types of Python"
+    )
+
+
+def retry_exceptions_of_method(value: object) -> bool | _retries.Packed:
+    """retry_exceptions of a method: whether, or for which types."""
+    if isinstance(value, (list, tuple)):
+        from sundog import _retries
+
+        any_type, types = _retries.checked(value)
+        return _retries.packed(types) if any_type else False
+    if value is not None and not isinstance(value, bool):
+        from sundog import _retries
+
+        if isinstance(value, _retries.Packed):
+            return value
+    return flag_of_retries(value)
 
 
 def flag_of_retries(value: object) -> bool:
-    """retry_exceptions of a method."""
+    """True or False."""
     if value is None:
         return False
-    if isinstance(value, list):
-        raise ValueError(
-            "retry_exceptions as a list of types is for functions: for a method use True"
-        )
     if not isinstance(value, bool):
-        raise TypeError(f"retry_exceptions is True or False, got {value!r}")
+        raise TypeError(
+            f"retry_exceptions is True, False or a list of exception types, got {value!r}"
+        )
     return value

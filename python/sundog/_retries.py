@@ -32,6 +32,39 @@ class Retried:
         return Retried, (self.function, self.retried_on)
 
 
+class Packed:
+    """The types that a method is tried again for, as bytes: a description travels without them."""
+
+    __slots__ = ("pickled",)
+
+    def __init__(self, pickled: bytes) -> None:
+        """Use ``packed``."""
+        self.pickled = pickled
+
+    def __eq__(self, other: object) -> bool:
+        """The same types."""
+        return isinstance(other, Packed) and self.pickled == other.pickled
+
+    def __hash__(self) -> int:
+        """Of the bytes."""
+        return hash(self.pickled)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travels as bytes."""
+        return Packed, (self.pickled,)
+
+
+def nothing() -> None:
+    """In the place of a function: a method is found by its name."""
+
+
+def packed(types: Types) -> Packed:
+    """What a worker unpickles when a call raised."""
+    from sundog import _pickling
+
+    return Packed(_pickling.dumps(Retried(nothing, types)))
+
+
 def checked(value: Sequence[object]) -> tuple[bool, Types]:
     """retry_exceptions as a list: whether it names any type, and which.
 

@@ -174,6 +174,39 @@ def test_method_is_tried_again_after_an_exception_when_asked(session: None) -> N
         sundog.get(other.call.options(retry_exceptions=False).remote())
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_method_is_tried_again_after_listed_exceptions(session: None, threads: int) -> None:
+    class Busy(Exception):
+        """Known to the program alone: it travels with the call."""
+
+    @sundog.remote(max_task_retries=3, max_concurrency=threads)
+    class Flaky:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        @sundog.method(retry_exceptions=[Busy, KeyError])
+        def call(self, kind: type[Exception]) -> int:
+            self.calls += 1
+            if self.calls < 3:
+                raise kind(self.calls)
+            return self.calls
+
+    def first_call(handle: Any, kind: type[Exception]) -> int:
+        return sundog.get(handle.call.remote(kind))
+
+    assert first_call(Flaky.remote(), Busy) == 3
+    assert sundog.get(sundog.remote(first_call).remote(Flaky.remote(), KeyError)) == 3
+    with pytest.raises(ValueError, match="1"):
+        first_call(Flaky.remote(), ValueError)
+    handle = Flaky.remote()
+    other = handle.call.options(retry_exceptions=(OSError,))
+    with pytest.raises(KeyError):
+        sundog.get(other.remote(KeyError))
+    assert sundog.get(other.remote(OSError)) == 3
+    with pytest.raises(TypeError, match="a list of exception types"):
+        handle.call.options(retry_exceptions=[5])
+
+
 def test_actors_call_actors_and_tasks(session: None) -> None:
     @sundog.remote
     class Boss:

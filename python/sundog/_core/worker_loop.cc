@@ -157,13 +157,15 @@ class WorkerLoop final : private CallRunner {
     }
   }
 
-  // Whether the call's options allow another attempt after the pending exception.
+  // Whether the call's options allow another attempt after the pending exception. What a method's
+  // call names as its function are the types of exceptions for which they do.
   bool may_be_retried(const client::TaskCall& call) {
-    auto known = by_id_.find(call.function);
-    if (!call.retry_exceptions || known == by_id_.end()) return call.retry_exceptions;
+    if (!call.retry_exceptions || call.function.is_nil()) return call.retry_exceptions;
     PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
     PyErr_Fetch(&type, &value, &traceback);
-    Object allowed = call_package("_retries", "allows", {known->second, type});
+    PyObject* function = function_of(call);
+    Object allowed =
+        function == nullptr ? Object() : call_package("_retries", "allows", {function, type});
     if (!allowed.is_valid()) PyErr_Clear();
     const bool may = allowed.ptr() == Py_True;
     PyErr_Restore(type, value, traceback);
