@@ -294,6 +294,21 @@ def test_constructor_that_kills_its_process_is_tried_again(session: None, tmp_pa
 # ---------------------------------------------------------------- exit_actor
 
 
+@sundog.remote
+class Unwilling:
+    def __init__(self) -> None:
+        exit_actor()
+
+    def read(self) -> int:
+        return 1
+
+
+def test_exit_actor_in_a_constructor_is_told(session: None) -> None:
+    unwilling = Unwilling.remote()
+    with pytest.raises(ActorDiedError, match=r"its constructor called exit_actor\(\)"):
+        sundog.get(unwilling.read.remote())
+
+
 def test_exit_actor_ends_it_for_good(session: None) -> None:
     fragile = Fragile.options(max_restarts=5).remote()
     pid = sundog.get(fragile.pid.remote())

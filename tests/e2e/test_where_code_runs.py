@@ -69,6 +69,33 @@ def test_an_actor_knows_that_it_was_made_anew() -> None:
     assert sundog.get(actor.is_another.remote()) is True
 
 
+@sundog.remote(max_restarts=1)
+class Asking:
+    """Its constructor asks whose it is."""
+
+    def __init__(self) -> None:
+        context = sundog.get_runtime_context()
+        own = context.current_actor
+        self.told = own, context.get_actor_id(), context.was_current_actor_reconstructed
+
+    def answers(self) -> tuple[Any, str | None, bool]:
+        told, self.told = self.told, (None, None, False)  # a handle of itself would keep it alive
+        return told
+
+    def crash(self) -> None:
+        os._exit(1)
+
+
+@pytest.mark.usefixtures("session")
+def test_a_constructor_knows_whose_it_is() -> None:
+    actor = Asking.remote()
+    actor_id = actor._actor_id.hex()
+    assert sundog.get(actor.answers.remote()) == (actor, actor_id, False)
+    with pytest.raises(sundog.exceptions.ActorError):
+        sundog.get(actor.crash.remote())
+    assert sundog.get(actor.answers.remote()) == (actor, actor_id, True)
+
+
 @pytest.mark.usefixtures("session")
 def test_the_node_s_labels_are_what_selectors_find() -> None:
     labels = sundog.get_runtime_context().get_node_labels()

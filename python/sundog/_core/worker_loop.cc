@@ -31,8 +31,8 @@ TimeNs now() {
 const client::TaskCall* running = nullptr;
 // Its function or class, borrowed from the loop; null for a method, and between tasks.
 PyObject* running_function = nullptr;
-// The actor that this process is, once its constructor was called: the handle's id, the class
-// (owned) and the attempt, which counts restarts.
+// The actor that this process is, from its constructor on: the handle's id, the class (owned) and
+// the attempt, which counts restarts. The process ends with it, be it in the constructor.
 struct Actor {
   ObjectId id;
   PyObject* cls = nullptr;
@@ -208,15 +208,19 @@ class WorkerLoop final : private CallRunner {
     if (call.kind == model::CallKind::kMethod) {
       return call_method(call.method, *vector, num_positional, names.ptr());
     }
-    if (call.kind == model::CallKind::kCreateActor && !choose_driver(call, callee)) return {};
+    const bool creates = call.kind == model::CallKind::kCreateActor;
+    if (creates && !choose_driver(call, callee)) return {};
+    if (creates) become_actor(call, callee);
     Object result =
         steal(PyObject_Vectorcall(callee, vector->data() + 1, num_positional, names.ptr()));
-    if (call.kind != model::CallKind::kCreateActor) return result;
+    if (!creates) return result;
     if (!result.is_valid()) {
       driver_ = {};
       return result;
     }
-    return become_actor(call, callee, std::move(result));
+    // What the creation itself results in is None.
+    Py_XSETREF(instance_, result.release().ptr());
+    return nb::none();
   }
 
   // What runs the actor's calls, if not this loop one after the other.
@@ -229,13 +233,11 @@ class WorkerLoop final : private CallRunner {
     return true;
   }
 
-  // Keeps the object that its class's call made; what the creation itself results in is None.
-  Object become_actor(const client::TaskCall& call, PyObject* cls, Object instance) {
-    Py_XSETREF(instance_, instance.release().ptr());
+  // The constructor may ask who it is.
+  static void become_actor(const client::TaskCall& call, PyObject* cls) {
     Py_XSETREF(actor.cls, Py_NewRef(cls));
     actor.id = call.actor;
     actor.attempt = call.attempt;
-    return nb::none();
   }
 
   // Calls instance.<method> with what lies in `vector` behind the instance.
