@@ -152,8 +152,9 @@ class AsyncDriver:
     # ---- the end
 
     def end_if_over(self) -> None:
-        """Told to stop: what runs is done first."""
-        if self.over and not self.running:
+        """Told to stop: what runs is done first. After end_process() the loop is stopped already,
+        and runs again only to let its tasks end."""
+        if self.over and not self.running and self.reason_to_end is None:
             self.loop.stop()
 
     def end_process(self, reason: BaseException) -> None:

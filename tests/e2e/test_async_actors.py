@@ -277,6 +277,30 @@ def test_exit_actor_in_an_async_method_ends_the_actor(session: None, tmp_path: P
     until((tmp_path / "unwound").exists, "the call that stayed was cancelled")
 
 
+def test_exit_actor_beside_a_call_that_runs_prints_nothing(tmp_path: Path) -> None:
+    program = """
+        import asyncio, sundog
+
+        @sundog.remote
+        class Server:
+            async def stay(self):
+                await asyncio.sleep(60)
+
+            async def leave(self):
+                sundog.actor.exit_actor()
+
+        sundog.init(num_cpus=1, logging_level="warning")
+        server = Server.remote()
+        running = server.stay.remote()
+        assert sundog.get(server.leave.remote()) is None
+        try:
+            sundog.get(running)
+        except sundog.exceptions.ActorDiedError as error:
+            assert "it called exit_actor()" in str(error)
+    """
+    assert run_program(program, tmp_path).stderr == ""
+
+
 def test_the_end_waits_for_calls_that_run(session: None) -> None:
     gate = Gate.remote()
     opener = Gate.remote()
