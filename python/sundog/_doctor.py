@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import tempfile
 
 from sundog import _machine, _paths
 
@@ -40,11 +41,15 @@ def shared_memory() -> Finding:
 
 def memory() -> Finding:
     """What there is, and what the store takes of it."""
+    try:
+        store = _machine.store().value
+    except ValueError as error:
+        return Finding(False, "memory", str(error))
     limit = _machine.memory_limit()
     shown = "none" if limit is None else f"{limit / 1e9:.1f} GB"
     text = (
         f"{_machine.physical_memory() / 1e9:.1f} GB, limit of this cgroup: {shown}; "
-        f"object store default {_machine.store().value / 1e9:.1f} GB"
+        f"object store default {store / 1e9:.1f} GB"
     )
     return Finding(True, "memory", text)
 
@@ -77,9 +82,47 @@ def open_files() -> Finding:
     return Finding(True, "open files", f"limit {soft}, {raised}")
 
 
+def file_size() -> Finding | None:
+    """Only worth a line when it is too small: the kernel counts the store's memfd as a file."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        store = _machine.store().value
+    except ValueError:  # memory() says so
+        return None
+    if limit == resource.RLIM_INFINITY or limit >= store:
+        return None
+    return Finding(
+        False,
+        "file size",
+        f"limit {limit:,} bytes, and the object store is {store:,.0f}: raise it (ulimit -f "
+        "unlimited), or start with a smaller object_store_memory",
+    )
+
+
+def session_folders() -> Finding | None:
+    """Only worth a line when a session could not write there."""
+    for folder in (_paths.home(), _paths.socket_folder()):
+        there = folder
+        while not os.path.exists(there) and os.path.dirname(there) != there:
+            there = os.path.dirname(there)
+        try:
+            os.rmdir(tempfile.mkdtemp(prefix=".sundog-doctor-", dir=there))
+        except OSError as error:
+            return Finding(
+                False,
+                "folders",
+                f"no folder can be made in {there} ({error.strerror}): set SUNDOG_HOME for "
+                "sessions and their logs, XDG_RUNTIME_DIR for their sockets",
+            )
+    return None
+
+
 def gpus() -> Finding:
     """GPUs that tasks may use."""
-    found = _machine.gpus()
+    try:
+        found = _machine.gpus()
+    except ValueError as error:
+        return Finding(False, "gpus", str(error))
     return Finding(True, "gpus", f"{found.value:g} ({found.reason})" if found.value else "none")
 
 
@@ -139,5 +182,11 @@ def import_name() -> Finding | None:
 def examine() -> list[Finding]:
     """All findings, in the order in which they are shown."""
     found = [shared_memory(), memory(), cpus(), open_files(), gpus(), daemon()]
-    found += [import_name(), leftovers()]
+    found += [file_size(), session_folders(), import_name(), leftovers()]
     return [finding for finding in found if finding is not None]
+
+
+def with_what_is_wrong(text: str) -> str:
+    """A sentence about a session that did not start, and what the doctor finds on this machine."""
+    found = [f"{finding.subject}: {finding.text}" for finding in examine() if not finding.ok]
+    return "; ".join([text, *found])

@@ -6,6 +6,7 @@ import os
 
 STORE_SHARE = 0.3
 CGROUP_ROOT = "/sys/fs/cgroup"
+AMOUNT_MAX = 1 << 48  # of bytes, and of anything else
 NO_LIMIT = 1 << 60  # cgroup v1 writes a huge number where there is none
 DEVICES = "/dev"
 NVIDIA_DRIVER = "/proc/driver/nvidia"
@@ -91,22 +92,25 @@ def said_by(variable: str) -> Amount | None:
     """What a variable of the environment says; None if it is not set.
 
     Raises:
-        ValueError: it is no number.
+        ValueError: it is no number, a negative one, or one that nothing can have.
     """
     text = os.environ.get(variable, "")
     if not text:
         return None
     try:
-        return Amount(float(text), variable)
+        value = float(text)
     except ValueError:
         raise ValueError(f"{variable} is a number, got {text!r}") from None
+    if not 0 <= value <= AMOUNT_MAX:
+        raise ValueError(f"{variable} is a number from 0 on, got {text!r}")
+    return Amount(value, variable)
 
 
 def cpus() -> Amount:
     """Whole CPUs: SUNDOG_NUM_CPUS, else the affinity mask, or the quota if that is less.
 
     Raises:
-        ValueError: SUNDOG_NUM_CPUS is not a number.
+        ValueError: SUNDOG_NUM_CPUS is not a number of CPUs.
     """
     said = said_by("SUNDOG_NUM_CPUS")
     if said is not None:
@@ -165,7 +169,7 @@ def gpus() -> Amount:
     Where there is no sign of NVIDIA's driver this looks for three files and loads nothing.
 
     Raises:
-        ValueError: SUNDOG_NUM_GPUS is not a number.
+        ValueError: SUNDOG_NUM_GPUS is not a number of GPUs.
     """
     said = said_by("SUNDOG_NUM_GPUS")
     if said is not None:
@@ -202,7 +206,7 @@ def store() -> Amount:
     """Bytes of the object store: SUNDOG_OBJECT_STORE_MEMORY, else a share of the memory.
 
     Raises:
-        ValueError: SUNDOG_OBJECT_STORE_MEMORY is not a number.
+        ValueError: SUNDOG_OBJECT_STORE_MEMORY is not a number of bytes.
     """
     said = said_by("SUNDOG_OBJECT_STORE_MEMORY")
     if said is not None:

@@ -62,8 +62,16 @@ def private_folder(path: str) -> str:
 
     Raises:
         PermissionError: it belongs to somebody else.
+        OSError: it cannot be made.
     """
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise type(error)(
+            error.errno,
+            f"cannot make the folder {path} ({error.strerror}): sessions keep their logs in "
+            "SUNDOG_HOME, else in ~/.sundog, and their sockets in XDG_RUNTIME_DIR, TMPDIR or /tmp",
+        ) from None
     status = os.lstat(path)
     if status.st_uid != os.getuid() or not os.path.isdir(path) or os.path.islink(path):
         raise PermissionError(f"{path} does not belong to this user alone; remove it")

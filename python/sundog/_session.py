@@ -279,16 +279,22 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
     local = bool(options.get("local_mode"))
     prestart = 0 if local else min(max(1, int(plan.cpus.value)), PRESTART_MAX)
     environment = options.get("runtime_env")
-    session = _core.connect(
-        daemon,
-        plan.arguments(name, folder, socket),
-        0 if environment else prestart,
-        entry_point(),
-        "",
-        str(options.get("namespace", "")),
-        checked_weight(options.get("job_weight")),
-        meanwhile=import_what_calls_need,
-    )
+    try:
+        session = _core.connect(
+            daemon,
+            plan.arguments(name, folder, socket),
+            0 if environment else prestart,
+            entry_point(),
+            "",
+            str(options.get("namespace", "")),
+            checked_weight(options.get("job_weight")),
+            meanwhile=import_what_calls_need,
+        )
+    except SundogError as error:
+        from sundog import _doctor
+
+        error.args = (_doctor.with_what_is_wrong(str(error)),)
+        raise
     opened(options.get("log_to_driver") is not False)
     begin_environment(session, environment, prestart)
     text = f"session {session.name}: {plan.describe()}"

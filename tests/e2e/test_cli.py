@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import descendants
+from conftest import descendants, of_every_process, run_program
 
 import sundog
 from sundog import _paths
@@ -50,6 +50,54 @@ def test_doctor_has_one_line_for_each_subject() -> None:
     assert re.search(r"cpus +\d+ \(affinity \d+, cgroup quota \w+", done.stdout)
 
 
+@pytest.mark.parametrize(
+    ("variable", "text", "subject", "told"),
+    [
+        ("SUNDOG_NUM_CPUS", "-3", "cpus", "SUNDOG_NUM_CPUS is a number from 0 on, got '-3'"),
+        ("SUNDOG_NUM_CPUS", "nan", "cpus", "SUNDOG_NUM_CPUS is a number from 0 on, got 'nan'"),
+        ("SUNDOG_NUM_GPUS", "two", "gpus", "SUNDOG_NUM_GPUS is a number, got 'two'"),
+        (
+            "SUNDOG_OBJECT_STORE_MEMORY",
+            "7GB",
+            "memory",
+            "SUNDOG_OBJECT_STORE_MEMORY is a number, got '7GB'",
+        ),
+        (
+            "SUNDOG_HOME",
+            "/proc/none",
+            "folders",
+            "no folder can be made in /proc (No such file or directory): set SUNDOG_HOME for "
+            "sessions and their logs, XDG_RUNTIME_DIR for their sockets",
+        ),
+    ],
+)
+def test_doctor_says_which_setting_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, subject: str, told: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv(variable, text)
+        done = command("doctor")
+    assert (done.returncode, done.stderr) == (1, "")
+    bad = [line for line in done.stdout.splitlines() if not line.startswith("ok ")]
+    assert bad == [f"{'BAD':<6}{subject:<16}{told}"]
+
+
+def test_a_limit_on_files_that_is_too_small_is_told(tmp_path: Path) -> None:
+    program = """
+        import resource, sundog
+        from sundog import _cli
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+        _cli.main(["doctor"])
+        sundog.init(num_cpus=1)
+    """
+    done = run_program(program, tmp_path, check=False, SUNDOG_OBJECT_STORE_MEMORY="2000000000")
+    told = "limit 1,048,576 bytes, and the object store is 2,000,000,000: raise it"
+    assert f"BAD   file size       {told}" in done.stdout
+    assert "SundogError: cannot start a session: " in done.stderr
+    assert f"file size: {told}" in done.stderr
+
+
 def test_unknown_command_is_told_what_it_may_have_meant() -> None:
     done = command("docter")
     assert done.returncode == 2
@@ -79,7 +127,7 @@ def test_stop_ends_the_session_that_it_names(session: None) -> None:
 def daemon_and_children() -> tuple[int, set[int]]:
     """The processes of this program's session."""
     below = descendants(os.getpid())
-    names = {pid: Path(f"/proc/{pid}/comm").read_text().strip() for pid in below}
+    names = {pid: name.decode().strip() for pid, name in of_every_process("comm") if pid in below}
     (daemon,) = (pid for pid, name in names.items() if name == "sundogd")
     return daemon, descendants(daemon)
 
