@@ -507,9 +507,9 @@ def timed_out(
         elif "group" in told:
             what = str(told["group"])
         others = "" if one else f" ({len(waited)} objects were asked for)"
-        reason = str(told.get("reason") or "the session does not say why")
+        reason = _explain.why_not(told) or "the session does not say why"
         return exceptions.GetTimeoutError(
-            f"{what} is not ready after {seconds:.1f} s{others}: {reason.rstrip('.')}."
+            f"{what} is not ready after {seconds:.1f} s{others}: {reason}."
         )
     return exceptions.GetTimeoutError(
         f"{len(waited)} object{'' if one else 's'} were not here after {seconds:.1f} s"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # model::Question
 DUMP, EXPLAIN, TIMELINE, STATUS, MEMORY, OUTPUT, NAMES, ACTORS = 1, 2, 3, 4, 5, 6, 7, 8
 PENDING_CALLS, JOBS = 9, 10
+LINKS_MAX = 4  # of a chain of reasons in one sentence
 
 
 def ask(ref: _core.ObjectRef[Any]) -> dict[str, Any] | None:
@@ -25,6 +26,15 @@ def ask(ref: _core.ObjectRef[Any]) -> dict[str, Any] | None:
     except Exception:
         return None
     return told
+
+
+def why_not(told: dict[str, Any]) -> str:
+    """Why an object is not there, link by link down to what holds all of them up; empty if the
+    daemon does not say."""
+    chain = [str(link).rstrip(".") for link in told.get("chain") or ()]
+    if len(chain) > LINKS_MAX:
+        chain[1 : 1 + len(chain) - LINKS_MAX] = ["…"]
+    return ": ".join(link for link in chain if link)
 
 
 def status(session: _core.Session) -> dict[str, Any]:

@@ -122,7 +122,7 @@ class Line:
         if "name" in told:
             what = f"{told['name']} (task {_errors.short_id(str(told['task']))})"
         of = "" if count == 1 else f"{count:,} objects{here}; next is "
-        return f"sundog: waiting {seconds:.0f} s for {of}{what}: {told.get('reason') or ''}"
+        return f"sundog: waiting {seconds:.0f} s for {of}{what}: {_explain.why_not(told)}"
 
     def end(self) -> None:
         """Takes the line away."""

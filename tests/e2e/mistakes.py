@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -170,6 +172,58 @@ def too_many_calls():
     kept = grouped.stay.remote()
     grouped.stay.remote()
     del kept
+
+
+@sundog.remote
+def to_gpu():
+    """As torch does it where it finds no GPU."""
+    sys.modules["torch"] = types.SimpleNamespace(
+        cuda=types.SimpleNamespace(is_available=lambda: False)
+    )
+    raise RuntimeError("Found no NVIDIA driver on your system.")
+
+
+# What another program of this session is; a notebook's kernel is one.
+OF_ANOTHER = """
+import sundog, sys
+sundog.init("auto", namespace=sys.argv[1], logging_level="error")
+
+@sundog.remote
+class Server:
+    def ask(self): return 1
+
+server = Server.options(name="server").remote()
+sundog.get(server.ask.remote())
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def call_after_its_program_was_killed():
+    space = sundog.get_runtime_context().namespace
+    words = [sys.executable, "-c", OF_ANOTHER, space]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as kernel:
+        kernel.stdout.readline()
+        server = sundog.get_actor("server")
+        kernel.kill()
+    while True:  # until the daemon has seen the end
+        sundog.get(server.ask.remote(), timeout=2)
+
+
+def import_ray_beside_a_real_one():
+    import ray  # noqa: F401
+
+
+def beside_a_real_ray():
+    """Both are installed, as pip leaves them."""
+    ours = os.path.join(os.path.dirname(__file__), "..", "..", "compat", "ray")
+    with tempfile.TemporaryDirectory() as folder:
+        os.mkdir(os.path.join(folder, "ray-2.60.0.dist-info"))
+        path, sys.path = sys.path, [os.path.abspath(ours), folder, *sys.path]
+        try:
+            import_ray_beside_a_real_one()
+        finally:
+            sys.path = path
 
 
 def call_of_broken_actor():
@@ -368,6 +422,8 @@ MISTAKES = {
     "exception in a task": lambda: sundog.get(divide.remote(1, 0)),
     "exception in an argument": lambda: sundog.get(train.remote(divide.remote(1, 0))),
     "class that a worker cannot import": send_a_class_of_no_file,
+    "device that does not exist": lambda: sundog.get(to_gpu.remote()),
+    "real Ray beside the name ray": beside_a_real_ray,
     "worker that exits": lambda: sundog.get(exit_now.options(max_retries=0).remote()),
     "unknown keyword of init": lambda: sundog.init(num_cpu=2),
     "init of a later version": lambda: sundog.init(dashboard_host="0.0.0.0"),
@@ -447,6 +503,10 @@ MISTAKES = {
     "get of an actor": lambda: sundog.get(counter()),
     "unpicklable argument of a method": lambda: counter().increment.remote(threading.Lock()),
     "exception in a method": lambda: sundog.get(counter().fail.remote()),
+    "actor that needs what is not there": lambda: sundog.get(
+        Counter.options(num_gpus=1).remote(1).increment.remote(), timeout=0.1
+    ),
+    "actor of a killed notebook": call_after_its_program_was_killed,
     "constructor that raises": call_of_broken_actor,
     "call of a killed actor": call_after_kill,
     "actor that exits": call_of_actor_that_exits,
@@ -496,6 +556,7 @@ MISTAKES = {
     "daemon killed": get_without_a_daemon,
 }
 SECONDS_MAX = {
+    "actor of a killed notebook": 5.0,
     "no such resource": 3.0,
     "worker that exits": 2.0,
     "actor that exits": 2.0,

@@ -39,9 +39,9 @@ def normalized(text: str) -> str:
         r"\S+/sessions/[0-9a-f]+/logs/runtime_env-\w+", "⟨folder⟩/logs/runtime_env-⟨hash⟩", text
     )
     text = re.sub(r"(runs|in the queue) since [\d.]+ s", r"\1 since ⟨seconds⟩ s", text)
-    text = text.replace(str(HERE) + os.sep, "")
+    text = text.replace(str(HERE) + os.sep, "").replace(str(HERE.parents[1]) + os.sep, "")
     # So that a new mistake does not change the places of all others.
-    text = re.sub(r'("mistakes\.py", line) \d+', r"\1 ⟨line⟩", text)
+    text = re.sub(r'("(?:mistakes|\S+__init__)\.py", line) \d+', r"\1 ⟨line⟩", text)
     return re.sub(r"\n +[\^~]+(?=\n|$)", "", text)  # carets: Python 3.10 has none
 
 

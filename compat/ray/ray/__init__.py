@@ -8,13 +8,29 @@
 [0, 1, 4, 9]
 """
 
-from ray import _real
+import os as _os
+
+import sundog as _sundog
+
+_here = _os.path.dirname(_os.path.abspath(__file__)) + _os.sep
+if _here not in _sundog._folders:  # whose frames no traceback shows
+    _sundog._folders += (_here,)
+
+from ray import _real  # noqa: E402
 
 _real.refuse()
 
-import os as _os  # noqa: E402
-
-import sundog as _sundog  # noqa: E402
+from ray import (  # noqa: E402
+    _absent,
+    actor,
+    exceptions,
+    experimental,
+    remote_function,
+    runtime_context,
+    util,
+    worker,
+)
+from ray._calls import init, wait  # noqa: E402
 from sundog import (  # noqa: E402
     ActorID,
     DynamicObjectRefGenerator,
@@ -44,26 +60,11 @@ from sundog import (  # noqa: E402
     timeline,
 )
 
-_here = _os.path.dirname(_os.path.abspath(__file__)) + _os.sep
-if _here not in _sundog._folders:
-    _sundog._folders += (_here,)
-
-from ray import (  # noqa: E402
-    _absent,
-    actor,
-    exceptions,
-    experimental,
-    remote_function,
-    runtime_context,
-    util,
-    worker,
-)
-from ray._calls import init, wait  # noqa: E402
-
 _absent.install()
 _absent_attribute = _absent.attribute_of("ray")
 
 
+@_sundog._core.public
 def __getattr__(name: str) -> object:
     """Imports what is seldom needed when it is asked for; says why other names are absent."""
     if name == "LoggingConfig":

@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 import sys
 
+from sundog._core import public
+from sundog.exceptions import SundogError
+
 REMEDY = (
     "'ray' and 'sundog-ray' are both installed; pip uninstall ray, then pip install "
     "--force-reinstall sundog-ray"
 )
+
+
+class BothInstalledError(SundogError, ImportError):
+    """Shown as the ImportError that it is, without our frames."""
+
+    __module__, __qualname__ = "builtins", "ImportError"
 
 
 def is_metadata(name: str) -> bool:
@@ -29,7 +38,8 @@ def installed() -> bool:
     return False
 
 
+@public
 def refuse() -> None:
     """Raises ImportError, with the command to type, if a real Ray is installed."""
     if installed():
-        raise ImportError(REMEDY)
+        raise BothInstalledError(REMEDY)

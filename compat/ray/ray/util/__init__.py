@@ -10,6 +10,7 @@ from ray.util.placement_group import (
     placement_group_table,
     remove_placement_group,
 )
+from sundog._core import public
 from sundog.util import (
     ActorPool,
     as_completed,
@@ -37,6 +38,7 @@ _MODULES = (
 _absent_name = _absent.attribute_of("ray.util")
 
 
+@public
 def __getattr__(name: str) -> object:
     """A module of ``ray.util``, imported when it is asked for; else why there is none."""
     if name not in _MODULES:
