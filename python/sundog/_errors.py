@@ -148,7 +148,7 @@ def parts_of(error: exceptions.TaskError) -> dict[str, object]:
     """What ``rebuild`` needs to make the error again."""
     cause = error.cause
     return {
-        "exception": cause,
+        "exception": cause if cause is None else portable(cause)[0],
         "type": type(cause).__name__ if cause is not None else "",
         "message": str(error),
         "traceback": error.remote_traceback,
@@ -172,8 +172,10 @@ def instance_of_cause(cause: Exception) -> exceptions.TaskError | None:
     }
     try:
         made = type(cause_class.__name__, (exceptions.TaskError, cause_class), members)
-        error: Any = made.__new__(made, *builtin_args(cause))
-        initialize_builtin_part(error, cause)
+        # MemoryError's own way to make one is for itself alone.
+        maker: Any = Exception if cause_class is MemoryError else made
+        error: Any = maker.__new__(made, *builtin_args(cause))
+        initialize_builtin_part(error, cause_class, builtin_args(cause))
         error.args = cause.args
         error.__dict__.update(
             {name: value for name, value in vars(cause).items() if name != "__notes__"}
@@ -189,11 +191,13 @@ def builtin_args(cause: BaseException) -> tuple[Any, ...]:
     return OSError.__reduce__(cause)[1] if isinstance(cause, OSError) else cause.args  # type: ignore
 
 
-def initialize_builtin_part(error: BaseException, cause: BaseException) -> None:
+def initialize_builtin_part(
+    error: BaseException, cls: type[BaseException], args: tuple[Any, ...]
+) -> None:
     """Fills what the interpreter keeps outside ``__dict__`` (OSError.errno, UnicodeError.start)."""
-    for base in type(cause).__mro__:
+    for base in cls.__mro__:
         if base.__module__ == "builtins" and base is not BaseException:
-            base.__init__(error, *builtin_args(cause))  # type: ignore[misc]
+            base.__init__(error, *args)  # type: ignore[misc]
             return
 
 
@@ -286,20 +290,50 @@ def describe(error: BaseException, name: str) -> dict[str, object]:
     }
 
 
+class Bare:
+    """Pickles as an exception that is made again without its constructor, which may want other
+    arguments than `args` keeps."""
+
+    def __init__(self, error: BaseException) -> None:
+        """What is to be made again."""
+        self.error = error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Its class, its arguments and what it keeps."""
+        kept = {name: value for name, value in vars(self.error).items() if name != "__notes__"}
+        return remake, (type(self.error), builtin_args(self.error), self.error.args, kept)
+
+
+def remake(
+    cls: type[BaseException], made_of: tuple[Any, ...], args: tuple[Any, ...], kept: object
+) -> BaseException:
+    """The exception of a Bare one."""
+    error = cls.__new__(cls, *made_of)
+    initialize_builtin_part(error, cls, made_of)
+    error.args = args
+    vars(error).update(kept)  # type: ignore[call-overload]
+    return error
+
+
 def dump(error: BaseException | None) -> bytes:
     """The exception pickled, if it can be pickled and loaded again; else nothing."""
-    if error is None:
-        return b""
+    return b"" if error is None else portable(error)[1]
+
+
+def portable(error: BaseException) -> tuple[BaseException | Bare, bytes]:
+    """What pickles as this exception, and its pickle; empty if nothing does."""
     import pickle
 
     from sundog import _pickling
 
-    try:
-        pickled = _pickling.dumps(error)
-        pickle.loads(pickled)
-    except Exception:
-        return b""
-    return pickled
+    for form in (error, Bare(error)):
+        try:
+            pickled = _pickling.dumps(form)
+            pickle.loads(pickled)
+        except Exception:
+            continue
+        return form, pickled
+    return error, b""
 
 
 def user_frames(traceback: TracebackType | None) -> list[tuple[CodeType, int]]:

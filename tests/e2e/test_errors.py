@@ -5,8 +5,10 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,19 @@ class Awkward(Exception):
 
     def __init__(self, *, needed: int) -> None:
         super().__init__(f"awkward {needed}")
+        self.needed = needed
+
+
+class WantsTwo(Exception):
+    def __init__(self, text: str, detail: str) -> None:
+        super().__init__(text)
+        self.detail = detail
+
+
+class FileOfOurs(OSError):
+    def __init__(self, number: int, text: str, name: str) -> None:
+        super().__init__(number, text)
+        self.name = name
 
 
 def test_exception_has_its_own_type_and_is_a_task_error(session: None) -> None:
@@ -147,12 +162,46 @@ def test_attributes_of_the_exception_survive(session: None) -> None:
         sundog.get(fail_with.remote(KeyError("key")))
 
 
-def test_exception_that_cannot_be_rebuilt_is_told_in_words(session: None) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Awkward(needed=5),
+        lambda: WantsTwo("first", "second"),
+        lambda: FileOfOurs(2, "no such file", "a.txt"),
+        lambda: MemoryError("too much"),
+    ],
+    ids=["keywords", "two", "file", "memory"],
+)
+def test_exception_keeps_its_type_whatever_its_constructor_wants(
+    session: None, make: Callable[[], Exception]
+) -> None:
+    @sundog.remote
+    def fail() -> None:
+        raise make()
+
+    @sundog.remote
+    def outer() -> None:
+        sundog.get(fail.remote())
+
+    made = make()
+    for ref in (fail.remote(), outer.remote()):
+        with pytest.raises(type(made)) as caught:
+            sundog.get(ref)
+        error: Any = caught.value
+        for told in (error, pickle.loads(pickle.dumps(error))):
+            assert isinstance(told, type(made)) and isinstance(told, sundog.exceptions.TaskError)
+            assert (str(told), told.args) == (str(made), made.args)
+            assert {**vars(told), **vars(made)} == vars(told)
+
+
+def test_exception_that_cannot_be_sent_is_told_in_words(session: None) -> None:
     @sundog.remote
     def awkward() -> None:
-        raise Awkward(needed=5)
+        error = ValueError("odd")
+        error.lock = threading.Lock()  # type: ignore[attr-defined]
+        raise error
 
-    with pytest.raises(sundog.exceptions.TaskError, match="Awkward: awkward 5"):
+    with pytest.raises(sundog.exceptions.TaskError, match="ValueError: odd"):
         sundog.get(awkward.remote())
 
 
