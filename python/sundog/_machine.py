@@ -163,6 +163,14 @@ def has_gpu_driver() -> bool:
     return any(os.path.exists(sign) for sign in signs)
 
 
+def visible_gpus() -> list[str] | None:
+    """The GPUs that CUDA_VISIBLE_DEVICES names; None if it is not set."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return None
+    return [name for part in visible.split(",") if (name := part.strip()) not in NO_GPU]
+
+
 def gpus() -> Amount:
     """GPUs that the driver may use: SUNDOG_NUM_GPUS, else CUDA_VISIBLE_DEVICES, NVML, or files.
 
@@ -174,10 +182,9 @@ def gpus() -> Amount:
     said = said_by("SUNDOG_NUM_GPUS")
     if said is not None:
         return said
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = visible_gpus()
     if visible is not None:
-        names = [part.strip() for part in visible.split(",")]
-        return Amount(sum(name not in NO_GPU for name in names), "CUDA_VISIBLE_DEVICES")
+        return Amount(len(visible), "CUDA_VISIBLE_DEVICES")
     if not has_gpu_driver():
         return Amount(0, "no nvidia driver")
     count = nvml_count()

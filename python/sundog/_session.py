@@ -94,6 +94,7 @@ class Plan:
 
         self.cpus = given("num_cpus", _machine.cpus)
         self.gpus = given("num_gpus", _machine.gpus)
+        check_visible_gpus(self.gpus)
         self.store = given("object_store_memory", _machine.store)
         if self.store.value < STORE_BYTES_MIN:
             raise ValueError(
@@ -136,6 +137,18 @@ class Plan:
         for resource, amount in self.resources.items():
             flags += ["--resource", f"{resource}={amount // UNIT}.{amount % UNIT:04d}"]
         return flags
+
+
+def check_visible_gpus(asked: _machine.Amount) -> None:
+    """Raises ValueError if CUDA_VISIBLE_DEVICES names some GPUs, and more are asked for: two tasks
+    would be given the same one. Where it names none they are pretended."""
+    visible = _machine.visible_gpus()
+    if visible and asked.value > len(visible):
+        what = "num_gpus" if asked.reason == "given" else asked.reason
+        raise ValueError(
+            f"init(): {what} is {asked.value:g}, and CUDA_VISIBLE_DEVICES={','.join(visible)} names "
+            f"{len(visible)}: ask for at most that many, or name more"
+        )
 
 
 def program(option: str, value: object) -> str:

@@ -122,6 +122,18 @@ def test_ids_are_those_of_the_drivers_variable(tmp_path: Path) -> None:
     assert done.stdout.strip() == "2 ([5], '5') 5,GPU-abc"
 
 
+def test_more_gpus_than_the_variable_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    with pytest.raises(ValueError, match=r"num_gpus is 4, and CUDA_VISIBLE_DEVICES=3,5 names 2"):
+        sundog.init(num_cpus=1, num_gpus=4)
+    monkeypatch.setenv("SUNDOG_NUM_GPUS", "3")
+    with pytest.raises(ValueError, match=r"SUNDOG_NUM_GPUS is 3, and CUDA_VISIBLE_DEVICES=3,5"):
+        sundog.init(num_cpus=1)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # hidden: then they are pretended
+    sundog.init(num_cpus=1, num_gpus=2, logging_level="warning")
+    assert sundog.get([what_it_sees.remote() for _ in range(2)])
+
+
 def test_more_than_one_gpu_is_a_whole_number() -> None:
     with pytest.raises(ValueError, match=r"whole number of GPUs, got 1\.5"):
         what_it_sees.options(num_gpus=1.5)
