@@ -5,10 +5,14 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "api/registry.h"
 #include "api/results.h"
@@ -170,6 +174,30 @@ int serve(const char* program, int control, uint64_t token, uint64_t runtime_env
   return 0;
 }
 
+std::vector<std::string_view> parts_of(std::string_view list) {
+  std::vector<std::string_view> parts;
+  while (!list.empty()) {
+    const size_t end = std::min(list.find(','), list.size());
+    parts.push_back(list.substr(0, end));
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return parts;
+}
+
+// Shows this process those of the driver's GPUs that it was given, by the driver's names for them.
+void show_gpus(std::string_view numbers) {
+  const char* visible = std::getenv("CUDA_VISIBLE_DEVICES");
+  const auto names = parts_of(visible == nullptr ? "" : visible);
+  std::string shown;
+  for (std::string_view number : parts_of(numbers)) {
+    size_t at = names.size();
+    std::from_chars(number.data(), number.data() + number.size(), at);
+    if (!shown.empty()) shown += ',';
+    shown += at < names.size() ? names[at] : number;
+  }
+  setenv("CUDA_VISIBLE_DEVICES", shown.c_str(), 1);
+}
+
 // By the daemon, which is our parent: its end is ours.
 int serve_daemon(const char* program, std::string_view where) {
   int control = -1;
@@ -181,7 +209,7 @@ int serve_daemon(const char* program, std::string_view where) {
                 std::string(kWorkerFlag) + " is for the daemon, got " + std::string(where));
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (const char* gpus = std::getenv("SUNDOG_GPUS")) setenv("CUDA_VISIBLE_DEVICES", gpus, 1);
+  if (const char* gpus = std::getenv("SUNDOG_GPUS")) show_gpus(gpus);
   uint64_t runtime_env = 0;
   if (const char* own = std::getenv("SUNDOG_CPP_ENVIRONMENT")) {
     std::from_chars(own, own + std::strlen(own), runtime_env);

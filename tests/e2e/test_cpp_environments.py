@@ -56,6 +56,19 @@ def test_cpp_workers_have_the_variables_and_the_folder_of_their_job(tmp_path: Pa
         ]
 
 
+def test_gpus_of_cpp_workers_are_those_of_the_drivers_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-abc")
+    with sundog.init(num_cpus=2, cpp_worker=WORKER, logging_level="warning"):
+        seen = [
+            variable.options(num_gpus=number).remote("CUDA_VISIBLE_DEVICES") for number in (1, 2, 0)
+        ]
+        one, both, none = sundog.get(seen, timeout=60)
+    assert one in ("5", "GPU-abc")
+    assert (both, none) == ("5,GPU-abc", "5,GPU-abc")
+
+
 def test_a_call_of_cpp_has_an_environment_of_its_own(cpp: None, tmp_path: Path) -> None:
     (tmp_path / "words").write_text("in a folder")
     red, blue = (

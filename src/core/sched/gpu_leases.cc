@@ -11,10 +11,10 @@
 
 namespace sundog::core {
 
+// C++ workers that join by themselves see what whoever started them shows them.
 bool LocalScheduler::needs_gpu(uint32_t shape_index) const {
   const Shape& shape = shapes_[shape_index];
-  return shape.resources.get(model::kGpu) > 0 &&
-         shape.pool_key.language == model::Language::kPython;
+  return shape.resources.get(model::kGpu) > 0 && pools_[shape.pool].can_start;
 }
 
 bool LocalScheduler::place_on_gpu(uint32_t shape_index, TimeNs now, Actions* actions) {
