@@ -3,6 +3,7 @@
 #pragma once
 
 #include "sundog/actor.h"       // IWYU pragma: export
+#include "sundog/arrow.h"       // IWYU pragma: export
 #include "sundog/async.h"       // IWYU pragma: export
 #include "sundog/calls.h"       // IWYU pragma: export
 #include "sundog/containers.h"  // IWYU pragma: export

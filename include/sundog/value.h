@@ -10,6 +10,7 @@
 //   std::map, std::unordered_map, structs with SUNDOG_FIELDS   dict
 //   std::pair, std::tuple        tuple
 //   std::optional                None or the value
+//   ArrowTable, ArrowArray       pyarrow.Table, pyarrow.Array, read in place: sundog/arrow.h
 //   ObjectRef<T>                 ObjectRef; as an argument of a call: its value
 //   ActorHandle<C>               ActorHandle
 #pragma once
@@ -78,6 +79,7 @@ struct Handle {  // of an actor
   int64_t max_task_retries = 0;
   std::string class_name = {};  // for messages; may be empty
 };
+struct ForeignCall;  // a call that Python will make: of Arrow's functions, see sundog/arrow.h
 struct Unreadable {  // something of Python's that C++ cannot read
   std::string what;
 };
@@ -86,7 +88,7 @@ struct Unreadable {  // something of Python's that C++ cannot read
 struct Value {
   std::variant<std::monostate, bool, int64_t, double, std::string_view, Raw, AnyTensor,
                ReferencePtr, std::shared_ptr<const Items>, std::shared_ptr<const Handle>,
-               Unreadable>
+               std::shared_ptr<const ForeignCall>, Unreadable>
       content;
   std::shared_ptr<const void> owner;
 };

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "api/foreign_arrays.h"
+#include "api/foreign_call.h"
 #include "base/bytes.h"
 
 namespace sundog::detail {
@@ -16,12 +17,21 @@ constexpr size_t kLongBytesMax = 8;
 
 // What the stream made. All live as long as the reader, so that a stream may tie them as it likes.
 struct Object {
-  enum class Kind : uint8_t { kMark, kValue, kItems, kGlobal, kBuffer, kDType, kPendingArray };
+  enum class Kind : uint8_t {
+    kMark,
+    kValue,
+    kItems,
+    kGlobal,
+    kBuffer,
+    kDType,
+    kPendingArray,
+    kCall
+  };
   Kind kind = Kind::kValue;
-  Value value;  // kValue; of kItems once it was converted
+  Value value;  // kValue; of kItems and kCall once it was converted
   Items::Kind items_kind = Items::Kind::kList;
-  std::vector<Object*> items;
-  std::string_view module, name;  // kGlobal
+  std::vector<Object*> items;     // of kCall its arguments
+  std::string_view module, name;  // kGlobal, kCall
   Bytes bytes;                    // kBuffer, and the storage below a torch tensor
   DType dtype = DType::kFloat64;  // kDType
   bool is_readable = true;        // kDType
@@ -379,6 +389,12 @@ class PickleReader {
       return arguments[0];  // the list of its references
     } else if (module == "sundog._torch" && count == 8) {
       if (name == "rebuild_tensor" || name == "rebuild_view") return torch_tensor(arguments);
+    } else if (module == "pyarrow.lib") {
+      Object* call = make(Kind::kCall);
+      call->module = module;
+      call->name = name;
+      call->items.assign(arguments.begin(), arguments.end());
+      return call;
     } else if (module == "collections" && (name == "OrderedDict" || name == "defaultdict")) {
       Object* dict = make(Kind::kItems);
       dict->items_kind = Items::Kind::kDict;
@@ -485,14 +501,20 @@ class PickleReader {
       case Kind::kPendingArray:
         return {Unreadable{"an object of numpy"}, nullptr};
       case Kind::kItems:
+      case Kind::kCall:
         break;
     }
     if (object->is_converted) return object->value;
-    auto items = std::make_shared<Items>();
-    items->kind = object->items_kind;
-    items->values.reserve(object->items.size());
-    for (Object* item : object->items) items->values.push_back(convert(item, depth + 1));
-    object->value.content = std::shared_ptr<const Items>(std::move(items));
+    std::vector<Value> values;
+    values.reserve(object->items.size());
+    for (Object* item : object->items) values.push_back(convert(item, depth + 1));
+    if (object->kind == Kind::kCall) {
+      object->value.content = std::make_shared<const ForeignCall>(ForeignCall{
+          std::string(object->module), std::string(object->name), std::move(values), owner_});
+    } else {
+      object->value.content =
+          std::make_shared<const Items>(Items{object->items_kind, std::move(values)});
+    }
     object->is_converted = true;
     return object->value;
   }

@@ -3,6 +3,7 @@
 #include <bit>
 #include <cstring>
 
+#include "api/foreign_call.h"
 #include "api/values.h"
 #include "wire/tensor_layout.h"
 
@@ -126,6 +127,21 @@ class PickleWriter {
     add(handle->max_task_retries);
     add(int64_t{-1});
     op(kTuple);
+    op(kTuple);
+    op(kCall);
+  }
+  void add(const std::shared_ptr<const ForeignCall>& call) {
+    global(call->module, call->function);
+    op(kMark);
+    for (const Value& argument : call->arguments) {
+      const auto* raw = std::get_if<Raw>(&argument.content);
+      if (raw != nullptr && call->function == "py_buffer") {
+        op(kNextBuffer);
+        out_->buffers.push_back(as_bytes(raw->bytes));
+      } else {
+        write(argument);
+      }
+    }
     op(kTuple);
     op(kCall);
   }

@@ -77,9 +77,9 @@ AnyTensor incoming_tensor(Bytes bytes, const std::shared_ptr<const void>& owner)
 }
 
 std::string description_of(const Value& value) {
-  static constexpr const char* kNames[] = {"nothing",     "a bool",  "an integer", "a number",
-                                           "a string",    "bytes",   "a tensor",   "a reference",
-                                           "a container", "an actor"};
+  static constexpr const char* kNames[] = {"nothing",     "a bool",   "an integer", "a number",
+                                           "a string",    "bytes",    "a tensor",   "a reference",
+                                           "a container", "an actor", "Arrow data"};
   static constexpr const char* kItems[] = {"a list", "a tuple", "a set", "a dict",
                                            "references that a call yielded"};
   if (const auto* what = std::get_if<Unreadable>(&value.content)) {

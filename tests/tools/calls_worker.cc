@@ -212,4 +212,66 @@ class Patient {
 SUNDOG_ACTOR(Patient, until_stopped, calls, counted, each_call, until_cancelled, numbered, up_to,
              has);
 
+// ---- Arrow, for tests/e2e/test_cpp_arrow.py
+
+double sum_of_column(const sundog::ArrowTable& table, const std::string& column) {
+  double sum = 0;
+  for (const sundog::ArrowArray& chunk : table.column(column).chunks) {
+    for (int64_t i = 0; i < chunk.size(); ++i) {
+      if (chunk.is_valid(i)) sum += chunk.values<double>()[static_cast<size_t>(i)];
+    }
+  }
+  return sum;
+}
+SUNDOG_REMOTE(sum_of_column);
+
+std::vector<std::optional<std::string>> texts_of(const sundog::ArrowArray& array) {
+  std::vector<std::optional<std::string>> texts;
+  for (int64_t i = 0; i < array.size(); ++i) {
+    if (array.is_valid(i)) {
+      texts.emplace_back(array.text(i));
+    } else {
+      texts.emplace_back(std::nullopt);
+    }
+  }
+  return texts;
+}
+SUNDOG_REMOTE(texts_of);
+
+std::vector<std::pair<std::string, std::string>> types_of(const sundog::ArrowTable& table) {
+  std::vector<std::pair<std::string, std::string>> types;
+  for (const sundog::ArrowColumn& column : table.columns()) {
+    types.emplace_back(column.name, column.chunks.at(0).type());
+  }
+  return types;
+}
+SUNDOG_REMOTE(types_of);
+
+sundog::ArrowTable made_table(int64_t rows) {
+  std::vector<double> halves;
+  std::vector<int32_t> numbers;
+  std::vector<std::string> words;
+  std::vector<bool> odd, there;
+  for (int64_t i = 0; i < rows; ++i) {
+    halves.push_back(0.5 * static_cast<double>(i));
+    numbers.push_back(static_cast<int32_t>(i));
+    words.push_back("w" + std::to_string(i));
+    odd.push_back(i % 2 == 1);
+    there.push_back(i % 3 != 0);
+  }
+  sundog::ArrowTable table;
+  table.add("halves", sundog::ArrowArray::owning(std::move(halves)));
+  table.add("numbers", sundog::ArrowArray::owning(std::move(numbers), there));
+  table.add("words", sundog::ArrowArray::of(words, there));
+  table.add("odd", sundog::ArrowArray::of(odd));
+  return table;
+}
+SUNDOG_REMOTE(made_table);
+
+std::map<std::string, sundog::ArrowTable> passed_on(
+    const std::map<std::string, sundog::ArrowTable>& tables) {
+  return tables;
+}
+SUNDOG_REMOTE(passed_on);
+
 int main(int argc, char** argv) { return sundog::worker_main(argc, argv); }
