@@ -74,6 +74,13 @@ TOGETHER: dict[str, dict[str, object]] = {
     "get_if_exists": {"name": "probe"},
     "lifetime": {"name": "probe"},
 }
+# Classes that are made to try a keyword, with what else they need.
+MADE: dict[str, dict[str, object]] = {
+    "ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy": {
+        "node_id": "f" * 32,
+        "soft": True,
+    },
+}
 POSITIONAL: dict[str, tuple[object, ...]] = {"ray.put": (1,), "ray.wait": ([],), "ray.get": ([],)}
 
 
@@ -131,6 +138,8 @@ def try_keyword(name: str, keyword: str) -> Found:
     if name == "ray.init":
         return try_init(keyword)
     target = resolve(name)
+    if name in MADE:
+        return try_call(target, **{keyword: True, **MADE[name]})
     parameters = inspect.signature(target).parameters
     kinds = {parameter.kind for parameter in parameters.values()}
     if keyword in parameters or keyword in ("args", "kwargs"):

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from sundog.util import scheduling_strategies
     from sundog.util.placement_group import PlacementGroup
+
+    Selector = dict[str, scheduling_strategies._LabelMatchOperator]
 
 # model::GroupStrategy
 STRATEGIES = {"PACK": 1, "SPREAD": 2, "STRICT_PACK": 3, "STRICT_SPREAD": 4}
@@ -44,6 +47,37 @@ def checked_bundle(number: int, bundle: object) -> dict[str, int]:
     if not amounts:
         raise ValueError(f"bundle {number} asks for nothing: leave it out, got {bundle!r}")
     return amounts
+
+
+def checked_selectors(given: object, bundles: int) -> list[Selector]:
+    """``bundle_label_selector``: one for each bundle, or none at all."""
+    if given is None or given == []:
+        return []
+    if not isinstance(given, (list, tuple)):
+        raise TypeError(
+            f"bundle_label_selector is a list of dictionaries, [{{'zone': 'a'}}], got {given!r}"
+        )
+    if len(given) != bundles:
+        raise ValueError(
+            f"bundle_label_selector has one dictionary for each of the {bundles} bundles, got "
+            f"{len(given)}"
+        )
+    from sundog import _strategy
+
+    return [_strategy.checked_selector(selector) for selector in given]
+
+
+def add_what_no_node_has(amounts: list[dict[str, int]], selectors: list[Selector]) -> None:
+    """Adds to a bundle the resource that stands for a label which this node does not have."""
+    if not any(selectors):
+        return
+    from sundog import _state, _strategy
+
+    labels = _strategy.labels_of(_state.need_session("placement_group"))
+    for bundle, selector in zip(amounts, selectors, strict=True):
+        for name, wanted in sorted(selector.items()):
+            if not wanted.matches(labels.get(name)):
+                bundle[f"node with label {name} {wanted!r}"] = UNIT
 
 
 def checked_strategy(strategy: object) -> int:

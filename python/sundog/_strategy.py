@@ -36,7 +36,7 @@ class Placement:
         """
         self.node = ""
         self.soft = True
-        self.labels: list[tuple[str, scheduling_strategies._LabelMatchExpression]] = []
+        self.labels: list[tuple[str, scheduling_strategies._LabelMatchOperator]] = []
         strategy, selector = given.get("scheduling_strategy"), given.get("label_selector")
         self.fallbacks = checked_fallbacks(given.get("fallback_strategy"))
         self.asked = self.groups_asked(given, strategy)
@@ -166,7 +166,7 @@ def checked_labels(given: object) -> dict[str, str]:
 
 def checked_fallbacks(
     given: object,
-) -> list[dict[str, scheduling_strategies._LabelMatchExpression]]:
+) -> list[dict[str, scheduling_strategies._LabelMatchOperator]]:
     """``fallback_strategy``: a list of ``{"label_selector": {...}}``."""
     if given is None:
         return []
@@ -184,13 +184,13 @@ def checked_fallbacks(
     return [checked_selector(entry["label_selector"]) for entry in given]
 
 
-def checked_selector(given: object) -> dict[str, scheduling_strategies._LabelMatchExpression]:
+def checked_selector(given: object) -> dict[str, scheduling_strategies._LabelMatchOperator]:
     """``label_selector``: labels to ``"a"``, ``"!a"``, ``"in(a, b)"`` or ``"!in(a, b)"``."""
     from sundog.util import scheduling_strategies as s
 
     if not isinstance(given, dict):
         raise TypeError(f"label_selector is a dictionary of labels to values, got {given!r}")
-    selector: dict[str, s._LabelMatchExpression] = {}
+    selector: dict[str, s._LabelMatchOperator] = {}
     for label, value in given.items():
         if not isinstance(label, str) or not isinstance(value, str):
             raise TypeError(

@@ -119,8 +119,9 @@ def placement_group(
             the first three are the same, and the last is possible for one bundle only.
         name: to find it with ``get_placement_group``; unique in the namespace.
         lifetime: None: until its job ends; "detached": until it is removed.
-        _soft_target_node_id: not in this version.
-        bundle_label_selector: not in this version.
+        _soft_target_node_id: has no meaning here: there is one node, and another would do.
+        bundle_label_selector: for each bundle, as ``label_selector`` of a task, which labels its
+            node has. A group of which this node does not match one waits.
 
     Returns:
         A handle. ``ready()`` and ``wait()`` tell when the resources are there.
@@ -130,13 +131,10 @@ def placement_group(
         TypeError: an argument of a wrong type.
         RuntimeError: there is no session and none can be started.
     """
-    for option, given in (
-        ("_soft_target_node_id", _soft_target_node_id),
-        ("bundle_label_selector", bundle_label_selector),
-    ):
-        if given:
-            raise ValueError(f"placement_group(): '{option}' is not in this version: leave it out")
+    if _soft_target_node_id is not None and not isinstance(_soft_target_node_id, str):
+        raise TypeError(f"_soft_target_node_id is a node's id, got {_soft_target_node_id!r}")
     amounts = _groups.checked_bundles(bundles)
+    selectors = _groups.checked_selectors(bundle_label_selector, len(amounts))
     number = _groups.checked_strategy(strategy)
     if lifetime not in (None, "detached"):
         raise ValueError(f"lifetime is None or 'detached', got {lifetime!r}")
@@ -144,6 +142,7 @@ def placement_group(
         raise TypeError(f"name is a string, got {type(name).__name__}: {name!r}")
     _groups.check_name(name)
     id = _core.new_group_id()
+    _groups.add_what_no_node_has(amounts, selectors)
     specs = [{resource: float(n) for resource, n in bundle.items() if n} for bundle in bundles]
     group = PlacementGroup(_ids.PlacementGroupID(id), specs)
     group._ready = _core.create_group(id, amounts, number, "", name, lifetime == "detached", group)

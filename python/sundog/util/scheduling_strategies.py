@@ -80,7 +80,7 @@ class NodeAffinitySchedulingStrategy:
         self.soft = soft
 
 
-class _LabelMatchExpression(abc.ABC):
+class _LabelMatchOperator(abc.ABC):
     """What a node's label has to be."""
 
     def __init__(self, *values: str) -> None:
@@ -98,7 +98,7 @@ class _LabelMatchExpression(abc.ABC):
         return f"{type(self).__name__}({', '.join(repr(v) for v in self.values)})"
 
 
-class In(_LabelMatchExpression):
+class In(_LabelMatchOperator):
     """One of these."""
 
     def matches(self, value: str | None) -> bool:
@@ -106,7 +106,7 @@ class In(_LabelMatchExpression):
         return value in self.values
 
 
-class NotIn(_LabelMatchExpression):
+class NotIn(_LabelMatchOperator):
     """None of these."""
 
     def matches(self, value: str | None) -> bool:
@@ -114,7 +114,7 @@ class NotIn(_LabelMatchExpression):
         return value not in self.values
 
 
-class Exists(_LabelMatchExpression):
+class Exists(_LabelMatchOperator):
     """Any."""
 
     def __init__(self) -> None:
@@ -126,7 +126,7 @@ class Exists(_LabelMatchExpression):
         return value is not None
 
 
-class DoesNotExist(_LabelMatchExpression):
+class DoesNotExist(_LabelMatchOperator):
     """None at all."""
 
     def __init__(self) -> None:
@@ -136,6 +136,24 @@ class DoesNotExist(_LabelMatchExpression):
     def matches(self, value: str | None) -> bool:
         """Whether there is none."""
         return value is None
+
+
+class _LabelMatchExpression:
+    """A label and what it has to be; a program seldom writes one itself."""
+
+    def __init__(self, key: str, operator: _LabelMatchOperator) -> None:
+        """Pairs them.
+
+        Raises:
+            TypeError: an argument of a wrong type.
+        """
+        if not isinstance(key, str) or not isinstance(operator, _LabelMatchOperator):
+            raise TypeError(
+                "_LabelMatchExpression takes a label and In, NotIn, Exists or DoesNotExist, got "
+                f"{key!r}: {operator!r}"
+            )
+        self.key = key
+        self.operator = operator
 
 
 class NodeLabelSchedulingStrategy:
@@ -158,7 +176,7 @@ class NodeLabelSchedulingStrategy:
             raise ValueError("NodeLabelSchedulingStrategy: give hard or soft labels")
         for name, given in (("hard", hard), ("soft", soft)):
             for label, expression in (given or {}).items():
-                if not isinstance(label, str) or not isinstance(expression, _LabelMatchExpression):
+                if not isinstance(label, str) or not isinstance(expression, _LabelMatchOperator):
                     raise TypeError(
                         f"{name} is a dictionary of labels to In, NotIn, Exists or DoesNotExist, "
                         f"got {label!r}: {expression!r}"
