@@ -209,6 +209,11 @@ void SimNode::hears_of(const model::CancelTask& cancel) {
   if (t.foreign || t.state == core::TaskState::kRemote) return;
   const bool queued = t.state == core::TaskState::kWaiting || t.state == core::TaskState::kReady ||
                       t.state == core::TaskState::kAtActor;
+  for (uint32_t argument : t.refs()) {
+    const core::ObjectRecord& object = core_->objects()[argument];
+    if (queued && !object.ready && object.shared && object.producer == core::kNoIndex)
+      SUNDOG_PROBE("sim.cancelled_while_fetching");
+  }
   world_->oracle.cancel_heard(cancel.task, t.attempt, queued);
 }
 

@@ -82,6 +82,15 @@ TEST(Simulation, rare_branches_of_clusters_are_reached) {
                "sim.message_doubled"});
 }
 
+TEST(Simulation, tasks_are_cancelled_while_their_arguments_are_fetched) {
+  for (uint64_t seed = 4000; seed < 4060; ++seed) {
+    SimConfig config = SimConfig::of_seed(seed);
+    config.nodes = 3;
+    run(seed, config);
+  }
+  expect_hits({"sim.cancelled_while_fetching", "cluster.fetch_given_up"});
+}
+
 TEST(Simulation, rare_branches_of_actors_are_reached) {
   run_seeds(1000, 1140);
   expect_hits({"actors.call_behind_one_that_waits", "actors.call_tried_again",
