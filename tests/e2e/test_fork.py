@@ -3,9 +3,15 @@
 import multiprocessing
 import os
 import random
+import tempfile
+import time
 from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
+import pytest
+from conftest import of_every_process, session_processes, until
 
 import sundog
 
@@ -129,6 +135,54 @@ def test_workers_draw_different_numbers(session: None) -> None:
     drawn = sundog.get([draw.remote() for _ in range(4)])
     for column in zip(*drawn, strict=True):
         assert len(set(column)) == 4
+
+
+FIFTY = 50
+
+
+def workers_that_mapped(name: bytes) -> set[int]:
+    """Processes of the tests' sessions, but for this one, that have a library of that name."""
+    ours = session_processes() - {os.getpid()}
+    return {pid for pid, maps in of_every_process("maps") if pid in ours and name in maps}
+
+
+@pytest.mark.skipif(find_spec("sklearn") is None, reason="scikit-learn is not installed")
+def test_fifty_workers_with_imports_draw_different_numbers_and_have_few_threads() -> None:
+    sundog.init(
+        num_cpus=FIFTY,
+        preload=["numpy", "sklearn.linear_model"],
+        object_store_memory=64 << 20,
+        logging_level="warning",
+    )
+    # Those that began before the imports were done are replaced, and then the zygote has them too.
+    until(
+        lambda: len(workers_that_mapped(b"/sklearn/")) > FIFTY,
+        "fifty workers began with what the zygote imported",
+        seconds=60,
+    )
+
+    @sundog.remote
+    def draw(folder: str) -> tuple[object, ...]:
+        import sys
+        import uuid
+
+        Path(folder, str(os.getpid())).touch()
+        while len(os.listdir(folder)) < FIFTY:  # each has a worker of its own
+            time.sleep(0.02)
+        preloaded = "sklearn.linear_model" in sys.modules
+        from sklearn.linear_model import LinearRegression
+
+        values = np.random.rand(50, 3)
+        LinearRegression().fit(values, values[:, 0])
+        threads = len(os.listdir("/proc/self/task"))
+        drawn = random.random(), float(values[0, 0]), np.random.default_rng().random()
+        return threads, preloaded, os.getpid(), *drawn, uuid.uuid4().hex, uuid.uuid1().hex
+
+    with tempfile.TemporaryDirectory() as folder:
+        told = sundog.get([draw.remote(folder) for _ in range(FIFTY)], timeout=60)
+    threads, preloaded, *columns = zip(*told, strict=True)
+    assert max(threads) <= 3 and all(preloaded)
+    assert [len(set(column)) for column in columns] == [FIFTY] * 6
 
 
 def test_worker_has_few_threads(session: None) -> None:
