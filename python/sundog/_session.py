@@ -146,8 +146,8 @@ def check_visible_gpus(asked: _machine.Amount) -> None:
     if visible and asked.value > len(visible):
         what = "num_gpus" if asked.reason == "given" else asked.reason
         raise ValueError(
-            f"init(): {what} is {asked.value:g}, and CUDA_VISIBLE_DEVICES={','.join(visible)} names "
-            f"{len(visible)}: ask for at most that many, or name more"
+            f"init(): {what} is {asked.value:g}, and CUDA_VISIBLE_DEVICES={','.join(visible)} "
+            f"names {len(visible)}: ask for at most that many, or name more"
         )
 
 

@@ -339,7 +339,7 @@ class Zygote:
         if "runtime_env" in self.config:
             import_quietly("sundog._environment")
         for name in strings(self.config, "preload_first") if preload else ():
-            import_quietly(name)
+            self.while_the_daemon_lives(functools.partial(import_quietly, name))
         if preload and strings(self.config, "preload_first") and thread_count() != 1:
             self.start_over("a preloaded module started threads")
         self.settle(1)
@@ -348,7 +348,7 @@ class Zygote:
             # The daemon asks for the first workers before this process is up: serve them first.
             self.serve_pending()
             for step in stage_two:
-                step()
+                self.while_the_daemon_lives(step)
                 self.serve_pending()
             if thread_count() != 1:
                 self.start_over("a preloaded module started threads")
@@ -356,6 +356,29 @@ class Zygote:
             self.settle(2)
         while True:
             self.serve_one()
+
+    def while_the_daemon_lives(self, step: Callable[[], object]) -> None:
+        """Imports something, which may take seconds: the daemon's end is heard by a signal
+        meanwhile. No worker is forked here, so none inherits what this sets."""
+        import fcntl
+
+        quiet = fcntl.fcntl(CONTROL_FD, fcntl.F_GETFL)
+        signal.signal(signal.SIGIO, lambda *_: self.look_after_the_daemon())
+        fcntl.fcntl(CONTROL_FD, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(CONTROL_FD, fcntl.F_SETFL, quiet | os.O_ASYNC)
+        self.look_after_the_daemon()  # its end may have come before
+        try:
+            step()
+        finally:
+            fcntl.fcntl(CONTROL_FD, fcntl.F_SETFL, quiet)
+            signal.signal(signal.SIGIO, signal.SIG_DFL)
+
+    def look_after_the_daemon(self) -> None:
+        """Ends this process if the daemon is gone; leaves packets where they are."""
+        waiter = select.poll()
+        waiter.register(CONTROL_FD, select.POLLRDHUP)
+        if waiter.poll(0):
+            self.guard()
 
     def warm_up(self) -> list[Callable[[], object]]:
         """The steps of stage 2, one import each."""

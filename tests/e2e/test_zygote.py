@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import until
 
 ZYGOTE = Path(__file__).parents[2] / "python" / "sundog" / "_zygote_start.py"
 PACKET_BYTES_MAX = 64 * 1024
@@ -243,6 +244,21 @@ def test_the_guard_ends_groups_and_unlinks_the_socket_when_the_daemon_is_gone(
     daemon.process.wait(PATIENCE_S)
     assert not daemon.socket_path.exists()
     worker.close()
+
+
+def test_the_guard_does_not_wait_for_an_import(tmp_path: Path) -> None:
+    mark = tmp_path / "importing"
+    (tmp_path / "endless.py").write_text(
+        f"import pathlib, time\npathlib.Path({str(mark)!r}).touch()\ntime.sleep(1000)\n"
+    )
+    daemon = Daemon(tmp_path, preload=["endless"])
+    daemon.await_stage(1)
+    until(mark.exists, "the module is being imported")
+    daemon.control.send(b"ended\n1")  # a packet is no reason to end, and is not lost
+    assert daemon.process.poll() is None
+    daemon.control.close()
+    daemon.process.wait(PATIENCE_S)
+    assert not daemon.socket_path.exists()
 
 
 def test_a_group_that_ended_is_not_killed_later(daemon: Daemon) -> None:
