@@ -33,7 +33,7 @@ class LocalActor:
     def __init__(
         self, cls: _actor.ActorClass[Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> None:
-        """Copies the arguments and runs the constructor, whose exception ends the actor."""
+        """Copies the arguments; ``construct`` makes the object."""
         self.ref = _core.put_result(None)
         self.cls: type = cls.__wrapped__
         self.description = _actor_class.describe_once(cls._code)
@@ -44,10 +44,9 @@ class LocalActor:
         self.instance: object = None
         self.loop: AbstractEventLoop | None = None
         self._sent = _local.sent(cls._constructor, args, kwargs)
-        self.construct()
 
     def construct(self) -> None:
-        """Makes the object."""
+        """Runs the constructor, whose exception ends the actor."""
         try:
             args, kwargs = _local.received(self._sent)
             self.instance = entered(self, self.cls, args, kwargs)
@@ -215,6 +214,7 @@ class LocalActors:
             self._names[options.namespace or self._namespace, options.name] = actor
         if options.detached:
             self._kept[actor.ref.binary()] = actor
+        actor.construct()  # it may ask whose it is
         return self.handle(actor)
 
     def handle(self, actor: LocalActor) -> LocalHandle:
@@ -267,7 +267,4 @@ class LocalActors:
 
     def current_name(self) -> str | None:
         """The name of the actor whose code runs."""
-        for (_, name), actor in self._names.items():
-            if _running and actor is _running[-1]:
-                return name
-        return None
+        return _running[-1].options.name if _running else None

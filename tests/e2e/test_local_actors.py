@@ -191,6 +191,29 @@ def test_code_of_an_actor_knows_whose_it_is() -> None:
     sundog.shutdown()
 
 
+@sundog.remote
+class Asking:
+    """Its constructor asks whose it is."""
+
+    def __init__(self) -> None:
+        context = sundog.get_runtime_context()
+        self.me = context.current_actor
+        self.told = context.get_actor_id(), context.get_actor_name()
+
+    def answers(self) -> tuple[str | None, str | None]:
+        return self.told
+
+    def ask_itself(self) -> tuple[str | None, str | None]:
+        me, self.me = self.me, None  # a handle of itself would keep it
+        return sundog.get(me.answers.remote())
+
+
+def test_a_constructor_knows_whose_it_is() -> None:
+    asking = Asking.options(name="asking").remote()
+    told = (asking._actor_id.hex(), "asking")
+    assert sundog.get([asking.answers.remote(), asking.ask_itself.remote()]) == [told, told]
+
+
 def test_an_actor_does_not_outlive_its_session() -> None:
     counter = Counter.options(name="old", lifetime="detached").remote()
     sundog.shutdown()
