@@ -47,6 +47,11 @@ class Contestant:
 
 
 PEERS = (".venv-peers", "bench/setup_peers.sh")
+# Those that only some rows need, and what makes them.
+ENVIRONMENTS = {
+    ".venv-torch": "scripts/torch_env.sh",
+    ".venv-ray-torch": "bench/setup_ray_torch.sh",
+}
 CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
@@ -101,7 +106,7 @@ def is_there(contestant: Contestant) -> bool:
 
 def prepare_environment(folder: str) -> None:
     """Makes a virtual environment that a row needs; raises RuntimeError if that fails."""
-    if folder and not made_by(f"scripts/{folder.removeprefix('.venv-')}_env.sh", folder):
+    if folder and not made_by(ENVIRONMENTS[folder], folder):
         raise RuntimeError(f"{folder} could not be made")
 
 
@@ -110,8 +115,10 @@ def command_of(contestant: Contestant, program: Program) -> list[str]:
     if program.name.endswith(".c"):
         return [str(compiled_floor(program.name)), *program.arguments]
     folder = contestant.environment or program.environment
+    if contestant.name == "ray" and program.ray_environment:
+        folder = program.ray_environment
     python = str(ROOT / folder / "bin/python") if folder else sys.executable
-    if contestant.name == "ray":
+    if contestant.name == "ray" and not program.ray_environment:
         python = os.environ.get("RAY_PYTHON", python)
     return [python, "-m", f"bench.programs.{program.name}", *program.arguments]
 

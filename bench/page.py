@@ -117,7 +117,7 @@ SECTIONS = (
         ("models", "model_inference"),
         "ms",
         "BERT-base with random weights, 438 MB: until it can be used, and what its inference costs"
-        " on shared weights. Here alone, without peers.",
+        " on shared weights; Ray with the same torch.",
         "shorter is better",
     ),
 )

@@ -75,6 +75,8 @@ def measure(row: Row, rounds: int | None, names: list[str]) -> dict[str, Any]:
     failures: dict[str, str] = {}
     begin = time.monotonic()
     prepare_environment(row.program.environment)
+    if "ray" in names and row.ray_rounds > 0:
+        prepare_environment(row.program.ray_environment)
     for contestant, program in turns(row, rounds, names):
         key = f"{contestant.name} {program.name}"
         if key in failures and contestant.name != "sundog":
