@@ -393,6 +393,14 @@ TEST(NodeCore, a_client_that_drops_what_it_does_not_hold_is_ended) {
   EXPECT_EQ(n.killed.size(), 1u);
 }
 
+TEST(NodeCore, a_client_that_names_a_template_it_left_out_is_ended) {
+  Node n;
+  n.define(1);
+  n.submit(0);
+  EXPECT_EQ(n.killed.size(), 1u);
+  EXPECT_EQ(n.core().tasks().live(), 0u);
+}
+
 TEST(NodeCore, a_container_keeps_what_it_names_alive) {
   Node n;
   ObjectId inner{TaskId::root_of(kJob), ObjectId::kPutBit | 1};

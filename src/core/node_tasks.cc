@@ -75,7 +75,7 @@ void NodeCore::on_message(Client& c, const model::DefineTemplate& m) {
 }
 
 void NodeCore::on_message(Client& c, const model::Submit& m) {
-  if (m.template_id >= c.templates.size())
+  if (m.template_id >= c.templates.size() || c.templates[m.template_id] == kNoIndex)
     return violation(c, "a task names a template that it never defined");
   if (!speaks_for(c, m.task.job())) return violation(c, "a task's id belongs to another job");
   if (m.num_results > model::kResultsMax) return violation(c, "a task has too many results");
