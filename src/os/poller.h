@@ -23,7 +23,7 @@ class Poller {
 
   // Level-triggered; hang-ups are always reported.
   Status add(int fd, uint64_t tag, bool readable = true, bool writable = false);
-  // Reports each signal of an eventfd once, whether it is read or not: nobody need drain it.
+  // Reports each signal of an eventfd, or a timer's, once, read or not: nobody need drain it.
   Status add_bell(int eventfd, uint64_t tag);
   Status change(int fd, uint64_t tag, bool readable, bool writable);
   void remove(int fd);
