@@ -6,8 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -83,6 +86,12 @@ using Event = std::variant<FromClient, ClientConnected, ClientGone, ClaimRevoked
 // ---------------------------------------------------------------- effects
 
 struct ToClient {
+  ToClient() = default;
+  // The message is built where it stays.
+  template <typename Message, typename... Parts>
+  ToClient(ClientId to, std::in_place_type_t<Message> which, Parts&&... parts)
+      : client(to), message(which, std::forward<Parts>(parts)...) {}
+
   ClientId client;
   model::NodeMessage message;
 };
@@ -97,7 +106,7 @@ struct SpawnWorker {
   JobId job;
   model::Language language = model::Language::kPython;
   uint64_t runtime_env = 0;
-  std::vector<uint32_t> gpus;  // what it may see, 0-based; empty: as the driver does
+  std::span<const uint32_t> gpus;  // what it may see, 0-based; empty: as the driver does
 };
 // End the process (SIGKILL to its group); ClientGone follows.
 struct KillClient {
@@ -143,6 +152,8 @@ struct EndEnvironment {
 using Effect =
     std::variant<ToClient, RevokeClaim, SpawnWorker, KillClient, ExtentFreed, SetTimer, RecordTask,
                  AnswerTimeline, JobSettled, PrepareEnvironment, AbortEnvironment, EndEnvironment>;
+// Views and numbers only: a step's effects are forgotten without looking at them.
+static_assert(std::is_trivially_destructible_v<Effect>);
 using Effects = std::vector<Effect>;
 
 }  // namespace sundog::core

@@ -34,14 +34,25 @@ void NodeCore::begin_step(TimeNs now, Effects* effects) {
   now_ = now;
   scheduler_.at(now);
   effects_ = effects;
-  if (!kept_text_.empty()) kept_text_.clear();
-  if (!kept_arguments_.empty()) kept_arguments_.clear();
+  if (kept_something_) forget_kept();
   objects_.begin_step();
+}
+
+void NodeCore::forget_kept() {
+  kept_something_ = false;
+  kept_text_.clear();
+  kept_arguments_.clear();
+  kept_numbers_.clear();
+  kept_inputs_.clear();
 }
 
 void NodeCore::step(TimeNs now, Random& /*random*/, const Event& event, Effects* effects) {
   begin_step(now, effects);
-  std::visit([this](const auto& e) { on(e); }, event);
+  if (const auto* message = std::get_if<FromClient>(&event)) {
+    on(*message);
+  } else {
+    std::visit([this](const auto& e) { on(e); }, event);
+  }
   finish_step();
   effects_ = nullptr;
 }
@@ -54,7 +65,7 @@ void NodeCore::step_peer(TimeNs now, Random& /*random*/, const PeerEvent& event,
 }
 
 // Tasks whose arguments came begin, and what nobody holds any more is freed.
-void NodeCore::settle_objects() {
+void NodeCore::settle_all_objects() {
   do {
     // Grows while we walk it: an argument that is an error fails its task, and so on.
     for (size_t i = 0; i < arguments_there_.size(); ++i) {
@@ -96,6 +107,10 @@ void NodeCore::finish_step() {
   if (!retiring_.empty()) settle_retiring();
   scheduler_.schedule(now_, &actions_);
   if (!actions_.empty()) perform_all();
+  set_timer();
+}
+
+void NodeCore::set_timer() {
   TimeNs at = scheduler_.next_timer();
   if (!admission_.empty()) at = std::min(at, now_ + StoreAdmission::kGrace);
   if (!stopping_.empty()) at = std::min(at, stopping_.front().first);
@@ -130,7 +145,7 @@ void NodeCore::perform(const Action& a) {
     case Action::Kind::kSpawn:
       if (a.pool.runtime_env != 0) environments_.worker_came(a.pool.runtime_env);
       effects_->push_back(
-          SpawnWorker{a.token, a.pool.job, a.pool.language, a.pool.runtime_env, a.gpus});
+          SpawnWorker{a.token, a.pool.job, a.pool.language, a.pool.runtime_env, keep(a.gpus)});
       return;
     case Action::Kind::kStop:
       send(a.worker, model::Stop{"it is idle, and not needed any more"});
@@ -219,6 +234,7 @@ void NodeCore::end_job(JobId id) {
   Job& j = jobs_[id];
   if (j.ended) return;
   j.ended = true;
+  ++ended_jobs_;
   settle_ended_job(id);
   if (cluster_) cluster_->job_ended(id);
 }
@@ -332,6 +348,9 @@ void NodeCore::on(const WorkersWarm&) { scheduler_.replace_cold(&actions_); }
 void NodeCore::on(const FromClient& e) {
   Client* c = client(e.client);
   if (c == nullptr) return;
+  // What each task costs goes the short way.
+  if (const auto* submit = std::get_if<model::Submit>(&e.message)) return on_message(*c, *submit);
+  if (const auto* done = std::get_if<model::Done>(&e.message)) return on_message(*c, *done);
   std::visit([&](const auto& m) { on_message(*c, m); }, e.message);
 }
 
@@ -342,7 +361,7 @@ bool NodeCore::speaks_for(const Client& c, JobId id) const {
   return c.role == model::Role::kWorker && c.job.value == 0 && jobs_.contains(id);
 }
 
-bool NodeCore::is_over(const TaskRecord& t) const {
+bool NodeCore::is_over_with_its_job(const TaskRecord& t) const {
   auto it = jobs_.find(t.id.job());
   if (it == jobs_.end() || !it->second.ended) return false;
   return !t.outlives_job || it->second.detached == 0;
@@ -359,8 +378,16 @@ void NodeCore::violation(Client& c, std::string what) {
 }
 
 std::string_view NodeCore::keep(std::string text) {
+  kept_something_ = true;
   kept_text_.push_back(std::move(text));
   return kept_text_.back();
+}
+
+std::span<const uint32_t> NodeCore::keep(std::vector<uint32_t> numbers) {
+  if (numbers.empty()) return {};
+  kept_something_ = true;
+  kept_numbers_.push_back(std::move(numbers));
+  return kept_numbers_.back();
 }
 
 std::string NodeCore::validate() const {

@@ -144,9 +144,15 @@ class NodeCore {
   void settle_ended_job(JobId job);
   void begin_step(TimeNs now, Effects* effects);
   void finish_step();
-  void settle_objects();
+  void settle_objects() {
+    if (!arguments_there_.empty() || objects_.has_suspects() || objects_.has_freed_handles())
+      settle_all_objects();
+  }
+  void settle_all_objects();
+  void set_timer();
   void perform(const Action& action);
   void perform_all();
+  void forget_kept();
 
   // ---- messages (node_tasks.cc)
   void on_message(Client& c, const model::DefineTemplate& m);
@@ -154,8 +160,15 @@ class NodeCore {
   void on_message(Client& c, const model::Results& m);
   void on_message(Client& c, const model::Done& m);
   void arguments_ready(uint32_t task);
-  bool argument_failed(uint32_t task);
-  uint32_t template_for(uint32_t index, JobId id);
+  bool argument_failed(uint32_t task) {
+    return tasks_[task].num_refs > 0 && some_argument_failed(task);
+  }
+  bool some_argument_failed(uint32_t task);
+  uint32_t template_for(uint32_t index, JobId id) {
+    return tasks_.tmpl(index).job == id ? index : template_in_job(index, id);
+  }
+  uint32_t template_in_job(uint32_t index, JobId id);
+  void take_back_results(Client& c, std::span<const uint32_t> results);
   void assign(const Action& action);
   bool accept_results(Client& c, uint32_t task, std::span<const model::ResultView> results);
   void discard_results(Client& c, std::span<const model::ResultView> results);
@@ -318,17 +331,26 @@ class NodeCore {
   const Client* client(ClientId id) const;
   Job& job(JobId id) { return jobs_[id]; }
   // Whether the task's job has ended and it with it.
-  bool is_over(const TaskRecord& t) const;
+  bool is_over(const TaskRecord& t) const { return ended_jobs_ != 0 && is_over_with_its_job(t); }
+  bool is_over_with_its_job(const TaskRecord& t) const;
   // Whether the client may make ids of this job: its own, or any for workers that serve all.
   bool speaks_for(const Client& c, JobId id) const;
   template <typename Message>
-  void send(ClientId to, const Message& message) {  // built where it stays
-    effects_->emplace_back(std::in_place_type<ToClient>, to, message);
+  void send(ClientId to, const Message& message) {
+    effects_->emplace_back(std::in_place_type<ToClient>, to, std::in_place_type<Message>, message);
+  }
+  // A message to be filled in before the next effect. It is built where it stays.
+  template <typename Message>
+  Message& begin_message(ClientId to) {
+    effects_->emplace_back(std::in_place_type<ToClient>, to, std::in_place_type<Message>);
+    return *std::get_if<Message>(&std::get_if<ToClient>(&effects_->back())->message);
   }
   void notice(JobId job, uint8_t severity, std::string text);
   // The client broke the protocol: it is ended, with the sentence in the log.
   void violation(Client& c, std::string what);
-  std::string_view keep(std::string text);            // until the next step
+  // Until the next step.
+  std::string_view keep(std::string text);
+  std::span<const uint32_t> keep(std::vector<uint32_t> numbers);
   std::string task_label(const TaskRecord& t) const;  // "f (task 3f2a…)"
   static std::string seconds(DurationNs duration);    // "2.1 s"
   std::string describe_cause(const model::DeathCause& cause, uint32_t pid,
@@ -360,6 +382,7 @@ class NodeCore {
   std::unique_ptr<NodeCluster> cluster_;  // null in a session of one node
   std::vector<Client> clients_;           // by client index
   std::map<JobId, Job> jobs_;
+  uint32_t ended_jobs_ = 0;  // of jobs_
 
   // Tasks of dead workers whose claim is still to be told: (worker, slot) -> task.
   struct Orphan {
@@ -382,6 +405,9 @@ class NodeCore {
   std::vector<uint32_t> arguments_there_;  // tasks whose last argument came; a list, not recursion
   std::deque<std::string> kept_text_;
   std::deque<std::vector<model::ArgumentView>> kept_arguments_;
+  std::deque<std::vector<uint32_t>> kept_numbers_;
+  std::deque<std::vector<TaskId>> kept_inputs_;
+  bool kept_something_ = false;
   TimeNs timer_at_ = kNever;
 };
 

@@ -393,6 +393,47 @@ TEST(NodeCore, a_client_that_drops_what_it_does_not_hold_is_ended) {
   EXPECT_EQ(n.killed.size(), 1u);
 }
 
+TEST(NodeCore, a_client_that_submits_the_id_of_a_task_that_lives_is_ended) {
+  Node n;
+  n.define(0);
+  model::Submit s;
+  s.task = n.submit(0);
+  n.say(Node::driver, s);
+  EXPECT_EQ(n.killed.size(), 1u);
+  EXPECT_EQ(n.core().tasks().live(), 1u);
+}
+
+TEST(NodeCore, a_task_that_would_make_a_result_anew_is_refused_and_leaves_nothing) {
+  Node n;
+  n.define(0);
+  model::Submit s;
+  s.task = TaskId::make(kJob, {}, 0, 1);
+  model::Put there;
+  there.id = {s.task, ObjectId::kPutBit};
+  there.value.format = model::Format::kNone;
+  n.say(Node::driver, there);
+  n.say(Node::driver, s);
+  n.start_workers();
+  n.finish(n.run_of(s.task));
+  ASSERT_TRUE(n.killed.empty()) << "puts and results never collide";
+  s.num_results = 3;  // the first one is there
+  n.say(Node::driver, s);
+  EXPECT_EQ(n.killed.size(), 1u);
+  EXPECT_EQ(n.core().tasks().live(), 0u);
+  EXPECT_EQ(n.core().objects().live(), 2u);
+  n.drop({s.task, 0});
+  n.killed.clear();
+  n.submit(0);
+  const ObjectId second = {s.task, 1};
+  model::Get lost;  // an unknown reference is an object of its own
+  lost.ids = {&second, 1};
+  lost.num_ready = 1;
+  n.say(Node::driver, lost);
+  n.say(Node::driver, s);  // now the second one is there
+  EXPECT_EQ(n.killed.size(), 1u);
+  EXPECT_EQ(n.core().objects().find({s.task, 0}), kNoIndex) << "made first, and taken back";
+}
+
 TEST(NodeCore, a_client_that_names_a_template_it_left_out_is_ended) {
   Node n;
   n.define(1);

@@ -76,19 +76,20 @@ bool NodeCore::take_grant(Client& c, const model::Extent& used) {
 void NodeCore::object_ready(uint32_t object, const model::ValueView& value,
                             std::vector<uint32_t> contained) {
   objects_.set_value(object, value, std::move(contained));
-  ClientId submitter = objects_[object].submitter;
+  ObjectRecord& o = objects_[object];
+  const ClientId submitter = o.submitter;
   bool sent = false;
-  if (objects_[object].first_wait != kNoIndex) {
+  if (o.first_wait != kNoIndex) {
     for (uint32_t get : waits_.waiters_of(object)) {
       sent |= waits_[get].client == submitter && waits_[get].values;
       deliver(get, object);
     }
   }
   push_to_submitter(object, sent);
-  tasks_.take_edges(&objects_[object].first_dependent, [&](uint32_t task) {
+  tasks_.take_edges(&o.first_dependent, [&](uint32_t task) {
     if (--tasks_[task].unready == 0) arguments_there_.push_back(task);
   });
-  if (cluster_ && objects_[object].shared) cluster_->became_ready(object);
+  if (cluster_ && o.shared) cluster_->became_ready(object);
 }
 
 // A small result goes to whoever submitted its task, asked for or not.
@@ -107,12 +108,11 @@ void NodeCore::send_value(Client& c, uint32_t object, bool pushed) {
   ObjectRecord& o = objects_[object];
   if (!o.extent.empty()) objects_.pin(object, c.id);
   objects_.viewed(object);
-  model::Value v;
+  auto& v = begin_message<model::Value>(c.id);
   v.id = o.id;
   v.pushed = pushed;
   v.order = o.order;
   v.value = o.value();
-  send(c.id, v);
 }
 
 // ---------------------------------------------------------------- waits

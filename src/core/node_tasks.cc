@@ -8,12 +8,6 @@
 namespace sundog::core {
 namespace {
 
-// How many threads of numeric libraries a task of these resources deserves.
-uint16_t whole_cpus(const model::ResourceSet& resources) {
-  int64_t cpus = resources.get(model::kCpu) / model::kResourceUnit;
-  return static_cast<uint16_t>(std::clamp<int64_t>(cpus, 1, UINT16_MAX));
-}
-
 bool fits(const Environments::Environment* environment, model::Language language) {
   return environment != nullptr && environment->description.starts_with(kCppEnvironment) ==
                                        (language == model::Language::kCpp);
@@ -79,17 +73,16 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
     return violation(c, "a task names a template that it never defined");
   if (!speaks_for(c, m.task.job())) return violation(c, "a task's id belongs to another job");
   if (m.num_results > model::kResultsMax) return violation(c, "a task has too many results");
-  if (tasks_.find(m.task) != kNoIndex) return violation(c, "a task's id is taken");
-  const model::CallKind kind = tasks_.tmpl(c.templates[m.template_id]).kind;
+  const TaskTemplate& own_tmpl = tasks_.tmpl(c.templates[m.template_id]);
+  const model::CallKind kind = own_tmpl.kind;
   if (kind == model::CallKind::kCreateActor && m.num_results != 1)
     return violation(c, "the creation of an actor has one result, its handle");
-  const bool streams = tasks_.tmpl(c.templates[m.template_id]).returns == model::Returns::kStream;
+  const bool streams = own_tmpl.returns == model::Returns::kStream;
   if (streams && (m.num_results != 1 || kind == model::CallKind::kCreateActor))
     return violation(c, "a call that streams has one result, which tells its end");
-  for (uint32_t i = 0; i < m.num_results; ++i)
-    if (objects_.find({m.task, i}) != kNoIndex) return violation(c, "a result's id is taken");
 
-  uint32_t index = tasks_.create(m);
+  const uint32_t index = tasks_.try_create(m);
+  if (index == kNoIndex) return violation(c, "a task's id is taken");
   TaskRecord& t = tasks_[index];
   t.tmpl = template_for(c.templates[m.template_id], m.task.job());
   t.kind = kind;
@@ -103,10 +96,16 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   auto slots = t.all_indexes();
   size_t at = 0;
   for (uint32_t i = 0; i < m.num_results; ++i) {
-    uint32_t object = objects_.create({m.task, i}, now_);
-    objects_[object].submitter = c.id;
-    objects_[object].producer = index;
-    objects_.add_refs(object, c.id, 1);
+    const uint32_t object = objects_.try_create({m.task, i}, now_);
+    if (object == kNoIndex) {
+      take_back_results(c, slots.first(i));
+      tasks_.release(index);
+      return violation(c, "a result's id is taken");
+    }
+    ObjectRecord& result = objects_[object];
+    result.submitter = c.id;
+    result.producer = index;
+    result.refs.add(c.id, 1);
     slots[at++] = object;
   }
   if (streams) begin_stream(index);
@@ -144,10 +143,17 @@ void NodeCore::on_message(Client& c, const model::Submit& m) {
   if (t.unready == 0) arguments_ready(index);
 }
 
+// Of a task that cannot be made: nobody refers to them any more.
+void NodeCore::take_back_results(Client& c, std::span<const uint32_t> results) {
+  for (uint32_t object : results) {
+    objects_[object].producer = kNoIndex;
+    objects_.drop_refs(object, c.id, 1);
+  }
+}
+
 // The template as the task's job has it: a worker that serves every job defines its own without
 // one.
-uint32_t NodeCore::template_for(uint32_t index, JobId id) {
-  if (tasks_.tmpl(index).job == id) return index;
+uint32_t NodeCore::template_in_job(uint32_t index, JobId id) {
   TaskTemplate t = tasks_.tmpl(index);
   t.job = id;
   t.average_ns = 0;
@@ -172,7 +178,7 @@ void NodeCore::arguments_ready(uint32_t index) {
 }
 
 // An argument that is an error becomes the task's own.
-bool NodeCore::argument_failed(uint32_t index) {
+bool NodeCore::some_argument_failed(uint32_t index) {
   const TaskRecord& t = tasks_[index];
   for (uint32_t r : t.refs()) {
     const ObjectRecord& argument = objects_[r];
@@ -194,7 +200,8 @@ bool NodeCore::argument_failed(uint32_t index) {
 void NodeCore::assign(const Action& a) {
   const TaskRecord& t = tasks_[a.task];
   const TaskTemplate& tmpl = tasks_.tmpl_of(t);
-  model::Execute e;
+  if (t.kind == model::CallKind::kCreateActor) actor_creating(a);
+  auto& e = begin_message<model::Execute>(a.worker);
   e.slot = a.slot;
   e.generation = a.generation;
   e.task = t.id;
@@ -211,9 +218,8 @@ void NodeCore::assign(const Action& a) {
     e.group = creates ? static_cast<uint16_t>(actor.groups.size() - 1) : t.group;
     e.concurrency = static_cast<uint16_t>(actor.groups[creates ? 0 : t.group].limit);
   }
-  if (t.kind == model::CallKind::kCreateActor) actor_creating(a);
   e.retry_exceptions = tmpl.retry_exceptions;
-  e.cpus = whole_cpus(tmpl.resources);
+  e.cpus = tmpl.cpus;
   e.arguments = t.arguments();
   e.returns = tmpl.returns;
   if (t.stream != kNoIndex) {
@@ -226,6 +232,7 @@ void NodeCore::assign(const Action& a) {
     cancelling_.set_deadline(a.task, now_ + tmpl.timeout);
   }
   if (t.num_refs > 0) {
+    kept_something_ = true;
     auto& arguments = kept_arguments_.emplace_back();
     arguments.reserve(t.num_refs);
     for (uint32_t r : t.refs()) {
@@ -236,7 +243,6 @@ void NodeCore::assign(const Action& a) {
     }
     e.refs = arguments;
   }
-  send(a.worker, e);
 }
 
 void NodeCore::on_message(Client& c, const model::Results& m) {
@@ -325,7 +331,8 @@ bool NodeCore::accept_results(Client& c, uint32_t index,
       violation(c, "a result lies in memory that was not granted");
       return true;
     }
-    object_ready(object, r.value, find_all(r.contained));
+    object_ready(object, r.value,
+                 r.contained.empty() ? std::vector<uint32_t>{} : find_all(r.contained));
   }
   return true;
 }
@@ -423,7 +430,7 @@ void NodeCore::record(TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeN
   t.recorded = t.attempt + 1;
   if (tmpl.unrecorded) return;
   effects_->emplace_back(std::in_place_type<RecordTask>);
-  model::TaskEvent& e = std::get<RecordTask>(effects_->back()).event;
+  model::TaskEvent& e = std::get_if<RecordTask>(&effects_->back())->event;
   e.task = t.id;
   e.parent = t.parent;
   if (t.kind == model::CallKind::kMethod && t.actor != kNoIndex)
@@ -439,10 +446,14 @@ void NodeCore::record(TaskRecord& t, model::Outcome outcome, uint32_t pid, TimeN
   e.offered = t.offered;
   e.started = started;
   e.finished = finished;
+  if (t.num_refs == 0) return;
+  kept_something_ = true;
+  std::vector<TaskId>& inputs = kept_inputs_.emplace_back();
   for (uint32_t r : t.refs()) {
-    if (e.inputs.size() == model::kTaskEventInputsMax) break;
-    if (!objects_[r].id.is_put()) e.inputs.push_back(objects_[r].id.task);
+    if (inputs.size() == model::kTaskEventInputsMax) break;
+    if (!objects_[r].id.is_put()) inputs.push_back(objects_[r].id.task);
   }
+  e.inputs = inputs;
 }
 
 // It fails before this attempt began. Another node's task, and what ends with its program, is
@@ -492,7 +503,7 @@ bool NodeCore::is_unplaceable(uint32_t index) {
 }
 
 bool NodeCore::lacks_cpp_worker(const TaskTemplate& tmpl) const {
-  return tmpl.language == model::Language::kCpp &&
+  return tmpl.language == model::Language::kCpp && !scheduler_.shape_has_workers(tmpl.shape) &&
          !scheduler_.pool_has_workers({JobId{}, tmpl.language, tmpl.runtime_env}) &&
          !scheduler_.pool_has_workers({JobId{}, tmpl.language, 0});  // whose program it starts, too
 }

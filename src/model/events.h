@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
-#include <vector>
 
 #include "base/ids.h"
 #include "base/time.h"
@@ -33,8 +33,9 @@ struct TaskEvent {
   TimeNs offered = 0;    // sent to the worker
   TimeNs started = 0;    // by the worker's clock (the same CLOCK_MONOTONIC)
   TimeNs finished = 0;
-  ValueView error;             // of one that failed, if it lies in a message; lives for one step
-  std::vector<TaskId> inputs;  // tasks whose results were arguments, at most kTaskEventInputsMax
+  ValueView error;  // of one that failed, if it lies in a message; lives for one step
+  // Tasks whose results were arguments, at most kTaskEventInputsMax; lives for one step.
+  std::span<const TaskId> inputs;
 };
 constexpr size_t kTaskEventInputsMax = 16;
 

@@ -16,6 +16,7 @@
 #include "shm/client_bell.h"
 #include "shm/shared.h"
 #include "wire/codec.h"
+#include "wire/codec_calls.h"
 
 namespace sundog::node {
 
@@ -62,6 +63,19 @@ struct ClientLink {
 
   // Into the ring, or behind what waits already. False: the limit is reached.
   bool write(const model::NodeMessage& message, std::vector<std::byte>* scratch);
+  // The same of a message that each task costs.
+  template <typename Message>
+  bool write_call(const Message& message, std::vector<std::byte>* scratch) {
+    using Codec = wire::Codec<Message>;
+    const uint64_t size = Codec::size(message);
+    std::byte* at = overflow_.empty() ? writer.try_reserve(size) : nullptr;
+    if (at == nullptr) return write(message, scratch);
+    wire::Writer payload(at);
+    Codec::write(message, &payload);
+    writer.commit(static_cast<uint16_t>(Codec::kType));
+    raise(shm::urgency_of<Message>());
+    return true;
+  }
   // Moves what waits into the ring as far as there is room; true if anything moved.
   bool flush();
   // Makes it visible and wakes who has to be woken.

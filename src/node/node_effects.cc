@@ -44,7 +44,14 @@ void NodeShell::step(const core::Event& event) {
   effects_.clear();
   core_->step(now_, random_, event, &effects_);
   for (const core::Effect& effect : effects_) {
-    std::visit([this](const auto& e) { perform(e); }, effect);
+    // What each task costs goes the short way.
+    if (const auto* message = std::get_if<core::ToClient>(&effect)) {
+      perform(*message);
+    } else if (const auto* record = std::get_if<core::RecordTask>(&effect)) {
+      perform(*record);
+    } else {
+      std::visit([this](const auto& e) { perform(e); }, effect);
+    }
   }
 }
 
@@ -63,8 +70,8 @@ void NodeShell::perform(const core::ToClient& e) {
     for (const model::ArgumentView& argument : execute->refs) arena_->read(argument.value.extent);
     send_execute(client, *execute);
   } else if (auto* value = std::get_if<model::Value>(&e.message)) {
-    arena_->read(value->value.extent);
-    send(client, e.message);
+    if (value->value.in_extent()) arena_->read(value->value.extent);
+    sent(client, client->write_call(*value, &encode_scratch_));
   } else if (auto* grant = std::get_if<model::Grant>(&e.message)) {
     send_grant(client, *grant);
   } else {
@@ -73,10 +80,10 @@ void NodeShell::perform(const core::ToClient& e) {
 }
 
 void NodeShell::send(ClientLink* client, const model::NodeMessage& message) {
-  if (client->write(message, &encode_scratch_)) {
-    mark_for_publishing(client);
-    return;
-  }
+  sent(client, client->write(message, &encode_scratch_));
+}
+
+void NodeShell::cut_off(ClientLink* client) {
   disconnect(client, model::DeathCause::Kind::kKilledByUs, 0,
              "it did not read " + std::to_string(kOverflowBytesMax >> 20) +
                  " MB of messages that were sent to it");
@@ -89,15 +96,16 @@ void NodeShell::offer_claim(ClientLink* client, const model::Execute& message) {
 
 void NodeShell::send_execute(ClientLink* client, const model::Execute& message) {
   offer_claim(client, message);
-  // Of several calls at once nobody knows which one prints: their actor does.
-  std::string_view name = message.name;
-  if (message.kind == model::CallKind::kMethod && message.concurrency > 1)
-    name = name.substr(0, name.rfind('.'));
-  const std::string* known = client->label ? client->label->name.load() : nullptr;
-  if (client->label && (known == nullptr || *known != name)) {
-    client->label->name.store(&*task_names_.emplace(name).first);
+  if (client->label) {
+    // Of several calls at once nobody knows which one prints: their actor does.
+    std::string_view name = message.name;
+    if (message.kind == model::CallKind::kMethod && message.concurrency > 1)
+      name = name.substr(0, name.rfind('.'));
+    const std::string* known = client->label->name.load();
+    if (known == nullptr || *known != name)
+      client->label->name.store(&*task_names_.emplace(name).first);
   }
-  send(client, message);
+  sent(client, client->write_call(message, &encode_scratch_));
 }
 
 // A client never meets a page that is not there: the grant waits for its pages.
@@ -159,7 +167,7 @@ void NodeShell::perform(const core::ExtentFreed& e) {
 void NodeShell::perform(const core::SetTimer& e) { tick_at_ = e.at; }
 
 void NodeShell::perform(const core::RecordTask& e) {
-  failures_.note(e.event, recorder_.end());
+  if (model::is_error(e.event.error.format)) failures_.note(e.event, recorder_.end());
   recorder_.record(e.event);
 }
 

@@ -128,6 +128,7 @@ void NodeShell::run() {
       if (++busy_turns % kTurnsBetweenPolls == 0) loop_->poll(0);
       if (!gathers_ || !shm::prepare_doze(doorbell_.map())) continue;
       loop_->poll(std::min(tick_at_, os::now() + Batching::kDozeMax));
+      busy_turns = 0;
       shm::end_sleep(doorbell_.map());
       continue;
     }
@@ -223,7 +224,7 @@ bool NodeShell::read_record(ClientLink* client, const shm::Record& record) {
                "it sent a malformed record: " + why);
     return false;
   }
-  if (auto* query = std::get_if<model::Query>(&incoming.message)) {
+  if (const auto* query = std::get_if<model::Query>(&incoming.message)) [[unlikely]] {
     if (query->question == model::Question::kOutput) {
       output_->mark(client->job, query->request);  // no business of the core
       return true;

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -61,7 +62,7 @@ struct NodeCounters {
 };
 
 // "0,2" of {0, 2}.
-std::string comma_separated(const std::vector<uint32_t>& numbers);
+std::string comma_separated(std::span<const uint32_t> numbers);
 
 class NodeShell {
  public:
@@ -147,6 +148,11 @@ class NodeShell {
     environments_->end(e);
   }
   void send(ClientLink* client, const model::NodeMessage& message);
+  void sent(ClientLink* client, bool written) {
+    if (!written) return cut_off(client);
+    if (!client->listed) mark_for_publishing(client);
+  }
+  void cut_off(ClientLink* client);
   void offer_claim(ClientLink* client, const model::Execute& message);
   void send_execute(ClientLink* client, const model::Execute& message);
   void send_grant(ClientLink* client, const model::Grant& message);

@@ -9,7 +9,7 @@
 
 namespace sundog::node {
 
-std::string comma_separated(const std::vector<uint32_t>& numbers) {
+std::string comma_separated(std::span<const uint32_t> numbers) {
   std::string text;
   for (uint32_t n : numbers) text += (text.empty() ? "" : ",") + std::to_string(n);
   return text;

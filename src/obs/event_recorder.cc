@@ -6,11 +6,6 @@
 
 namespace sundog::obs {
 
-uint32_t EventRecorder::intern(std::string_view name) {
-  if (last_name_ < names_.size() && names_[last_name_] == name) return last_name_;
-  return last_name_ = look_up(name);
-}
-
 uint32_t EventRecorder::look_up(std::string_view name) {
   auto it = name_numbers_.find(name);
   if (it != name_numbers_.end()) return it->second;
@@ -22,10 +17,7 @@ uint32_t EventRecorder::look_up(std::string_view name) {
   return number;
 }
 
-EventRecorder::Segment* EventRecorder::open_segment() {
-  if (!segments_.empty() && segments_.back().events.size() < kSegmentEvents) {
-    return &segments_.back();
-  }
+EventRecorder::Segment* EventRecorder::next_segment() {
   if (segments_.size() == segments_max_) {
     // The oldest becomes the newest, with its memory.
     Segment oldest = std::move(segments_.front());
@@ -35,35 +27,35 @@ EventRecorder::Segment* EventRecorder::open_segment() {
     oldest.inputs.clear();
     segments_.push_back(std::move(oldest));
   } else {
-    segments_.emplace_back();
+    segments_.emplace_back().events.reserve(kSegmentEvents);
   }
   return &segments_.back();
 }
 
 void EventRecorder::record(const model::TaskEvent& event) {
   Segment* segment = open_segment();
-  Stored stored;
-  stored.task = event.task;
-  stored.parent = event.parent;
-  stored.submitted = event.submitted;
-  stored.ready = event.ready;
-  stored.offered = event.offered;
-  stored.started = event.started;
-  stored.finished = event.finished;
-  stored.attempt = event.attempt;
-  stored.tmpl = event.tmpl;
-  stored.worker_pid = event.worker_pid;
-  stored.first_input = static_cast<uint32_t>(segment->inputs.size());
-  stored.name = intern(event.name);
-  size_t inputs = std::min(event.inputs.size(), model::kTaskEventInputsMax);
-  stored.num_inputs = static_cast<uint8_t>(inputs);
-  stored.has_actor = !event.actor.is_nil();
-  stored.outcome = event.outcome;
-  if (stored.has_actor) segment->inputs.push_back(event.actor);
+  const size_t inputs = std::min(event.inputs.size(), model::kTaskEventInputsMax);
+  const bool has_actor = !event.actor.is_nil();
+  segment->events.push_back({.task = event.task,
+                             .parent = event.parent,
+                             .submitted = event.submitted,
+                             .ready = event.ready,
+                             .offered = event.offered,
+                             .started = event.started,
+                             .finished = event.finished,
+                             .attempt = event.attempt,
+                             .tmpl = event.tmpl,
+                             .worker_pid = event.worker_pid,
+                             .first_input = static_cast<uint32_t>(segment->inputs.size()),
+                             .name = intern(event.name),
+                             .num_inputs = static_cast<uint8_t>(inputs),
+                             .has_actor = has_actor,
+                             .outcome = event.outcome});
+  ++end_;
+  if (has_actor) segment->inputs.push_back(event.actor);
+  if (inputs == 0) return;
   segment->inputs.insert(segment->inputs.end(), event.inputs.begin(),
                          event.inputs.begin() + static_cast<ptrdiff_t>(inputs));
-  segment->events.push_back(stored);
-  ++end_;
 }
 
 EventRecorder::View EventRecorder::at(uint64_t sequence) const {

@@ -66,9 +66,20 @@ class EventRecorder {
     using is_transparent = void;
     size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
   };
-  uint32_t intern(std::string_view name);
+  uint32_t intern(std::string_view name) {
+    if (end_ == 0 || name != last_text_) {
+      last_name_ = look_up(name);
+      last_text_ = names_[last_name_];
+    }
+    return last_name_;
+  }
   uint32_t look_up(std::string_view name);
-  Segment* open_segment();
+  Segment* open_segment() {
+    if (!segments_.empty() && segments_.back().events.size() < kSegmentEvents) [[likely]]
+      return &segments_.back();
+    return next_segment();
+  }
+  Segment* next_segment();
 
   size_t segments_max_;
   std::deque<Segment> segments_;
@@ -76,6 +87,7 @@ class EventRecorder {
   uint64_t end_ = 0;
   std::deque<std::string> names_;
   uint32_t last_name_ = 0;  // neighbours often share one
+  std::string_view last_text_;
   boost::unordered_flat_map<std::string_view, uint32_t, TextHash> name_numbers_;
 };
 

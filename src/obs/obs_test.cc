@@ -19,7 +19,7 @@ TaskId task(uint8_t number) {
   return id;
 }
 
-model::TaskEvent event(uint8_t number, uint32_t pid, std::vector<TaskId> inputs = {}) {
+model::TaskEvent event(uint8_t number, uint32_t pid, std::initializer_list<TaskId> inputs = {}) {
   model::TaskEvent e;
   e.task = task(number);
   e.name = "load";
@@ -27,7 +27,7 @@ model::TaskEvent event(uint8_t number, uint32_t pid, std::vector<TaskId> inputs 
   e.submitted = 1'000 * number;
   e.started = 2'000'000 * number;
   e.finished = e.started + 500'000;
-  e.inputs = std::move(inputs);
+  e.inputs = {inputs.begin(), inputs.size()};  // they live as long as the caller's statement
   return e;
 }
 
@@ -50,10 +50,13 @@ TEST(EventRecorder, keeps_names_and_inputs_of_its_own) {
   EventRecorder recorder;
   {
     std::string name = "short lived";
-    model::TaskEvent e = event(2, 10, {task(1)});
+    std::vector<TaskId> inputs = {task(1)};
+    model::TaskEvent e = event(2, 10);
     e.name = name;
+    e.inputs = inputs;
     recorder.record(e);
     name.assign(name.size(), 'x');
+    inputs[0] = task(7);
   }
   EventRecorder::View view = recorder.at(0);
   EXPECT_EQ(view.name, "short lived");

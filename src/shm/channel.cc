@@ -77,6 +77,14 @@ bool RingWriter::append(uint16_t type, uint16_t flags, Bytes payload) {
 }
 
 std::byte* RingWriter::try_reserve(uint64_t bytes) {
+  const uint64_t padded = round_up(kRecordHeaderBytes + bytes, 8);
+  const uint64_t position = tail_ & (capacity_ - 1);
+  // The usual case: there is room before the end, as the consumer last said.
+  if (padded <= capacity_ - position && padded <= capacity_ - (tail_ - head_seen_) && !broken_ &&
+      bytes <= fragment_payload_max(capacity_)) [[likely]] {
+    reserved_ = kRecordHeaderBytes + bytes;
+    return data_ + position + kRecordHeaderBytes;
+  }
   if (broken_ || bytes > fragment_payload_max(capacity_)) return nullptr;
   reserved_ = kRecordHeaderBytes + bytes;
   const uint64_t before = tail_;
@@ -171,16 +179,18 @@ RingReader::Step RingReader::take_record(Record* out) {
   return Step::kWhole;
 }
 
-// The usual case of take_record(), with the same checks: a whole message that fits the buffer as it
-// is. False: nothing was taken.
-bool RingReader::take_plain(Record* out) {
+bool RingReader::next(Record* out) {
+  // The usual case of take_record(), with the same checks: a whole message that fits the buffer as
+  // it is.
+  if (in_fragments_ || broken_ || (head_ == tail_seen_ && !refill())) return next_in_parts(out);
   const uint64_t at = head_ & (capacity_ - 1);
   const RecordHeader header = read_header(data_ + at);
   const uint64_t padded = round_up(header.size, 8);
   const uint64_t size = header.size - kRecordHeaderBytes;  // wraps if it is too small
-  if (header.flags != 0 || header.type == 0 || size > buffer_.size() ||
-      padded > std::min(tail_seen_ - head_, capacity_ - at)) {
-    return false;
+  if (header.flags != 0 || header.type == 0 || size >= buffer_.size() ||
+      buffer_.size() > kBufferKeptMax || padded > tail_seen_ - head_ || padded > capacity_ - at)
+      [[unlikely]] {
+    return next_in_parts(out);
   }
   std::memcpy(buffer_.data(), data_ + at + kRecordHeaderBytes, size);
   head_ += padded;
@@ -188,11 +198,7 @@ bool RingReader::take_plain(Record* out) {
   return true;
 }
 
-bool RingReader::next(Record* out) {
-  if (!in_fragments_ && !broken_ && (head_ != tail_seen_ || refill()) &&
-      buffer_.size() - 1 < kBufferKeptMax && take_plain(out)) [[likely]] {
-    return true;
-  }
+bool RingReader::next_in_parts(Record* out) {
   // A large message's memory is not kept for the small ones that follow.
   if (!in_fragments_) {
     filled_ = 0;

@@ -122,7 +122,7 @@ class RingReader {
   static constexpr uint64_t kBufferMin = 512;
 
   bool refill();
-  bool take_plain(Record* out);
+  bool next_in_parts(Record* out);
   Step take_record(Record* out);
 
   RingHeader* header_ = nullptr;

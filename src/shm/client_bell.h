@@ -29,6 +29,11 @@ inline Urgency urgency_of(const model::NodeMessage& message) {
   return std::holds_alternative<model::Execute>(message) ? Urgency::kWaiter : Urgency::kAnyone;
 }
 
+template <typename Message>
+Urgency urgency_of() {
+  return urgency_of(model::NodeMessage(std::in_place_type<Message>));
+}
+
 enum class Wake : uint8_t { kNobody, kFutex, kEventFd };
 
 // Daemon, after publishing: decides and resets the word; the caller makes the system call.

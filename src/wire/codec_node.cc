@@ -2,6 +2,7 @@
 // to write it and how to read it back.
 #include "wire/codec.h"
 #include "wire/codec_actors.h"
+#include "wire/codec_calls.h"
 #include "wire/codec_groups.h"
 #include "wire/codec_streams.h"
 #include "wire/codec_visit.h"
@@ -10,137 +11,6 @@
 namespace sundog::wire {
 
 using namespace model;  // NOLINT: every name below is a message of the model
-
-template <>
-struct Codec<Execute> {
-  static constexpr RecordType kType = RecordType::kExecute;
-  static constexpr const char* kName = "Execute record";
-  struct Fixed {
-    TaskId task;
-    uint32_t slot, generation, attempt, num_results;
-    ObjectId function, actor;
-    uint32_t name_bytes, method_bytes, num_refs, argument_bytes;
-    uint8_t retry_exceptions, kind;
-    uint16_t cpus, group, concurrency;
-    uint8_t returns, pad[7];
-  };
-  struct Argument {
-    ObjectId id;
-    uint32_t pad;
-    ValueRecord value;
-  };
-  // Behind all else, and only for a stream.
-  struct Stream {
-    uint64_t items, bytes;
-  };
-  static_assert(sizeof(Fixed) == 104 && sizeof(Argument) == 48 && sizeof(Stream) == 16);
-
-  static uint64_t size(const Execute& m) {
-    uint64_t total = sizeof(Fixed) + padded(m.name.size()) + padded(m.method.size()) +
-                     padded(m.arguments.size()) + m.refs.size() * sizeof(Argument);
-    for (const ArgumentView& a : m.refs) total += inline_size(a.value);
-    if (m.returns == Returns::kStream) total += sizeof(Stream);
-    return total;
-  }
-  static void write(const Execute& m, Writer* w) {
-    w->header(Fixed{m.task,
-                    m.slot,
-                    m.generation,
-                    m.attempt,
-                    m.num_results,
-                    m.function,
-                    m.actor,
-                    static_cast<uint32_t>(m.name.size()),
-                    static_cast<uint32_t>(m.method.size()),
-                    static_cast<uint32_t>(m.refs.size()),
-                    static_cast<uint32_t>(m.arguments.size()),
-                    m.retry_exceptions,
-                    static_cast<uint8_t>(m.kind),
-                    m.cpus,
-                    m.group,
-                    m.concurrency,
-                    static_cast<uint8_t>(m.returns),
-                    {}});
-    w->text(m.name);
-    w->text(m.method);
-    w->bytes(m.arguments);
-    for (const ArgumentView& a : m.refs) {
-      w->header(Argument{a.id, 0, to_record(a.value)});
-      write_inline(a.value, w);
-    }
-    if (m.returns == Returns::kStream) w->header(Stream{m.stream_items, m.stream_bytes});
-  }
-  static Execute read(Reader* r, DecodeScratch* scratch) {
-    const auto f = r->header<Fixed>();
-    Execute m;
-    m.task = f.task;
-    m.slot = f.slot;
-    r->require(f.slot < kClaimSlots, "its slot is none of the worker's");
-    m.generation = f.generation;
-    m.attempt = f.attempt;
-    m.num_results = f.num_results;
-    r->require(f.num_results <= kResultsMax, "it asks for more results than kResultsMax");
-    m.function = f.function;
-    m.retry_exceptions = r->flag(f.retry_exceptions, "its retry_exceptions is neither 0 nor 1");
-    m.cpus = f.cpus;
-    r->require(f.cpus >= 1, "it has no CPU");
-    m.actor = f.actor;
-    m.kind = static_cast<CallKind>(f.kind);
-    r->require(f.kind >= 1 && f.kind <= static_cast<uint8_t>(CallKind::kMethod),
-               "its kind is unknown");
-    m.name = r->text(f.name_bytes, "name");
-    m.method = r->text(f.method_bytes, "method");
-    m.arguments = r->bytes(f.argument_bytes, "arguments");
-    auto& refs = scratch->arguments;
-    refs.clear();
-    if (r->can_hold(f.num_refs, sizeof(Argument), "refs")) {
-      for (uint32_t i = 0; i < f.num_refs && r->ok(); ++i) {
-        const auto a = r->header<Argument>();
-        refs.push_back({a.id, read_value(a.value, r)});
-      }
-    }
-    m.refs = refs;
-    m.group = f.group;
-    m.concurrency = f.concurrency;
-    r->require(f.group <= kConcurrencyGroupsMax && f.concurrency <= kConcurrencyMax,
-               "its concurrency is beyond what an actor may have");
-    m.returns = read_returns(f.returns, r);
-    if (m.returns == Returns::kStream) {
-      const auto credit = r->header<Stream>();
-      m.stream_items = credit.items;
-      m.stream_bytes = credit.bytes;
-    }
-    return m;
-  }
-};
-
-template <>
-struct Codec<Value> {
-  static constexpr RecordType kType = RecordType::kValue;
-  static constexpr const char* kName = "Value record";
-  struct Fixed {
-    ObjectId id;
-    uint8_t pushed, pad[3];
-    uint64_t order;
-    ValueRecord value;
-  };
-  static_assert(sizeof(Fixed) == 56);
-
-  static uint64_t size(const Value& m) { return sizeof(Fixed) + inline_size(m.value); }
-  static void write(const Value& m, Writer* w) {
-    w->header(Fixed{m.id, m.pushed, {}, m.order, to_record(m.value)});
-    write_inline(m.value, w);
-  }
-  static Value read(Reader* r, DecodeScratch*) {
-    const auto f = r->header<Fixed>();
-    Value m;
-    m.id = f.id;
-    m.pushed = r->flag(f.pushed, "its pushed is neither 0 nor 1");
-    m.order = f.order;
-    m.value = read_value(f.value, r);
-    return m;
-  }
-};
 
 template <>
 struct Codec<Ready> {

@@ -79,10 +79,19 @@ RecordType encode_message(const Message& message, std::vector<std::byte>* out) {
       message);
 }
 
+// Becomes what it reads: a message is built where it is kept, not moved there.
+template <typename M, template <typename> typename Codec>
+struct Reading {
+  Reader* reader;
+  DecodeScratch* scratch;
+  // A variant builds in place only what cannot throw.
+  operator M() const noexcept { return Codec<M>::read(reader, scratch); }
+};
+
 template <typename M, template <typename> typename Codec, typename Message>
 bool decode_one(Bytes payload, DecodeScratch* scratch, Message* out, std::string* why) {
   Reader reader(payload);
-  out->template emplace<M>(Codec<M>::read(&reader, scratch));
+  out->template emplace<M>(Reading<M, Codec>{&reader, scratch});
   if (reader.finished()) [[likely]]
     return true;
   *why = reader.sentence(Codec<M>::kName, payload.size());
@@ -109,11 +118,14 @@ struct Decoder<Codec, std::variant<Ms...>> {
                      Message* out, std::string* why) {
     const auto number = static_cast<uint16_t>(type);
     if (number < kFirst || number > kLast || kTable[number - kFirst] == nullptr) [[unlikely]] {
-      *why = "record of type " + std::to_string(number) + " refused: it is not one of " + whose +
-             " records";
+      *why = unknown_type(number, whose);
       return false;
     }
     return kTable[number - kFirst](payload, scratch, out, why);
+  }
+  [[gnu::cold, gnu::noinline]] static std::string unknown_type(uint16_t number, const char* whose) {
+    return "record of type " + std::to_string(number) + " refused: it is not one of " + whose +
+           " records";
   }
 };
 

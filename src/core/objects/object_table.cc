@@ -8,39 +8,24 @@ namespace sundog::core {
 
 // ---------------------------------------------------------------- HolderCounts
 
-void HolderCounts::add(ClientId client, uint32_t count) {
+void HolderCounts::add_further(ClientId client, uint32_t count) {
   if (count == 0) return;
-  if (first_.count == 0 || first_.client == client) {
-    if (first_.count == 0 && more_) {
-      // Keep one entry a client: it may have one in the side vector already.
-      for (auto& h : *more_) {
-        if (h.client == client) {
-          h.count += count;
-          return;
-        }
-      }
-    }
-    first_.client = client;
-    first_.count += count;
-    return;
-  }
   if (!more_) more_ = std::make_unique<std::vector<HolderCount>>();
+  // One entry a client: it may have one here although the first place is free.
   for (auto& h : *more_) {
     if (h.client == client) {
       h.count += count;
       return;
     }
   }
+  if (first_.count == 0) {
+    first_ = {client, count};
+    return;
+  }
   more_->push_back({client, count});
 }
 
-uint32_t HolderCounts::remove(ClientId client, uint32_t count) {
-  if (first_.count != 0 && first_.client == client) {
-    uint32_t taken = std::min(count, first_.count);
-    first_.count -= taken;
-    return taken;
-  }
-  if (!more_) return 0;
+uint32_t HolderCounts::remove_further(ClientId client, uint32_t count) {
   for (size_t i = 0; i < more_->size(); ++i) {
     HolderCount& h = (*more_)[i];
     if (h.client != client) continue;
@@ -56,11 +41,9 @@ uint32_t HolderCounts::remove(ClientId client, uint32_t count) {
   return 0;
 }
 
-uint32_t HolderCounts::count(ClientId client) const {
-  if (first_.count != 0 && first_.client == client) return first_.count;
-  if (more_)
-    for (const auto& h : *more_)
-      if (h.client == client) return h.count;
+uint32_t HolderCounts::count_further(ClientId client) const {
+  for (const auto& h : *more_)
+    if (h.client == client) return h.count;
   return 0;
 }
 
@@ -72,18 +55,15 @@ uint64_t HolderCounts::total() const {
 
 // ---------------------------------------------------------------- ObjectTable
 
-uint32_t ObjectTable::find(const ObjectId& id) const {
-  auto it = index_.find(id);
-  return it == index_.end() ? kNoIndex : it->second;
-}
-
-uint32_t ObjectTable::create(const ObjectId& id, TimeNs now) {
+uint32_t ObjectTable::try_create(const ObjectId& id, TimeNs now) {
   uint32_t index = objects_.allocate();
+  if (!index_.try_emplace(id, index).second) {
+    objects_.release(index);
+    return kNoIndex;
+  }
   ObjectRecord& o = objects_[index];
   o.id = id;
   o.created = now;
-  bool inserted = index_.emplace(id, index).second;
-  SUNDOG_CHECK(inserted);
   return index;
 }
 
@@ -96,7 +76,7 @@ void ObjectTable::set_value(uint32_t index, const model::ValueView& value,
   o.format = value.format;
   if (value.in_extent()) {
     o.extent = value.extent;
-  } else {
+  } else if (!value.bytes.empty()) {
     o.bytes.assign(reinterpret_cast<const char*>(value.bytes.data()), value.bytes.size());
     inline_bytes_ += o.bytes.size();
   }
@@ -109,13 +89,6 @@ void ObjectTable::drop_internal(uint32_t index) {
   ObjectRecord& o = objects_[index];
   SUNDOG_CHECK(o.internal_refs > 0);
   if (--o.internal_refs == 0) suspect(index);
-}
-
-bool ObjectTable::drop_refs(uint32_t index, ClientId client, uint32_t count) {
-  ObjectRecord& o = objects_[index];
-  uint32_t taken = o.refs.remove(client, count);
-  if (!o.referenced()) suspect(index);
-  return taken == count;
 }
 
 void ObjectTable::pin(uint32_t index, ClientId client) {
@@ -141,13 +114,6 @@ void ObjectTable::drop_client(ClientId client) {
   }
 }
 
-void ObjectTable::suspect(uint32_t index) {
-  ObjectRecord& o = objects_[index];
-  if (o.deferred) return;
-  o.deferred = true;
-  suspects_.push_back(index);
-}
-
 void ObjectTable::collect(std::vector<model::Extent>* freed) {
   // Dropping a container may make what it contained a suspect: the list grows while we walk it.
   size_t later = 0;  // those to look at again move to its beginning
@@ -167,25 +133,26 @@ void ObjectTable::collect(std::vector<model::Extent>* freed) {
       suspects_[later++] = index;
       continue;
     }
-    free_bytes(index, freed);
+    inline_bytes_ -= o.bytes.size();
+    if (!o.extent.empty()) free_extent(o.extent, freed);
     if (o.actor != kNoIndex) freed_handles_.push_back(o.actor);
-    std::vector<uint32_t> contained = std::move(o.contained);
     index_.erase(o.id);
+    if (o.contained.empty()) {
+      objects_.release(index);
+      continue;
+    }
+    const std::vector<uint32_t> contained = std::move(o.contained);
     objects_.release(index);
     for (uint32_t inner : contained) drop_internal(inner);
   }
   suspects_.resize(later);
 }
 
-void ObjectTable::free_bytes(uint32_t index, std::vector<model::Extent>* freed) {
-  ObjectRecord& o = objects_[index];
-  inline_bytes_ -= o.ready && o.extent.empty() ? o.bytes.size() : 0;
-  if (!o.extent.empty()) {
-    model::Extent whole = o.extent;
-    whole.size = allocator_.size_at(o.extent.offset);
-    allocator_.release(o.extent.offset);
-    freed->push_back(whole);
-  }
+void ObjectTable::free_extent(const model::Extent& extent, std::vector<model::Extent>* freed) {
+  model::Extent whole = extent;
+  whole.size = allocator_.size_at(extent.offset);
+  allocator_.release(extent.offset);
+  freed->push_back(whole);
 }
 
 uint64_t ObjectTable::pinned_objects() const {

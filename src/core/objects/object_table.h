@@ -7,6 +7,7 @@
 // Owned by NodeCore, pure; reports freed extents to the sink it is given.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -32,10 +33,22 @@ struct HolderCount {
 // Counts per process: the first holder lies in the record, further ones in a side vector.
 class HolderCounts {
  public:
-  void add(ClientId client, uint32_t count);
+  void add(ClientId client, uint32_t count) {
+    if (!is_first(client) && (first_.count != 0 || more_)) return add_further(client, count);
+    first_.client = client;
+    first_.count += count;
+  }
   // Takes up to `count` away; returns how many there were to take.
-  uint32_t remove(ClientId client, uint32_t count);
-  uint32_t count(ClientId client) const;
+  uint32_t remove(ClientId client, uint32_t count) {
+    if (!is_first(client)) return more_ ? remove_further(client, count) : 0;
+    const uint32_t taken = std::min(count, first_.count);
+    first_.count -= taken;
+    return taken;
+  }
+  uint32_t count(ClientId client) const {
+    if (is_first(client)) return first_.count;
+    return more_ ? count_further(client) : 0;
+  }
   bool empty() const { return first_.count == 0 && (!more_ || more_->empty()); }
   uint64_t total() const;
   template <typename Visit>
@@ -46,6 +59,11 @@ class HolderCounts {
   }
 
  private:
+  bool is_first(ClientId client) const { return first_.count != 0 && first_.client == client; }
+  void add_further(ClientId client, uint32_t count);
+  uint32_t remove_further(ClientId client, uint32_t count);
+  uint32_t count_further(ClientId client) const;
+
   HolderCount first_;
   std::unique_ptr<std::vector<HolderCount>> more_;
 };
@@ -83,9 +101,19 @@ class ObjectTable {
   explicit ObjectTable(uint64_t store_bytes) : allocator_(store_bytes) {}
 
   // kNoIndex if unknown.
-  uint32_t find(const ObjectId& id) const;
-  // A new record without references; the caller adds one before the next collect().
-  uint32_t create(const ObjectId& id, TimeNs now);
+  uint32_t find(const ObjectId& id) const {
+    auto it = index_.find(id);
+    return it == index_.end() ? kNoIndex : it->second;
+  }
+  // A new record without references; the caller adds one before the next collect(). kNoIndex: there
+  // is an object of this id.
+  uint32_t try_create(const ObjectId& id, TimeNs now);
+  // The same for an id that is nobody's.
+  uint32_t create(const ObjectId& id, TimeNs now) {
+    const uint32_t index = try_create(id, now);
+    SUNDOG_CHECK(index != kNoIndex);
+    return index;
+  }
   ObjectRecord& operator[](uint32_t index) { return objects_[index]; }
   const ObjectRecord& operator[](uint32_t index) const { return objects_[index]; }
 
@@ -98,13 +126,23 @@ class ObjectTable {
     objects_[index].refs.add(client, count);
   }
   // False if the client had fewer.
-  bool drop_refs(uint32_t index, ClientId client, uint32_t count);
+  bool drop_refs(uint32_t index, ClientId client, uint32_t count) {
+    ObjectRecord& o = objects_[index];
+    const uint32_t taken = o.refs.remove(client, count);
+    if (!o.referenced()) suspect(index);
+    return taken == count;
+  }
   void pin(uint32_t index, ClientId client);
   bool unpin(uint32_t index, ClientId client, uint32_t count);
   // Everything that a gone process held.
   void drop_client(ClientId client);
   // Looks at `index` in the next collect().
-  void suspect(uint32_t index);
+  void suspect(uint32_t index) {
+    ObjectRecord& o = objects_[index];
+    if (o.deferred) return;
+    o.deferred = true;
+    suspects_.push_back(index);
+  }
 
   // Views of inline bytes handed out in a step stay valid until the next begin_step().
   void begin_step() { ++step_; }
@@ -139,7 +177,7 @@ class ObjectTable {
   std::string validate() const;
 
  private:
-  void free_bytes(uint32_t index, std::vector<model::Extent>* freed);
+  void free_extent(const model::Extent& extent, std::vector<model::Extent>* freed);
 
   Slab<ObjectRecord> objects_;
   IdMap<ObjectId, uint32_t> index_;

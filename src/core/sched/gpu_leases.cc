@@ -12,7 +12,7 @@
 namespace sundog::core {
 
 // C++ workers that join by themselves see what whoever started them shows them.
-bool LocalScheduler::needs_gpu(uint32_t shape_index) const {
+bool LocalScheduler::shape_needs_gpu(uint32_t shape_index) const {
   const Shape& shape = shapes_[shape_index];
   return shape.resources.get(model::kGpu) > 0 && pools_[shape.pool].can_start;
 }
@@ -26,7 +26,8 @@ bool LocalScheduler::place_on_gpu(uint32_t shape_index, TimeNs now, Actions* act
     Worker* w = worker(shape.leased.begin()->second);
     shape.leased.erase(shape.leased.begin());
     w->shape_since = w->front_since = now;
-    assign(w, ready_.front(shape_index), now, actions);
+    const uint32_t task = ready_.front(shape_index);
+    assign(w, task, expected(task), now, actions);
     return true;
   }
   Payer payer;

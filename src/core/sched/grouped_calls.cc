@@ -58,6 +58,7 @@ uint32_t LocalScheduler::shape_in_group(uint32_t outside, uint32_t group, int32_
   made.pool = base.pool;
   made.resources = base.resources;
   made.makes_actors = base.makes_actors;
+  made.feasible = base.feasible;
   made.account = its_account;
   made.group = group;
   made.bundle = bundle;

@@ -37,10 +37,6 @@ void LocalScheduler::charge_anew() {
   }
 }
 
-uint32_t LocalScheduler::account_of(uint32_t task) const {
-  return shapes_[tasks_->tmpl_of((*tasks_)[task]).shape].account;
-}
-
 // In CPUs: what it holds of them, or of the GPUs if that is the larger part of all.
 int64_t LocalScheduler::cost_of(const Worker& w) const {
   if (!w.holds_resources) return 0;

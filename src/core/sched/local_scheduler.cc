@@ -14,7 +14,9 @@ LocalScheduler::LocalScheduler(TaskTable* tasks, model::ResourceSet total)
       node_{total, total, GpuIds(total.get(model::kGpu))},
       groups_(&node_),
       ready_(tasks),
-      shares_(total.get(kCpu)) {}
+      shares_(total.get(kCpu)) {
+  has_gpus_ = total.get(model::kGpu) > 0;
+}
 
 uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
   JobId job = t.language == model::Language::kCpp ? JobId{} : t.job;
@@ -31,6 +33,7 @@ uint32_t LocalScheduler::intern_shape(const TaskTemplate& t) {
   shape.pool = pool_of(key);
   shape.resources = t.resources;
   shape.makes_actors = makes_actors;
+  shape.feasible = node_.total.covers(t.resources);
   shape.account = its_account;
   ready_.add_shape(its_account);
   return static_cast<uint32_t>(shapes_.size() - 1);
@@ -47,10 +50,6 @@ bool LocalScheduler::pool_has_workers(const PoolKey& key) const {
   for (const Pool& p : pools_)
     if (p.key == key) return p.workers + p.starting > 0;
   return false;
-}
-
-const Worker* LocalScheduler::worker(ClientId client) const {
-  return const_cast<LocalScheduler*>(this)->worker(client);
 }
 
 std::vector<const Worker*> LocalScheduler::workers() const {
@@ -255,11 +254,6 @@ bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
   return true;
 }
 
-uint32_t LocalScheduler::task_at(ClientId client, uint32_t slot) const {
-  const Worker* w = worker(client);
-  return w == nullptr || slot >= w->slots.size() ? kNoIndex : w->slots[slot];
-}
-
 void LocalScheduler::revoke_behind_front(Worker* w, Actions* actions) {
   // The last first: taken back in this order, each goes to the front of the ready queue, so that
   // they stand there in their old order.
@@ -330,12 +324,11 @@ void LocalScheduler::close(Worker* w) {
   w->open_position = kNoIndex;
 }
 
-void LocalScheduler::refresh_deep(Worker* w) {
-  bool deep = w->queue.size() > 1 && !w->actor;
-  if (deep && w->deep_position == kNoIndex) {
+void LocalScheduler::change_deep(Worker* w, bool deep) {
+  if (deep) {
     w->deep_position = static_cast<uint32_t>(deep_.size());
     deep_.push_back(w->client);
-  } else if (!deep && w->deep_position != kNoIndex) {
+  } else {
     ClientId last = deep_.back();
     deep_[w->deep_position] = last;
     worker(last)->deep_position = w->deep_position;

@@ -24,6 +24,7 @@
 //    charged to a bundle; everything else is charged to the node (grouped_calls.cc).
 #pragma once
 
+#include <algorithm>
 #include <boost/container/flat_map.hpp>
 #include <deque>
 #include <map>
@@ -122,7 +123,7 @@ class LocalScheduler {
 
   // ---- shapes
   uint32_t intern_shape(const TaskTemplate& t);
-  bool feasible(uint32_t shape) const { return node_.total.covers(shapes_[shape].resources); }
+  bool feasible(uint32_t shape) const { return shapes_[shape].feasible; }
 
   // ---- placement groups (grouped_calls.cc)
   const PlacementGroups& groups() const { return groups_; }
@@ -153,11 +154,18 @@ class LocalScheduler {
     if (i >= workers_.size() || !workers_[i].live || workers_[i].client != client) return nullptr;
     return &workers_[i];
   }
-  const Worker* worker(ClientId client) const;
+  const Worker* worker(ClientId client) const {
+    return const_cast<LocalScheduler*>(this)->worker(client);
+  }
   uint32_t num_workers() const { return live_workers_; }
   // Live workers in the order of their client index.
   std::vector<const Worker*> workers() const;
   bool pool_has_workers(const PoolKey& pool) const;
+  // The same of the pool that tasks of this shape run in.
+  bool shape_has_workers(uint32_t shape) const {
+    const Pool& pool = pools_[shapes_[shape].pool];
+    return pool.workers + pool.starting > 0;
+  }
   // Whether the worker of this token was asked for and neither came nor failed.
   bool awaits(uint64_t token) const { return starting_.contains(token); }
   // From now on workers of this runtime environment can be started; those that were asked for are.
@@ -179,7 +187,10 @@ class LocalScheduler {
   void ask_back(uint32_t task, Actions* actions);
   // Nothing more comes to the worker, and what it has not begun is asked back.
   void retire(ClientId client, Actions* actions);
-  uint32_t task_at(ClientId client, uint32_t slot) const;
+  uint32_t task_at(ClientId client, uint32_t slot) const {
+    const Worker* w = worker(client);
+    return w == nullptr || slot >= w->slots.size() ? kNoIndex : w->slots[slot];
+  }
 
   // ---- workers of actors (actor_workers.cc)
   // The creation `task` ended: the worker is the actor's, with `lifetime` of what it held. The pool
@@ -218,6 +229,7 @@ class LocalScheduler {
     uint32_t pool = 0;
     model::ResourceSet resources;
     bool makes_actors = false;
+    bool feasible = false;       // the node has that much
     uint32_t account = 0;        // of its job, which the pool of C++ workers does not tell
     std::vector<ClientId> open;  // busy workers of this shape with room behind
     bool try_now = false;
@@ -271,15 +283,18 @@ class LocalScheduler {
   int64_t how_many_fit(const Shape& shape, int64_t most) const;
   void place_all(TimeNs now, Actions* actions);
   bool place_one(uint32_t shape, TimeNs now, Actions* actions);
-  bool place_behind(uint32_t shape, uint32_t task, DurationNs limit, TimeNs now, Actions* actions);
+  bool place_behind(uint32_t shape, uint32_t task, DurationNs length, DurationNs limit, TimeNs now,
+                    Actions* actions);
   void spawn_for(uint32_t shape, Actions* actions);
   void spawn(uint32_t pool, uint32_t count, Actions* actions);
-  void assign(Worker* w, uint32_t task, TimeNs now, Actions* actions);
+  void assign(Worker* w, uint32_t task, DurationNs length, TimeNs now, Actions* actions);
   void put_into_slot(Worker* w, uint32_t task, TimeNs now, Actions* actions);
   void revoke_behind_front(Worker* w, Actions* actions);
   void erase_from_queue(Worker* w, size_t position);
   void count_offered(uint32_t task, int change);
-  uint32_t account_of(uint32_t task) const;
+  uint32_t account_of(uint32_t task) const {
+    return shapes_[tasks_->tmpl_of((*tasks_)[task]).shape].account;
+  }
   // ---- job_shares.cc
   uint32_t account(JobId job);
   void charge_anew();
@@ -291,7 +306,11 @@ class LocalScheduler {
   void became_idle(Worker* w, TimeNs now);
   void release_resources(Worker* w);
   void refresh_open(Worker* w);
-  void refresh_deep(Worker* w);
+  void refresh_deep(Worker* w) {
+    const bool deep = w->queue.size() > 1 && !w->actor;
+    if (deep != (w->deep_position != kNoIndex)) change_deep(w, deep);
+  }
+  void change_deep(Worker* w, bool deep);
   void close(Worker* w);
   void try_all() { try_all_ = groups_may_fit_ = true; }
   void serve_resumes(Actions* actions);
@@ -300,19 +319,31 @@ class LocalScheduler {
   void retire_cold(Pool* pool);
   void stop_retired(Actions* actions);
   // ---- gpu_leases.cc
-  bool needs_gpu(uint32_t shape) const;
+  bool needs_gpu(uint32_t shape) const { return has_gpus_ && shape_needs_gpu(shape); }
+  bool shape_needs_gpu(uint32_t shape) const;
   bool place_on_gpu(uint32_t shape, TimeNs now, Actions* actions);
   void lease_joined(Worker* w, uint64_t token, Starting starting);
   void lease_failed(uint64_t token, const Starting& starting);
   void end_lease(Worker* w);
   void stop_ended_leases(Actions* actions);
   void stop_surplus(TimeNs now, Actions* actions);
-  DurationNs expected(uint32_t task) const;
+  DurationNs expected(uint32_t task) const {
+    const TaskTemplate& t = tasks_->tmpl_of((*tasks_)[task]);
+    // A task that may run only so long, or whose worker may end with it, has a worker to itself.
+    if (t.samples == 0 || t.timeout > 0 || t.max_calls > 0) return kUnknownDuration;
+    return std::max<DurationNs>(t.average_ns, kMicrosecond);
+  }
   uint32_t best_shape(TimeNs now);
-  void try_shape(uint32_t shape);
+  void try_shape(uint32_t shape) {
+    if (shapes_[shape].try_now) return;
+    shapes_[shape].try_now = true;
+    to_try_.push_back(shape);
+  }
+  void try_none();
 
   TaskTable* tasks_;
   NodeAccount node_;
+  bool has_gpus_ = false;  // the node, any
   PlacementGroups groups_;
   ReadyQueues ready_;
   std::vector<Shape> shapes_;

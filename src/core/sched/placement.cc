@@ -8,13 +8,6 @@
 
 namespace sundog::core {
 
-DurationNs LocalScheduler::expected(uint32_t task) const {
-  const TaskTemplate& t = tasks_->tmpl_of((*tasks_)[task]);
-  // A task that may run only so long, or whose worker may end with it, has a worker to itself.
-  if (t.samples == 0 || t.timeout > 0 || t.max_calls > 0) return kUnknownDuration;
-  return std::max<DurationNs>(t.average_ns, kMicrosecond);
-}
-
 // The shape to try whose job's turn it is and, of those, whose first task comes first; forgets
 // shapes that need no try any more.
 uint32_t LocalScheduler::best_shape(TimeNs now) {
@@ -49,10 +42,10 @@ uint32_t LocalScheduler::best_shape(TimeNs now) {
   return best;
 }
 
-void LocalScheduler::try_shape(uint32_t shape) {
-  if (shapes_[shape].try_now) return;
-  shapes_[shape].try_now = true;
-  to_try_.push_back(shape);
+// No task is ready: whatever becomes so is tried then.
+void LocalScheduler::try_none() {
+  for (uint32_t shape : to_try_) shapes_[shape].try_now = false;
+  to_try_.clear();
 }
 
 void LocalScheduler::enqueue(uint32_t task) {
@@ -73,8 +66,10 @@ void LocalScheduler::place_all(TimeNs now, Actions* actions) {
   // The usual case: tasks of one kind in one program.
   if (to_try_.size() == 1 && !shares_.several()) {
     const uint32_t shape = to_try_.front();
-    while (shapes_[shape].try_now && ready_.shapes_with_tasks() < 2)
+    while (shapes_[shape].try_now && ready_.shapes_with_tasks() < 2) {
+      if (ready_.total() == 0) return try_none();
       if (!place_one(shape, now, actions)) break;
+    }
     if (!shapes_[shape].try_now && to_try_.size() == 1) return to_try_.clear();
   }
   for (uint32_t shape = best_shape(now); shape != kNoIndex; shape = best_shape(now)) {
@@ -87,6 +82,10 @@ void LocalScheduler::place_all(TimeNs now, Actions* actions) {
 void LocalScheduler::schedule(TimeNs now, Actions* actions) {
   at(now);
   if (!resumes_.empty()) serve_resumes(actions);
+  if (ready_.total() == 0) {
+    try_all_ = false;
+    try_none();
+  }
   if (try_all_) {
     for (uint32_t s = 0; s < shapes_.size(); ++s)
       if (ready_.count(s) > 0) try_shape(s);
@@ -94,7 +93,7 @@ void LocalScheduler::schedule(TimeNs now, Actions* actions) {
   }
   if (!to_try_.empty()) place_all(now, actions);
   if (!retired_.empty()) stop_retired(actions);
-  if (node_.gpus.free() < node_.total.get(model::kGpu)) stop_ended_leases(actions);
+  if (has_gpus_ && node_.gpus.free() < node_.total.get(model::kGpu)) stop_ended_leases(actions);
   if (groups_.has_over()) forget_groups();
   next_timer_ = !deep_.empty() ? now + kOverrunMin : kNever;
   if (held_since_ != kNever) {
@@ -128,7 +127,7 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
   }
   if (needs_gpu(shape_index)) return place_on_gpu(shape_index, now, actions);
   DurationNs length = expected(task);
-  if (length < kWakeWorth && place_behind(shape_index, task, 2 * kWakeWorth, now, actions))
+  if (length < kWakeWorth && place_behind(shape_index, task, length, 2 * kWakeWorth, now, actions))
     return true;
   // A group's resources are for its own: its calls are not held back for others.
   Payer payer;
@@ -144,12 +143,12 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
       w->payer = payer;
       take_from(payer, shape.resources);
       charge(w);
-      assign(w, task, now, actions);
+      assign(w, task, length, now, actions);
       return true;
     }
     spawn_for(shape_index, actions);
   }
-  if (place_behind(shape_index, task, kPipelineWindow, now, actions)) return true;
+  if (place_behind(shape_index, task, length, kPipelineWindow, now, actions)) return true;
   shape.try_now = false;
   return false;
 }
@@ -171,10 +170,9 @@ bool LocalScheduler::would_only_widen(uint32_t task, TimeNs now) {
 }
 
 // Offers the task to a busy worker whose queue stays shorter than `limit`.
-bool LocalScheduler::place_behind(uint32_t shape_index, uint32_t task, DurationNs limit, TimeNs now,
-                                  Actions* actions) {
-  Shape& shape = shapes_[shape_index];
-  DurationNs length = expected(task);
+bool LocalScheduler::place_behind(uint32_t shape_index, uint32_t task, DurationNs length,
+                                  DurationNs limit, TimeNs now, Actions* actions) {
+  const Shape& shape = shapes_[shape_index];
   if (length >= kPipelineWindow) return false;
   Worker* best = nullptr;
   size_t looks = std::min<size_t>(shape.open.size(), 4);
@@ -188,13 +186,14 @@ bool LocalScheduler::place_behind(uint32_t shape_index, uint32_t task, DurationN
     if (best == nullptr || w->expected_ns < best->expected_ns) best = w;
   }
   if (best == nullptr) return false;
-  assign(best, task, now, actions);
+  assign(best, task, length, now, actions);
   return true;
 }
 
-void LocalScheduler::assign(Worker* w, uint32_t task, TimeNs now, Actions* actions) {
+void LocalScheduler::assign(Worker* w, uint32_t task, DurationNs length, TimeNs now,
+                            Actions* actions) {
   ready_.remove(task);
-  w->expected_ns += expected(task);
+  w->expected_ns += length;
   put_into_slot(w, task, now, actions);
   refresh_deep(w);
   refresh_open(w);
@@ -217,13 +216,12 @@ void LocalScheduler::put_into_slot(Worker* w, uint32_t task, TimeNs now, Actions
   w->slots[t.slot] = task;
   w->queue.push_back(task);
   count_offered(task, 1);
-  Action a;
+  Action& a = actions->emplace_back();
   a.kind = Action::Kind::kAssign;
   a.task = task;
   a.worker = w->client;
   a.slot = t.slot;
   a.generation = t.generation;
-  actions->push_back(a);
 }
 
 // As many workers as tasks of this shape would fit now, less those on their way.

@@ -2,34 +2,15 @@
 
 namespace sundog::core {
 
-ReadyKey ReadyQueues::key_of(uint32_t task) const {
-  const TaskRecord& t = (*tasks_)[task];
-  return {!t.awaited, -tasks_->tmpl_of(t).priority, t.awaited ? -int32_t{t.depth} : 0};
-}
-
 void ReadyQueues::add_shape(uint32_t account) {
   shapes_.emplace_back().account = account;
   if (account >= of_jobs_.size()) of_jobs_.resize(account + 1);
 }
 
-void ReadyQueues::counted(uint32_t shape, int change) {
-  Shape& s = shapes_[shape];
-  if (change > 0 && s.count == 0) {
-    ++shapes_with_tasks_;
-    ++of_jobs_[s.account];
-  }
-  s.count += static_cast<uint64_t>(change);
-  total_ += static_cast<uint64_t>(change);
-  if (change < 0 && s.count == 0) {
-    --shapes_with_tasks_;
-    --of_jobs_[s.account];
-  }
-}
-
 void ReadyQueues::push_back(uint32_t task) {
   TaskRecord& t = (*tasks_)[task];
-  uint32_t shape = tasks_->shape_of(t);
-  List& list = shapes_[shape].lists[key_of(task)];
+  Shape& shape = shapes_[tasks_->shape_of(t)];
+  List& list = list_of(&shape, key_of(t));
   t.prev = list.tail;
   t.next = kNoIndex;
   if (list.tail != kNoIndex) {
@@ -40,13 +21,13 @@ void ReadyQueues::push_back(uint32_t task) {
   list.tail = task;
   t.queued = true;
   t.state = TaskState::kReady;
-  counted(shape, 1);
+  one_more(&shape);
 }
 
 void ReadyQueues::push_front(uint32_t task) {
   TaskRecord& t = (*tasks_)[task];
-  uint32_t shape = tasks_->shape_of(t);
-  List& list = shapes_[shape].lists[key_of(task)];
+  Shape& shape = shapes_[tasks_->shape_of(t)];
+  List& list = list_of(&shape, key_of(t));
   t.next = list.head;
   t.prev = kNoIndex;
   if (list.head != kNoIndex) {
@@ -57,17 +38,16 @@ void ReadyQueues::push_front(uint32_t task) {
   list.head = task;
   t.queued = true;
   t.state = TaskState::kReady;
-  counted(shape, 1);
+  one_more(&shape);
 }
 
 void ReadyQueues::remove(uint32_t task) {
   TaskRecord& t = (*tasks_)[task];
   SUNDOG_CHECK(t.queued);
-  uint32_t shape = tasks_->shape_of(t);
-  auto& lists = shapes_[shape].lists;
-  auto it = lists.find(key_of(task));
-  SUNDOG_CHECK(it != lists.end());
-  List& list = it->second;
+  Shape& shape = shapes_[tasks_->shape_of(t)];
+  const ReadyKey key = key_of(t);
+  List& list = list_of(&shape, key);
+  SUNDOG_CHECK(list.head != kNoIndex);
   if (t.prev != kNoIndex) {
     (*tasks_)[t.prev].next = t.next;
   } else {
@@ -79,10 +59,10 @@ void ReadyQueues::remove(uint32_t task) {
     list.tail = t.prev;
   }
   // Lists of awaited depths come and go; the plain one stays, it is used again at once.
-  if (list.head == kNoIndex && !it->first.not_awaited) lists.erase(it);
+  if (list.head == kNoIndex && key.awaited()) shape.lists.erase(key);
   t.prev = t.next = kNoIndex;
   t.queued = false;
-  counted(shape, -1);
+  one_less(&shape);
 }
 
 void ReadyQueues::set_awaited(uint32_t task) {
@@ -92,12 +72,6 @@ void ReadyQueues::set_awaited(uint32_t task) {
   if (was_queued) remove(task);
   t.awaited = true;
   if (was_queued) push_back(task);
-}
-
-uint32_t ReadyQueues::first(uint32_t shape) const {
-  for (const auto& [key, list] : shapes_[shape].lists)
-    if (list.head != kNoIndex) return list.head;
-  return kNoIndex;
 }
 
 std::string ReadyQueues::validate() const {

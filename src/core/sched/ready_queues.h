@@ -10,6 +10,7 @@
 
 #include <boost/container/flat_map.hpp>
 #include <compare>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,21 @@
 
 namespace sundog::core {
 
-struct ReadyKey {
-  bool not_awaited = true;
-  int32_t minus_priority = 0;
-  int32_t minus_depth = 0;  // of awaited tasks; 0 for others
+// What a task's place in its shape's queue depends on, in one word: the least goes first. From the
+// top: whether nobody awaits it, then how far its priority and, if it is awaited, its depth are
+// from the largest.
+class ReadyKey {
+ public:
+  ReadyKey() = default;
+  ReadyKey(bool awaited, int32_t priority, uint16_t depth)
+      : word_(uint64_t{!awaited} << 48 |
+              uint64_t{static_cast<uint32_t>(INT32_MAX) - static_cast<uint32_t>(priority)} << 16 |
+              (awaited ? UINT16_MAX - depth : 0)) {}
+  bool awaited() const { return word_ >> 48 == 0; }
   auto operator<=>(const ReadyKey&) const = default;
+
+ private:
+  uint64_t word_ = 0;
 };
 
 class ReadyQueues {
@@ -39,7 +50,7 @@ class ReadyQueues {
   uint32_t front(uint32_t shape) const {
     return shapes_[shape].count == 0 ? kNoIndex : first(shape);
   }
-  ReadyKey key_of(uint32_t task) const;
+  ReadyKey key_of(uint32_t task) const { return key_of((*tasks_)[task]); }
   uint64_t count(uint32_t shape) const { return shapes_[shape].count; }
   uint64_t total() const { return total_; }
   uint32_t shapes_with_tasks() const { return shapes_with_tasks_; }
@@ -47,6 +58,9 @@ class ReadyQueues {
   std::string validate() const;
 
  private:
+  ReadyKey key_of(const TaskRecord& t) const {
+    return {t.awaited, tasks_->tmpl_of(t).priority, t.depth};
+  }
   struct List {
     uint32_t head = kNoIndex, tail = kNoIndex;
   };
@@ -55,8 +69,30 @@ class ReadyQueues {
     uint64_t count = 0;
     uint32_t account = 0;
   };
-  uint32_t first(uint32_t shape) const;
-  void counted(uint32_t shape, int change);
+  uint32_t first(uint32_t shape) const {
+    for (const auto& [key, list] : shapes_[shape].lists)
+      if (list.head != kNoIndex) return list.head;
+    return kNoIndex;
+  }
+  List& list_of(Shape* shape, ReadyKey key) {
+    // Most shapes have one list, and never another.
+    auto& lists = shape->lists;
+    return lists.size() == 1 && lists.begin()->first == key ? lists.begin()->second : lists[key];
+  }
+  void one_more(Shape* s) {
+    if (s->count++ == 0) {
+      ++shapes_with_tasks_;
+      ++of_jobs_[s->account];
+    }
+    ++total_;
+  }
+  void one_less(Shape* s) {
+    if (--s->count == 0) {
+      --shapes_with_tasks_;
+      --of_jobs_[s->account];
+    }
+    --total_;
+  }
 
   TaskTable* tasks_;
   std::vector<Shape> shapes_;

@@ -1,14 +1,25 @@
 #include "core/tasks/task_table.h"
 
+#include <algorithm>
+
 namespace sundog::core {
 
-uint32_t TaskTable::find(const TaskId& id) const {
-  auto it = index_.find(id);
-  return it == index_.end() ? kNoIndex : it->second;
+namespace {
+
+// How many threads of numeric libraries a task of these resources deserves.
+uint16_t whole_cpus(const model::ResourceSet& resources) {
+  int64_t cpus = resources.get(model::kCpu) / model::kResourceUnit;
+  return static_cast<uint16_t>(std::clamp<int64_t>(cpus, 1, UINT16_MAX));
 }
 
-uint32_t TaskTable::create(const model::Submit& submit) {
+}  // namespace
+
+uint32_t TaskTable::try_create(const model::Submit& submit) {
   uint32_t index = tasks_.allocate();
+  if (!index_.try_emplace(submit.task, index).second) {
+    tasks_.release(index);
+    return kNoIndex;
+  }
   TaskRecord& t = tasks_[index];
   t.id = submit.task;
   t.parent = submit.parent;
@@ -21,8 +32,6 @@ uint32_t TaskTable::create(const model::Submit& submit) {
   t.block.allocate(total);
   if (t.argument_bytes != 0)
     std::memcpy(t.block.data() + round_up(head, 8), submit.arguments.data(), t.argument_bytes);
-  bool inserted = index_.emplace(t.id, index).second;
-  SUNDOG_CHECK(inserted);
   return index;
 }
 
@@ -32,6 +41,7 @@ void TaskTable::release(uint32_t index) {
 }
 
 uint32_t TaskTable::intern_template(TaskTemplate candidate) {
+  candidate.cpus = whole_cpus(candidate.resources);
   std::string key = candidate.function.hex() + '\n' + candidate.name + '\n' + candidate.source;
   auto append = [&](auto number) { key += '\n' + std::to_string(number); };
   append(candidate.job.value);
@@ -72,13 +82,6 @@ uint32_t TaskTable::intern_template(TaskTemplate candidate) {
   auto [it, is_new] = template_index_.emplace(key, static_cast<uint32_t>(templates_.size()));
   if (is_new) templates_.push_back(std::make_unique<TaskTemplate>(std::move(candidate)));
   return it->second;
-}
-
-void TaskTable::learn_duration(uint32_t tmpl_index, DurationNs took) {
-  TaskTemplate& t = *templates_[tmpl_index];
-  if (took < 0) return;
-  t.average_ns = t.samples == 0 ? took : t.average_ns + (took - t.average_ns) / 8;
-  if (t.samples < UINT32_MAX) ++t.samples;
 }
 
 void TaskTable::add_edge(uint32_t* head, uint32_t task) {

@@ -53,6 +53,7 @@ struct TaskTemplate {
   bool outside_groups = false;
   bool unrecorded = false;
   bool names_group = false;  // one of these four asks for something
+  uint16_t cpus = 1;         // whole ones of `resources`, at least 1; intern_template() counts
   // Running time, exponentially weighted; 0: never ran.
   DurationNs average_ns = 0;
   uint32_t samples = 0;
@@ -162,9 +163,19 @@ struct DependencyEdge {
 
 class TaskTable {
  public:
-  uint32_t find(const TaskId& id) const;
-  // A record with room for everything; indexes are to be filled in by the caller.
-  uint32_t create(const model::Submit& submit);
+  uint32_t find(const TaskId& id) const {
+    auto it = index_.find(id);
+    return it == index_.end() ? kNoIndex : it->second;
+  }
+  // A record with room for everything; indexes are to be filled in by the caller. kNoIndex: there
+  // is a task of this id.
+  uint32_t try_create(const model::Submit& submit);
+  // The same for an id that is nobody's.
+  uint32_t create(const model::Submit& submit) {
+    const uint32_t index = try_create(submit);
+    SUNDOG_CHECK(index != kNoIndex);
+    return index;
+  }
   void release(uint32_t index);
   TaskRecord& operator[](uint32_t index) { return tasks_[index]; }
   const TaskRecord& operator[](uint32_t index) const { return tasks_[index]; }
@@ -182,13 +193,19 @@ class TaskTable {
     return t.shape == kNoIndex ? tmpl_of(t).shape : t.shape;
   }
   size_t num_templates() const { return templates_.size(); }
-  void learn_duration(uint32_t tmpl_index, DurationNs took);
+  void learn_duration(uint32_t tmpl_index, DurationNs took) {
+    TaskTemplate& t = *templates_[tmpl_index];
+    if (took < 0) return;
+    t.average_ns = t.samples == 0 ? took : t.average_ns + (took - t.average_ns) / 8;
+    if (t.samples < UINT32_MAX) ++t.samples;
+  }
 
   // Puts `task` at the front of the list that starts at *head.
   void add_edge(uint32_t* head, uint32_t task);
   // Calls visit(task) for each edge in the order of add, frees the list.
   template <typename Visit>
   void take_edges(uint32_t* head, Visit&& visit) {
+    if (*head == kNoIndex) return;
     std::vector<uint32_t> tasks;
     for (uint32_t e = *head; e != kNoIndex;) {
       tasks.push_back(edges_[e].task);
