@@ -83,8 +83,7 @@ class ActorMethod {
   }
   template <typename... Args>
   detail::OutcomeOf<Result> remote(const Args&... args) const {
-    detail::GivenArguments<Args...> given(args...);
-    return detail::Outcome<Result>::submit(core_, number_, given, count_, handle_->actor.get());
+    return detail::submit_given<Result>(core_, number_, count_, handle_->actor.get(), args...);
   }
 
  private:
@@ -124,8 +123,8 @@ class TypedMethod {
   }
   template <typename... Args>
   detail::OutcomeOf<Result> remote(const Args&... args) const {
-    auto values = detail::typed_arguments<Params...>(args...);
-    return detail::Outcome<Result>::submit(core_, number_, {values}, count_, handle_->actor.get());
+    return detail::submit_typed<Result>(core_, number_, count_, handle_->actor.get(),
+                                        detail::Types<Params...>(), args...);
   }
 
  private:

@@ -37,6 +37,20 @@ struct Arguments {
 };
 ReferencePtr submit(SessionCore* core, uint32_t number, const Arguments& arguments,
                     Reference* actor = nullptr);
+// The same for what most calls are given: numbers and references by position, without a Value for
+// each.
+struct PlainArgument {
+  enum class Kind : uint8_t { kBool, kInt64, kFloat64, kReference };
+  Kind kind;
+  union {
+    bool flag;
+    int64_t whole;
+    double real;
+    Reference* reference;
+  };
+};
+ReferencePtr submit_plain(SessionCore* core, uint32_t number,
+                          std::span<const PlainArgument> arguments, Reference* actor = nullptr);
 std::vector<ReferencePtr> submit_several(SessionCore* core, uint32_t number,
                                          const Arguments& arguments, Reference* actor,
                                          uint32_t count);
@@ -49,6 +63,29 @@ template <typename T>
 struct IsNamed : std::false_type {};
 template <typename T>
 struct IsNamed<Named<T>> : std::true_type {};
+
+// Whether an argument for a parameter of type Param is sent as a PlainArgument.
+template <typename Param, typename Arg>
+constexpr bool is_plain() {
+  if constexpr (std::is_arithmetic_v<Param> && std::is_arithmetic_v<Arg>) {
+    return true;
+  } else {
+    return requires { typename RefTarget<Arg>::Type; };
+  }
+}
+template <typename Param, typename Arg>
+PlainArgument plain_argument(const Arg& argument) {
+  using Kind = PlainArgument::Kind;
+  if constexpr (std::is_same_v<Param, bool> && std::is_arithmetic_v<Arg>) {
+    return {.kind = Kind::kBool, .flag = static_cast<bool>(argument)};
+  } else if constexpr (std::is_integral_v<Param> && std::is_arithmetic_v<Arg>) {
+    return {.kind = Kind::kInt64, .whole = Convert<Param>::widened(static_cast<Param>(argument))};
+  } else if constexpr (std::is_arithmetic_v<Arg>) {
+    return {.kind = Kind::kFloat64, .real = static_cast<double>(static_cast<Param>(argument))};
+  } else {
+    return {.kind = Kind::kReference, .reference = argument.reference().get()};
+  }
+}
 
 // The arguments of one call as they are sent.
 template <typename... Args>
@@ -94,6 +131,7 @@ struct Parts;
 // What calls of a function with this result give back.
 template <typename Result>
 struct Outcome {
+  static constexpr bool kIsOneReference = true;
   using Type = ObjectRef<std::decay_t<Result>>;
   static Type submit(const std::shared_ptr<SessionCore>& core, uint32_t number,
                      const Arguments& arguments, uint32_t /*count*/, Reference* actor = nullptr) {

@@ -89,6 +89,39 @@ Value get_one(SessionCore* core, const ReferencePtr& reference, const Until& unt
 // Gives each value to `take`, in order.
 void get(SessionCore* core, std::span<Reference* const> references, const Until& until,
          const std::function<void(const Value&)>& take);
+// Waits for all and writes them to `out`. False if one is no such number: then it is to be got.
+bool get_numbers(SessionCore* core, std::span<Reference* const> references, const Until& until,
+                 int64_t* out);
+bool get_numbers(SessionCore* core, std::span<Reference* const> references, const Until& until,
+                 double* out);
+template <typename T>
+constexpr bool kIsNumber = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
+template <typename T>
+using WideOf = std::conditional_t<std::is_integral_v<T>, int64_t, double>;
+template <typename T>
+T narrowed(WideOf<T> wide) {
+  if constexpr (std::is_integral_v<T>) {
+    return Convert<T>::narrowed(wide);
+  } else {
+    return static_cast<T>(wide);
+  }
+}
+template <typename T>
+bool get_all_numbers(SessionCore* core, std::span<Reference* const> references, const Until& until,
+                     std::vector<T>* results) {
+  if constexpr (std::is_same_v<T, WideOf<T>>) {
+    results->resize(references.size());
+    if (get_numbers(core, references, until, results->data())) return true;
+    results->clear();
+    return false;
+  } else {
+    std::vector<WideOf<T>> wide;
+    if (!get_all_numbers(core, references, until, &wide)) return false;
+    results->reserve(wide.size());
+    for (WideOf<T> each : wide) results->push_back(narrowed<T>(each));
+    return true;
+  }
+}
 std::vector<bool> wait(SessionCore* core, std::span<Reference* const> references, size_t num_ready,
                        const Until& until);
 std::vector<size_t> wait_mixed(SessionCore* core, std::span<const Waitable> things,
@@ -116,16 +149,48 @@ T result_of(const Value& value) {
   if constexpr (!std::is_void_v<T>) return Convert<T>::from(value);
 }
 
-template <typename... Params, typename... Args>
-std::array<Value, sizeof...(Params)> typed_arguments(const Args&... args) {
+// Whether a call with this result is one that submit_plain() makes.
+template <typename Result, typename Params, typename Given>
+constexpr bool kIsPlainCall = false;
+template <typename Result, typename... Params, typename... Args>
+  requires(sizeof...(Params) == sizeof...(Args) &&
+           requires { requires Outcome<Result>::kIsOneReference; })
+constexpr bool kIsPlainCall<Result, Types<Params...>, Types<Args...>> =
+    (is_plain<std::decay_t<Params>, std::decay_t<const Args>>() && ...);
+
+// Submits a call whose arguments the compiler checks.
+template <typename Result, typename... Params, typename... Args>
+OutcomeOf<Result> submit_typed(const std::shared_ptr<SessionCore>& core, uint32_t number,
+                               uint32_t count, Reference* actor, Types<Params...>,
+                               const Args&... args) {
   static_assert(sizeof...(Args) == sizeof...(Params),
                 "the function takes another number of arguments");
   if constexpr (sizeof...(Args) == sizeof...(Params)) {
     static_assert((fits<std::decay_t<const Args>, std::decay_t<Params>>() && ...),
                   "an argument does not fit the function's parameter");
-    return {argument_for<std::decay_t<Params>>(args)...};
+    if constexpr (kIsPlainCall<Result, Types<Params...>, Types<Args...>>) {
+      const std::array<PlainArgument, sizeof...(Args)> plain{
+          plain_argument<std::decay_t<Params>>(args)...};
+      return OutcomeOf<Result>(submit_plain(core.get(), number, plain, actor));
+    } else {
+      const std::array<Value, sizeof...(Args)> values{argument_for<std::decay_t<Params>>(args)...};
+      return Outcome<Result>::submit(core, number, {values}, count, actor);
+    }
   } else {
     return {};
+  }
+}
+// The same with arguments of any type, by name too.
+template <typename Result, typename... Args>
+OutcomeOf<Result> submit_given(const std::shared_ptr<SessionCore>& core, uint32_t number,
+                               uint32_t count, Reference* actor, const Args&... args) {
+  if constexpr (kIsPlainCall<Result, Types<Args...>, Types<Args...>>) {
+    const std::array<PlainArgument, sizeof...(Args)> plain{
+        plain_argument<std::decay_t<const Args>>(args)...};
+    return OutcomeOf<Result>(submit_plain(core.get(), number, plain, actor));
+  } else {
+    GivenArguments<Args...> given(args...);
+    return Outcome<Result>::submit(core, number, given, count, actor);
   }
 }
 
@@ -161,9 +226,10 @@ class Task {
   // by name too (sundog/calls.h).
   template <typename... Args>
   detail::OutcomeOf<Result> remote(const Args&... args) const {
-    detail::GivenArguments<Args...> given(args...);
-    if (given.kNamed > 0 && !kind_.python) detail::throw_named_in_cpp(kind_.function);
-    return detail::Outcome<Result>::submit(core_, number_, given, count_);
+    if (detail::GivenArguments<Args...>::kNamed > 0 && !kind_.python) {
+      detail::throw_named_in_cpp(kind_.function);
+    }
+    return detail::submit_given<Result>(core_, number_, count_, nullptr, args...);
   }
 
  private:
@@ -205,8 +271,8 @@ class TypedTask {
   }
   template <typename... Args>
   detail::OutcomeOf<Result> remote(const Args&... args) const {
-    auto values = detail::typed_arguments<Params...>(args...);
-    return detail::Outcome<Result>::submit(core_, number_, {values}, count_);
+    return detail::submit_typed<Result>(core_, number_, count_, nullptr, detail::Types<Params...>(),
+                                        args...);
   }
 
  private:
@@ -262,17 +328,28 @@ class Session {
   // that is cancelled meanwhile TaskCancelledError.
   template <typename T>
   T get(const ObjectRef<T>& ref, const Until& until = {}) {
+    if constexpr (detail::kIsNumber<T>) {
+      detail::Reference* const reference = ref.reference().get();
+      detail::WideOf<T> wide{};
+      if (detail::get_numbers(core_.get(), {&reference, 1}, until, &wide)) {
+        return detail::narrowed<T>(wide);
+      }
+    }
     return detail::result_of<T>(detail::get_one(core_.get(), ref.reference(), until));
   }
   template <typename T>
     requires(!std::is_void_v<T>)
   std::vector<T> get(const std::vector<ObjectRef<T>>& refs, const Until& until = {}) {
     std::vector<T> results;
+    const std::vector<detail::Reference*> references = references_of(refs);
+    if constexpr (detail::kIsNumber<T>) {
+      if (detail::get_all_numbers(core_.get(), references, until, &results)) return results;
+    }
     results.reserve(refs.size());
     auto take = [&results](const detail::Value& value) {
       results.push_back(detail::result_of<T>(value));
     };
-    detail::get(core_.get(), references_of(refs), until, take);
+    detail::get(core_.get(), references, until, take);
     return results;
   }
   // Waits for all; their values are not looked at, what they threw is thrown.

@@ -126,16 +126,19 @@ struct Convert<bool> {
 };
 template <std::integral T>
 struct Convert<T> {
-  static detail::Value to(T v) {
+  static detail::Value to(T v) { return {widened(v), nullptr}; }
+  static T from(const detail::Value& v) {
+    return narrowed(detail::content_of<int64_t>(v, "an integer"));
+  }
+  static int64_t widened(T v) {
     if constexpr (std::is_unsigned_v<T> && sizeof(T) == sizeof(int64_t)) {
       if (v > INT64_MAX) {
         throw TypeError("the integer " + std::to_string(v) + " does not fit 64 bits with a sign");
       }
     }
-    return {static_cast<int64_t>(v), nullptr};
+    return static_cast<int64_t>(v);
   }
-  static T from(const detail::Value& v) {
-    int64_t wide = detail::content_of<int64_t>(v, "an integer");
+  static T narrowed(int64_t wide) {
     if (!std::in_range<T>(wide)) {
       throw TypeError("the integer " + std::to_string(wide) + " does not fit the type asked for");
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include "api/session_core.h"
 #include "api/waiting.h"
@@ -223,6 +224,43 @@ void get(SessionCore* core, std::span<Reference* const> references, const Until&
     }
     take(number);
   }
+}
+
+namespace {
+
+// Waits for all; whether each lies in its entry.
+bool await_small(SessionCore* core, std::span<Reference* const> references, const Until& until) {
+  Waiting waiting(core, until.stop);
+  waiting.check();
+  return waiting.value_or_throw(core->runtime().await_small(
+      checked(references), deadline_of(until.timeout), waiting.yielder()));
+}
+
+}  // namespace
+
+bool get_numbers(SessionCore* core, std::span<Reference* const> references, const Until& until,
+                 int64_t* out) {
+  if (!await_small(core, references, until)) return false;
+  for (const Reference* reference : references) {
+    if (reference->format != model::Format::kInt64) return false;
+    std::memcpy(out++, reference->small.data(), sizeof *out);
+  }
+  return true;
+}
+
+bool get_numbers(SessionCore* core, std::span<Reference* const> references, const Until& until,
+                 double* out) {
+  if (!await_small(core, references, until)) return false;
+  for (const Reference* reference : references) {
+    if (reference->format == model::Format::kFloat64) {
+      std::memcpy(out++, reference->small.data(), sizeof *out);
+    } else if (reference->format == model::Format::kInt64) {
+      *out++ = static_cast<double>(scalar<int64_t>(reference->small_value()));
+    } else {
+      return false;
+    }
+  }
+  return true;
 }
 
 std::vector<bool> wait(SessionCore* core, std::span<Reference* const> references, size_t num_ready,

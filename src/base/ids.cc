@@ -1,6 +1,7 @@
 #include "base/ids.h"
 
 #include "base/hash.h"
+#include "base/task_family.h"
 
 namespace sundog {
 namespace {
@@ -22,15 +23,20 @@ int hex_value(char c) {
 
 }  // namespace
 
-TaskId TaskId::make(JobId job, const TaskId& parent, uint32_t parent_attempt, uint64_t call_index) {
+TaskFamily::TaskFamily(JobId job, const TaskId& parent, uint32_t parent_attempt) : job_(job) {
   struct {
     std::array<uint8_t, 16> parent;
-    uint64_t call_index;
     uint32_t attempt;
     uint32_t job;
-  } key{parent.bytes, call_index, parent_attempt, job.value};
-  static_assert(sizeof key == 32);  // no padding is hashed
-  return with_job(job, hash128(&key, sizeof key));
+  } key{parent.bytes, parent_attempt, job.value};
+  static_assert(sizeof key == 24);  // no padding is hashed
+  const auto digest = hash128(&key, sizeof key);
+  seed_ = digest[0];
+  salt_ = static_cast<uint32_t>(digest[1]);
+}
+
+TaskId TaskId::make(JobId job, const TaskId& parent, uint32_t parent_attempt, uint64_t call_index) {
+  return TaskFamily(job, parent, parent_attempt).child(call_index);
 }
 
 TaskId TaskId::root_of(JobId job) { return with_job(job, {0x73756e646f67ull, 0}); }

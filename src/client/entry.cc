@@ -2,12 +2,8 @@
 
 namespace sundog::client {
 
-RefHandle::RefHandle(const RefHandle& other) : entry_(other.entry_) {
-  if (entry_ != nullptr) entry_->use();
-}
-RefHandle::~RefHandle() {
-  if (entry_ != nullptr) entry_->drop();
-}
+void RefHandle::use(Entry* entry) { entry->use(); }
+void RefHandle::drop(Entry* entry) { entry->drop(); }
 const ObjectId& RefHandle::id() const { return entry_->id; }
 
 }  // namespace sundog::client

@@ -38,6 +38,15 @@ void Link::send(const model::ClientMessage& message) {
   if (!outbound_.try_write(type, payload_)) send_slowly(type);
 }
 
+void Link::send_submit(const model::Submit& message) {
+  std::byte* at = outbound_.try_reserve(wire::submit_size(message));
+  if (at == nullptr) [[unlikely]]
+    return send(message);
+  wire::Writer writer(at);
+  wire::write_submit(message, &writer);
+  outbound_.commit(static_cast<uint16_t>(wire::RecordType::kSubmit));
+}
+
 void Link::send_slowly(uint16_t type) {
   size_t done = 0;
   DurationNs step = kRoomStepMin;
@@ -51,8 +60,7 @@ void Link::send_slowly(uint16_t type) {
   }
 }
 
-void Link::publish() {
-  if (!outbound_.publish()) return;
+void Link::ring() {
   if (shm::ring_doorbell(doorbell_, index_)) {
     os::signal_eventfd(bell_);
     unheard_ = 0;

@@ -9,6 +9,7 @@
 #include "client/session.h"
 #include "core/client_core.h"
 #include "shm/client_bell.h"
+#include "wire/call_records.h"
 #include "wire/codec.h"
 
 namespace sundog::client {
@@ -29,17 +30,37 @@ class Link final : public core::ClientOutbox {
 
   // Written, visible to the node at the next publish().
   void send(const model::ClientMessage& message) override;
+  void send_submit(const model::Submit& message) override;
   // Makes visible what was sent and rings, once for all of it. While messages stream in, the node
   // may let some gather before it looks.
-  void publish();
+  void publish() {
+    if (outbound_.publish()) ring();
+  }
   // Before waiting for the node: it is to look now.
   void insist();
 
-  // Gives one message to `take`, valid during the call; false if there is none now. A message that
-  // cannot be decoded breaks the link.
-  template <typename Take>
-  bool receive(Take&& take) {
-    if (broken_ || !inbound_.next(&record_)) return false;
+  // Gives one message to `take`, or if it is a value of a few bytes, as most are, to `take_value`;
+  // valid during the call. False if there is none now. A message that cannot be decoded breaks the
+  // link.
+  // Before that, `expect` is told whose value follows soon, or what looks like it.
+  template <typename Expect, typename TakeValue, typename Take>
+  bool receive(Expect&& expect, TakeValue&& take_value, Take&& take) {
+    if (broken_) return false;
+    constexpr auto kValue = static_cast<uint16_t>(wire::RecordType::kValue);
+    constexpr uint32_t kBytes = sizeof(wire::WordValue);
+    if (const std::byte* payload = inbound_.peek(kValue, kBytes)) [[likely]] {
+      if (const std::byte* coming = inbound_.peek_behind(kValue, kBytes, kExpectedAhead)) {
+        expect(wire::WordValue::id_at(coming));
+      }
+      const auto record = wire::WordValue::read_once(payload);
+      model::Value value;
+      if (record.to_message(&value)) [[likely]] {
+        inbound_.skip(sizeof record);
+        take_value(value);
+        return true;
+      }
+    }
+    if (!inbound_.next(&record_)) return false;
     if (!wire::decode_node_message(static_cast<wire::RecordType>(record_.type), record_.payload,
                                    &scratch_, &message_, &why_broken_)) [[unlikely]] {
       broken_ = true;
@@ -66,7 +87,11 @@ class Link final : public core::ClientOutbox {
   const std::string& why_broken() const { return why_broken_; }
 
  private:
+  // Values whose objects are on their way into the cache while one is taken.
+  static constexpr uint32_t kExpectedAhead = 4;
+
   void send_slowly(uint16_t type);
+  void ring();
 
   Drainer* const drainer_;
   shm::ChannelHeader* const header_;

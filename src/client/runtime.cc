@@ -77,6 +77,15 @@ RuntimeImpl::~RuntimeImpl() {
   SUNDOG_CHECK(state_ != State::kForkedChild);  // its thread and lock are the parent's
 }
 
+void RuntimeImpl::flush_drops_that_matter() {
+  if (is_over()) [[unlikely]]
+    return;
+  if (!unwanted_grants_.empty() || !unwanted_names_.empty()) [[unlikely]]
+    send_unwanted();
+  core_.flush_what_matters(&dead_exports_);
+  link_.publish();
+}
+
 void RuntimeImpl::Operation::close() {
   if (!lock_.owns_lock()) return;
   runtime_->flush_drops_that_matter();

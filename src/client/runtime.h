@@ -38,19 +38,26 @@ class RefHandle {
  public:
   RefHandle() = default;
   explicit RefHandle(Entry* adopted) : entry_(adopted) {}  // takes one count over
-  RefHandle(const RefHandle& other);
+  RefHandle(const RefHandle& other) : entry_(other.entry_) {
+    if (entry_ != nullptr) use(entry_);
+  }
   RefHandle(RefHandle&& other) noexcept : entry_(other.entry_) { other.entry_ = nullptr; }
   RefHandle& operator=(RefHandle other) noexcept {
     std::swap(entry_, other.entry_);
     return *this;
   }
-  ~RefHandle();
+  ~RefHandle() {
+    if (entry_ != nullptr) drop(entry_);
+  }
   explicit operator bool() const { return entry_ != nullptr; }
   const ObjectId& id() const;
   Entry* get() const { return entry_; }
   Entry* release() { return std::exchange(entry_, nullptr); }
 
  private:
+  static void use(Entry* entry);
+  static void drop(Entry* entry);
+
   Entry* entry_ = nullptr;
 };
 
@@ -266,6 +273,8 @@ class Runtime {
                                               DurationNs patience, uint32_t prestart) = 0;
   // New handles for the results are appended to *results.
   virtual CallResult<Unit> submit(const CallSpec& call, std::vector<RefHandle>* results) = 0;
+  // The same for a call of one result, whatever `num_results` says. An empty handle: *error.
+  virtual RefHandle submit_one(const CallSpec& call, CallError* error) = 0;
 
   // ---- streams: the consumer's side. The task of a call whose template streams; its one result is
   // ready when it has ended: kNone, or the error that ended it.
@@ -329,6 +338,10 @@ class Runtime {
   // Waits until all are here. `deadline` kNever: no limit. Errors are values in Fetched.
   virtual CallResult<Unit> get(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
                                std::vector<Fetched>* values, Reading reading = Reading::kKept) = 0;
+  // Waits until all are here, like get, but takes nothing. Whether each is a value of a few bytes
+  // that lies in its entry: it can be read there (client/entry.h) while the entry is held.
+  virtual CallResult<bool> await_small(std::span<Entry* const> entries, TimeNs deadline,
+                                       Yielder* yielder) = 0;
   // Waits until `num_ready` are ready or the deadline passed; ready[i] tells for each. When more
   // are ready, the earliest completed are chosen.
   virtual CallResult<Unit> wait(std::span<Entry* const> entries, size_t num_ready, TimeNs deadline,

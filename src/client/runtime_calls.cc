@@ -1,4 +1,4 @@
-// Submitting, values and questions. See runtime_impl.h.
+// Values and questions. See runtime_impl.h.
 #include <algorithm>
 #include <chrono>
 #include <numeric>
@@ -7,7 +7,6 @@
 #include "client/copy.h"
 #include "client/runtime_impl.h"
 #include "os/clock.h"
-#include "wire/arguments.h"
 
 namespace sundog::client {
 namespace {
@@ -79,161 +78,6 @@ CallError RuntimeImpl::wait_error(WaitEnd end, std::string_view what) const {
     default:
       return over_error();
   }
-}
-
-// ---------------------------------------------------------------- submitting
-
-CallResult<uint32_t> RuntimeImpl::define_template(const TaskOptions& options, ObjectId function) {
-  if (auto error = unusable()) return Failure{*error};
-  std::vector<model::NamedAmount> resources, lifetime;
-  for (const auto& [name, amount] : options.resources) resources.push_back({name, amount});
-  for (const auto& [name, amount] : options.lifetime) lifetime.push_back({name, amount});
-  Operation operation(this);
-  model::DefineTemplate definition;
-  definition.template_id = core_.next_template_id();
-  definition.language = options.language;
-  definition.function = function;
-  definition.name = options.name;
-  definition.source = options.source;
-  definition.resources = resources;
-  definition.max_retries = options.max_retries;
-  definition.retry_exceptions = options.retry_exceptions;
-  definition.priority = options.priority;
-  definition.runtime_env = options.runtime_env;
-  definition.kind = options.kind;
-  definition.method = options.method;
-  definition.lifetime = lifetime;
-  definition.max_restarts = options.max_restarts;
-  definition.detached = options.detached;
-  std::vector<model::NamedAmount> groups;
-  for (const auto& [name, limit] : options.groups) groups.push_back({name, limit});
-  definition.max_concurrency = options.max_concurrency;
-  definition.groups = groups;
-  definition.out_of_order = options.out_of_order;
-  definition.group = options.group;
-  definition.returns = options.returns;
-  definition.stream_items = options.stream_items;
-  definition.timeout_ns = options.timeout_ns;
-  definition.max_calls = options.max_calls;
-  definition.placement_group = options.placement_group;
-  definition.bundle = options.bundle;
-  definition.capture_children = options.capture_children;
-  definition.outside_groups = options.outside_groups;
-  definition.unrecorded = options.unrecorded;
-  core_.define_template(definition);
-  return definition.template_id;
-}
-
-CallResult<Unit> RuntimeImpl::define_environment(uint64_t hash, std::string_view description,
-                                                 DurationNs patience, uint32_t prestart) {
-  if (auto error = unusable()) return Failure{*error};
-  Operation operation(this);
-  core_.define_environment({hash, patience, prestart, description});
-  return Unit{};
-}
-
-Bytes RuntimeImpl::encode_arguments(
-    std::span<const Argument> positional,
-    std::span<const std::pair<std::string_view, Argument>> keyword) {
-  argument_refs_.clear();
-  if (positional.empty() && keyword.empty()) return {};
-  wire::ArgumentWriter writer(&arguments_);
-  auto next_ref = [this](const Argument& argument) {
-    argument_refs_.push_back(argument.ref->id);
-    return static_cast<uint32_t>(argument_refs_.size() - 1);
-  };
-  for (const Argument& argument : positional) {
-    if (argument.ref != nullptr) {
-      writer.add_reference(next_ref(argument));
-    } else {
-      writer.add_value(argument.format, argument.bytes);
-    }
-  }
-  for (const auto& [name, argument] : keyword) {
-    if (argument.ref != nullptr) {
-      writer.add_keyword_reference(name, next_ref(argument));
-    } else {
-      writer.add_keyword_value(name, argument.format, argument.bytes);
-    }
-  }
-  return writer.written();
-}
-
-// Arguments by value beyond what a message carries become objects that live until the task ends.
-CallResult<Unit> RuntimeImpl::put_large_arguments(
-    std::vector<Argument>* positional, std::vector<std::pair<std::string_view, Argument>>* keyword,
-    std::vector<RefHandle>* hidden) {
-  std::vector<Argument*> by_value;
-  for (Argument& argument : *positional) by_value.push_back(&argument);
-  for (auto& [name, argument] : *keyword) by_value.push_back(&argument);
-  std::erase_if(by_value, [](const Argument* a) { return a->ref != nullptr; });
-  std::sort(by_value.begin(), by_value.end(),
-            [](auto* a, auto* b) { return a->bytes.size() > b->bytes.size(); });
-  size_t total = 0;
-  for (const Argument* argument : by_value) total += argument->bytes.size();
-  for (Argument* argument : by_value) {
-    if (argument->bytes.size() <= model::kInlineValueBytesMax &&
-        total <= model::kInlineArgumentsBytesMax) {
-      break;
-    }
-    total -= argument->bytes.size();
-    auto handle = put({argument->format, argument->bytes, {}}, nullptr);
-    if (!handle) return Failure{handle.error()};
-    argument->ref = handle->get();
-    hidden->push_back(*std::move(handle));
-  }
-  return Unit{};
-}
-
-CallResult<Unit> RuntimeImpl::submit(const CallSpec& spec, std::vector<RefHandle>* results) {
-  if (state_.load(std::memory_order_acquire) != State::kLive) [[unlikely]]
-    return Failure{over_error()};
-  size_t by_value = 0;
-  for (const Argument& argument : spec.positional) by_value += argument.bytes.size();
-  for (const auto& [name, argument] : spec.keyword) by_value += argument.bytes.size();
-  if (by_value > model::kInlineValueBytesMax) return submit_large(spec, results);
-  return submit_small(spec, results);
-}
-
-CallResult<Unit> RuntimeImpl::submit_large(const CallSpec& spec, std::vector<RefHandle>* results) {
-  std::vector<Argument> positional(spec.positional.begin(), spec.positional.end());
-  std::vector<std::pair<std::string_view, Argument>> keyword(spec.keyword.begin(),
-                                                             spec.keyword.end());
-  std::vector<RefHandle> hidden;  // dropped after the task holds them
-  auto put = put_large_arguments(&positional, &keyword, &hidden);
-  if (!put) return put;
-  CallSpec small = spec;
-  small.positional = positional;
-  small.keyword = keyword;
-  return submit_small(small, results);
-}
-
-CallResult<Unit> RuntimeImpl::submit_small(const CallSpec& spec, std::vector<RefHandle>* results) {
-  core::ClientContext* context = own_context();
-  Operation operation(this);
-  auto is_ours = [ours = core_.drops()](const Entry* entry) {
-    return entry == nullptr || entry->belongs_to(ours);
-  };
-  auto foreign = [this](Entry* entry) { return *check_entries(std::span(&entry, 1)); };
-  for (const Argument& argument : spec.positional) {
-    if (!is_ours(argument.ref)) return Failure{foreign(argument.ref)};
-  }
-  for (const auto& [name, argument] : spec.keyword) {
-    if (!is_ours(argument.ref)) return Failure{foreign(argument.ref)};
-  }
-  if (!is_ours(spec.actor)) return Failure{foreign(spec.actor)};
-  model::Submit call;
-  call.arguments = encode_arguments(spec.positional, spec.keyword);
-  if (spec.actor != nullptr) call.actor = spec.actor->id;
-  call.template_id = spec.template_id;
-  call.num_results = spec.num_results;
-  call.refs = argument_refs_;
-  call.contained = spec.contained;
-  submitted_.clear();
-  core_.use(context);
-  core_.submit(call, &submitted_);
-  for (Entry* entry : submitted_) results->emplace_back(entry);
-  return Unit{};
 }
 
 // ---------------------------------------------------------------- putting
@@ -418,6 +262,31 @@ CallResult<Unit> RuntimeImpl::get(std::span<Entry* const> entries, TimeNs deadli
   }
   if (!fetched) values->resize(before);
   return fetched;
+}
+
+CallResult<bool> RuntimeImpl::await_small(std::span<Entry* const> entries, TimeNs deadline,
+                                          Yielder* yielder) {
+  if (auto error = unusable()) return Failure{*error};
+  Operation operation(this);
+  if (auto error = check_entries(entries)) return Failure{*error};
+  bool all_small = true;
+  for (size_t next = 0; next < entries.size();) {
+    const Entry* entry = entries[next];
+    if (entry->is_small()) {
+      ++next;
+    } else if (core_.is_here(entry)) {
+      all_small = false;
+      ++next;
+    } else if (link_.has_more()) {
+      drain();
+    } else {
+      auto rest = entries.subspan(next);
+      auto asked =
+          ask(rest, static_cast<uint32_t>(entries.size()), true, deadline, yielder, &operation);
+      if (!asked) return Failure{asked.error()};
+    }
+  }
+  return all_small;
 }
 
 CallResult<Unit> RuntimeImpl::wait(std::span<Entry* const> entries, size_t num_ready,

@@ -1,7 +1,8 @@
 // RuntimeImpl: the one Runtime. Spread over
 //   runtime.cc          connect, lifecycle, forks, errors
 //   runtime_inbound.cc  what comes in, sleeping, leader and followers
-//   runtime_calls.cc    submit, put, get, wait, allocate, query
+//   runtime_submit.cc   templates, environments, submit
+//   runtime_calls.cc    put, get, wait, allocate, query
 //   runtime_tasks.cc    the worker's side
 //   runtime_cancel.cc   cancelling, on both sides
 //   runtime_actors.cc   killing and naming actors
@@ -29,6 +30,7 @@
 #include "client/writers.h"
 #include "core/client_core.h"
 #include "core/tasks/streams.h"
+#include "os/light_mutex.h"
 #include "os/poller.h"
 
 namespace sundog::client {
@@ -88,6 +90,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   CallResult<Unit> define_environment(uint64_t hash, std::string_view description,
                                       DurationNs patience, uint32_t prestart) override;
   CallResult<Unit> submit(const CallSpec& call, std::vector<RefHandle>* results) override;
+  RefHandle submit_one(const CallSpec& call, CallError* error) override;
   CallResult<RefHandle> next_item(const TaskId& task, TimeNs deadline, Yielder* yielder) override;
   RefHandle peek_item(const TaskId& task) override;
   bool take_item(const TaskId& task, Entry* peeked) override;
@@ -124,6 +127,8 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
                                     Yielder* yielder) override;
   CallResult<Unit> get(std::span<Entry* const> entries, TimeNs deadline, Yielder* yielder,
                        std::vector<Fetched>* values, Reading reading) override;
+  CallResult<bool> await_small(std::span<Entry* const> entries, TimeNs deadline,
+                               Yielder* yielder) override;
   CallResult<Unit> wait(std::span<Entry* const> entries, size_t num_ready, TimeNs deadline,
                         Yielder* yielder, std::vector<bool>* ready) override;
   CallResult<Unit> watch(Entry* entry, uint64_t token) override;
@@ -152,7 +157,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
 
  private:
   friend class RoomImpl;
-  using Lock = std::unique_lock<std::mutex>;
+  using Lock = std::unique_lock<os::LightMutex>;
   enum class State : uint8_t { kLive, kShutDown, kNodeDied, kForkedChild };
   enum class WaitEnd : uint8_t { kDone, kTimeout, kInterrupted, kOver };
 
@@ -212,7 +217,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   // Nobody waits: the runtime thread is to be woken for what is urgent.
   void rest();
 
-  // ---- runtime_calls.cc
+  // ---- runtime_submit.cc and runtime_calls.cc
   core::ClientContext* own_context() const {
     return context_source_ != nullptr ? context_source_() : nullptr;
   }
@@ -238,10 +243,14 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   CallResult<Unit> put_large_arguments(std::vector<Argument>* positional,
                                        std::vector<std::pair<std::string_view, Argument>>* keyword,
                                        std::vector<RefHandle>* hidden);
-  // With arguments that a message can carry, and with others.
-  CallResult<Unit> submit_small(const CallSpec& spec, std::vector<RefHandle>* results);
-  CallResult<Unit> submit_large(const CallSpec& spec, std::vector<RefHandle>* results);
+  // Calls send(model::Submit*) under the lock, with arguments that a message can carry. False: an
+  // error that every call gives, or one about a reference of another session.
+  template <typename Send>
+  bool submit_with(const CallSpec& spec, CallError* error, Send&& send);
+  template <typename Send>
+  bool submit_small(const CallSpec& spec, CallError* error, Send&& send);
   // In arguments_, until the next call; the references are in argument_refs_.
+  Bytes encode_words(std::span<const Argument> positional);
   Bytes encode_arguments(std::span<const Argument> positional,
                          std::span<const std::pair<std::string_view, Argument>> keyword);
 
@@ -309,7 +318,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   std::atomic<State> state_{State::kLive};
   std::atomic<bool> hung_up_{false};  // known before the lock can be had
 
-  std::mutex mutex_;
+  os::LightMutex mutex_;
   // ---- guarded by mutex_
   Link link_;
   core::ClientCore core_;
@@ -342,7 +351,7 @@ class RuntimeImpl final : public Runtime, private Link::Drainer {
   std::vector<uint64_t> watched_;               // tokens of what is here
   std::deque<Delivery> deliveries_;
   bool delivering_ = false;
-  std::condition_variable delivered_;  // nothing is left to deliver
+  std::condition_variable_any delivered_;  // nothing is left to deliver
   std::function<void(const model::Output&)> output_handler_;
   std::function<void(const model::Notice&)> notice_handler_;
   std::vector<std::byte> arguments_;  // scratch of submit

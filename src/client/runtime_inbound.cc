@@ -33,7 +33,9 @@ inline void pause_cpu() {
 
 void RuntimeImpl::drain() {
   int since_release = 0;
-  while (link_.receive([this](const model::NodeMessage& message) { handle(message); })) {
+  while (link_.receive([this](const ObjectId& id) { core_.expect(id); },
+                       [this](const model::Value& value) { core_.on_value(value); },
+                       [this](const model::NodeMessage& message) { handle(message); })) {
     if (++since_release == kRecordsPerRelease) {
       link_.release();
       since_release = 0;
@@ -48,9 +50,8 @@ void RuntimeImpl::drain() {
 }
 
 void RuntimeImpl::handle(const model::NodeMessage& message) {
-  if (const auto* value = std::get_if<model::Value>(&message)) return core_.on_value(*value);
   std::visit(Overloaded{
-                 [](const model::Value&) {},  // above
+                 [&](const model::Value& m) { core_.on_value(m); },
                  [&](const model::Ready& m) { core_.on_ready(m); },
                  [&](const model::Execute& m) { hold_task(m); },
                  [&](const model::Waited& m) {
@@ -276,14 +277,6 @@ void RuntimeImpl::flush_drops() {
   if (is_over()) return;
   send_unwanted();
   core_.flush(&dead_exports_);
-  link_.publish();
-}
-
-void RuntimeImpl::flush_drops_that_matter() {
-  if (is_over()) return;
-  if (!unwanted_grants_.empty() || !unwanted_names_.empty()) [[unlikely]]
-    send_unwanted();
-  core_.flush_what_matters(&dead_exports_);
   link_.publish();
 }
 

@@ -125,13 +125,13 @@ class RuntimeTest : public ::testing::Test {
     return *driver->define_template(options, ObjectId{});
   }
   RefHandle call(uint32_t definition, std::vector<Argument> arguments) {
-    std::vector<RefHandle> results;
     CallSpec call;
     call.template_id = definition;
     call.positional = arguments;
-    auto submitted = driver->submit(call, &results);
-    EXPECT_TRUE(submitted.ok()) << submitted.error().text;
-    return std::move(results.at(0));
+    CallError error;
+    RefHandle result = driver->submit_one(call, &error);
+    EXPECT_TRUE(result) << error.text;
+    return result;
   }
   static Argument number(const int64_t& value) {
     return {Format::kInt64, bytes_of(value), nullptr};
@@ -191,6 +191,36 @@ TEST_F(RuntimeTest, thousands_of_tasks_in_flight) {
   for (size_t i = 0; i < sums.size(); ++i) {
     ASSERT_EQ(number_of(sums[i]), static_cast<int64_t>(i + 1));
   }
+}
+
+TEST_F(RuntimeTest, numbers_are_read_where_they_lie_and_larger_values_are_not) {
+  start(2);
+  uint32_t add = define("add");
+  std::vector<RefHandle> sums;
+  for (const int64_t& each : {kOne, kTwo, kForty}) sums.push_back(call(add, {number(each)}));
+  std::vector<Entry*> entries;
+  for (const RefHandle& sum : sums) entries.push_back(sum.get());
+  auto all_small = driver->await_small(entries, kNever, nullptr);
+  ASSERT_TRUE(all_small.ok()) << all_small.error().text;
+  EXPECT_TRUE(*all_small);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    EXPECT_EQ(entries[i]->format, Format::kInt64);
+    EXPECT_EQ(number_in(entries[i]->small_value()), number_of(sums[i]));
+  }
+  const int64_t kMore = 100;  // bytes: they come in the message, and are too many for the entry
+  RefHandle text = call(define("fill"), {number(kMore)});
+  entries.push_back(text.get());
+  all_small = driver->await_small(entries, kNever, nullptr);
+  ASSERT_TRUE(all_small.ok()) << all_small.error().text;
+  EXPECT_FALSE(*all_small);
+  EXPECT_EQ(to_string(get_one(text)->data->bytes()), std::string(100, 'f'));
+  const int64_t kLong = 1'000'000;  // us
+  RefHandle late = call(define("nap"), {number(kLong)});
+  entries.assign(1, late.get());
+  all_small = driver->await_small(entries, os::now(), nullptr);
+  ASSERT_FALSE(all_small.ok());
+  EXPECT_EQ(all_small.error().status, CallStatus::kTimeout);
+  EXPECT_EQ(number_of(late), kLong);
 }
 
 TEST_F(RuntimeTest, small_values_are_put_and_got) {

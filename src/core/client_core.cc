@@ -13,9 +13,7 @@ namespace sundog::core {
 namespace {
 
 constexpr size_t kCountsPerMessage = 10'000;
-constexpr size_t kDropsTogether = 32;
 constexpr uint64_t kPutCallBase = uint64_t{1} << 63;  // no task is the 2^63rd of its parent
-constexpr uint64_t kCreditStep = model::kPushCreditBytes / 4;
 #ifdef __SANITIZE_ADDRESS__
 constexpr size_t kSpareEntriesMax = 0;  // whoever uses a freed one is to be found
 #else
@@ -33,7 +31,9 @@ ClientCore::ClientCore(JobId job, const TaskId& root, ClientOutbox* outbox, Keep
 
 ClientCore::~ClientCore() {
   close();
-  for (void* memory : spare_entries_) ::operator delete(memory);
+  while (spare_entries_ != nullptr) {
+    ::operator delete(std::exchange(spare_entries_, spare_entries_->next));
+  }
 }
 
 void ClientCore::begin_task(const TaskId& task, uint32_t attempt) {
@@ -61,27 +61,47 @@ void ClientCore::send_adds() {
   adds_.clear();
 }
 
+inline void ClientCore::emit_submit(const model::Submit& call) {
+  if (!adds_.empty()) [[unlikely]]
+    send_adds();
+  outbox_->send_submit(call);
+}
+
+inline TaskId ClientCore::next_task() {
+  ClientContext& own = *current_;
+  if (!own.family) [[unlikely]]
+    own.family.emplace(own.task.job(), own.task, own.attempt);
+  return own.family->child(own.calls++);
+}
+
+inline void ClientCore::begin_submit(model::Submit* call) {
+  call->task = next_task();
+  call->parent = current_->task;
+  call->parent_attempt = current_->attempt;
+  if (streaming_templates_.empty()) return;
+  auto streams = streaming_templates_.find(call->template_id);
+  if (streams != streaming_templates_.end()) streams_[call->task].window_items = streams->second;
+}
+
 TaskId ClientCore::submit(const model::Submit& asked, std::vector<ClientEntry*>* results) {
-  model::ClientMessage message(asked);
-  auto& call = std::get<model::Submit>(message);
-  call.task =
-      TaskId::make(current_->task.job(), current_->task, current_->attempt, current_->calls++);
-  call.parent = current_->task;
-  call.parent_attempt = current_->attempt;
+  model::Submit call = asked;
+  begin_submit(&call);
   for (uint32_t i = 0; i < call.num_results; ++i) {
     results->push_back(add_entry(ObjectId{call.task, i}));
   }
-  if (!streaming_templates_.empty()) {
-    auto streams = streaming_templates_.find(call.template_id);
-    if (streams != streaming_templates_.end()) streams_[call.task].window_items = streams->second;
-  }
-  emit(message);
+  emit_submit(call);
   return call.task;
 }
 
-TaskId ClientCore::next_group_id() {
-  return TaskId::make(current_->task.job(), current_->task, current_->attempt, current_->calls++);
+ClientEntry* ClientCore::submit_one(model::Submit* call) {
+  call->num_results = 1;
+  begin_submit(call);
+  ClientEntry* result = add_entry(ObjectId{call->task, 0});
+  emit_submit(*call);
+  return result;
 }
+
+TaskId ClientCore::next_group_id() { return next_task(); }
 
 ClientEntry* ClientCore::create_group(model::CreatePlacementGroup group) {
   group.parent = current_->task;
@@ -137,11 +157,6 @@ ClientEntry* ClientCore::put(const ObjectId& id, const model::ValueView& value,
   return entry;
 }
 
-bool ClientCore::is_here(const ClientEntry* entry) const {
-  return entry->has_bytes() || entry->arrived != nullptr ||
-         (entry->in_extent && exports_.contains(entry->id));
-}
-
 uint32_t ClientCore::begin_get(std::span<ClientEntry* const> entries, uint32_t num_ready,
                                bool values, bool blocking) {
   uint32_t request = next_request();
@@ -174,27 +189,30 @@ void ClientCore::end_get(uint32_t request) {
 // ---------------------------------------------------------------- references
 
 ClientEntry* ClientCore::add_entry(const ObjectId& id) {
-  void* memory = nullptr;
-  if (spare_entries_.empty()) {
+#ifdef SUNDOG_CHECKED
+  SUNDOG_CHECK(find(id) == nullptr);
+#endif
+  void* memory = spare_entries_;
+  if (memory == nullptr) [[unlikely]] {
     memory = ::operator new(sizeof(ClientEntry));
   } else {
-    memory = spare_entries_.back();
-    spare_entries_.pop_back();
+    spare_entries_ = spare_entries_->next;
+    --num_spare_entries_;
   }
   auto* entry = new (memory) ClientEntry(drops_, id);
-  bool added = entries_.insert(entry).second;
-  SUNDOG_CHECK(added);
+  entries_.insert(entry);
   return entry;
 }
 
 // A batch of calls takes the memory of the one before it.
 void ClientCore::free_entry(ClientEntry* entry) {
-  if (spare_entries_.size() >= kSpareEntriesMax) {
+  if (num_spare_entries_ >= kSpareEntriesMax) {
     delete entry;
     return;
   }
   std::destroy_at(entry);
-  spare_entries_.push_back(entry);
+  spare_entries_ = new (static_cast<void*>(entry)) Spare{spare_entries_};
+  ++num_spare_entries_;
 }
 
 void ClientCore::keep_value(ClientEntry* entry, Bytes bytes) {
@@ -203,7 +221,11 @@ void ClientCore::keep_value(ClientEntry* entry, Bytes bytes) {
     return;
   }
   entry->small_bytes = static_cast<uint8_t>(bytes.size());
-  if (!bytes.empty()) std::memcpy(entry->small.data(), bytes.data(), bytes.size());
+  if (bytes.size() == 8) {  // as numbers are
+    std::memcpy(entry->small.data(), bytes.data(), 8);
+  } else if (!bytes.empty()) {
+    std::memcpy(entry->small.data(), bytes.data(), bytes.size());
+  }
 }
 
 ClientEntry* ClientCore::adopt(const ObjectId& id) {
@@ -216,14 +238,10 @@ ClientEntry* ClientCore::adopt(const ObjectId& id) {
   return entry;
 }
 
-ClientEntry* ClientCore::find(const ObjectId& id) const {
-  auto it = entries_.find(id);
-  return it == entries_.end() ? nullptr : *it;
-}
+ClientEntry* ClientCore::find(const ObjectId& id) const { return entries_.find(id); }
 
 ClientEntry* ClientCore::ref(const ObjectId& id) {
   if (ClientEntry* entry = find(id)) {
-    if (entry->uses() == 0) SUNDOG_PROBE("client.entry_used_again");
     entry->use();
     return entry;
   }
@@ -242,7 +260,6 @@ TakenValue ClientCore::take(ClientEntry* entry) {
   if (!entry->in_extent) return {};
   auto it = exports_.find(entry->id);
   if (it == exports_.end()) return {};
-  if (it->second->uses() == 0) SUNDOG_PROBE("client.export_used_again");
   it->second->use();
   return {entry->format, {}, nullptr, it->second};
 }
@@ -276,8 +293,10 @@ void ClientCore::on_value(const model::Value& message) {
   }
   if (entry != nullptr) {
     mark_ready(entry, message.order);
-    entry->format = value.format;
-    entry->in_extent = value.in_extent();
+    if (!entry->has_bytes()) {  // others may read what is here
+      entry->format = value.format;
+      entry->in_extent = value.in_extent();
+    }
   }
   if (value.in_extent()) {
     ClientExport* exported = pin(message.id, value);
@@ -309,8 +328,13 @@ ClientExport* ClientCore::on_argument(const model::ArgumentView& argument) {
 void ClientCore::settle(Counted* list, std::vector<ClientExport*>* dead) {
   while (list != nullptr) {
     Counted* thing = std::exchange(list, DropList::next_of(list));
-    if (!DropList::settle(thing)) continue;
-    if (thing->kind == Counted::Kind::kEntry) {
+    const bool is_entry = thing->kind == Counted::Kind::kEntry;
+    if (!DropList::settle(thing)) [[unlikely]] {
+      if (is_entry) SUNDOG_PROBE("client.entry_used_again");
+      if (!is_entry) SUNDOG_PROBE("client.export_used_again");
+      continue;
+    }
+    if (is_entry) {
       auto* entry = static_cast<ClientEntry*>(thing);
       removed_refs_.push_back({entry->id, 1});
       if (!entry->has_bytes() || entry->in_extent) drop_matters_ = true;
@@ -333,9 +357,9 @@ void ClientCore::flush(std::vector<ClientExport*>* dead) {
   send_collected();
 }
 
-void ClientCore::flush_what_matters(std::vector<ClientExport*>* dead) {
+void ClientCore::flush_some(std::vector<ClientExport*>* dead) {
   while (!drops_->empty()) settle(drops_->pop_all(), dead);
-  if (drop_matters_ || !removed_pins_.empty() || removed_refs_.size() >= kDropsTogether) {
+  if (drops_are_due()) {
     send_collected();
   } else if (credit_ >= kCreditStep) {
     emit(model::Credit{std::exchange(credit_, 0)});
@@ -385,18 +409,26 @@ std::vector<ClientExport*> ClientCore::exports() const {
   return all;
 }
 
-std::string ClientCore::validate() const {
-  for (const ClientEntry* entry : entries_) {
-    const ObjectId& id = entry->id;
-    if (find(id) != entry) return "entry under another object's id: " + id.hex();
-    if (entry->has_bytes() && entry->format == model::Format::kInvalid) {
-      return "value without a format: " + id.hex();
-    }
-    if (entry->arrived != nullptr && entry->arrived->uses() == 0) {
-      return "arrived value is not held: " + id.hex();
-    }
-    if (entry->has_bytes() && !entry->is_ready()) return "value but not ready: " + id.hex();
+std::string ClientCore::wrong_with(const ClientEntry* entry) const {
+  const std::string id = entry->id.hex();
+  if (find(entry->id) != entry) return "entry under another object's id: " + id;
+  if (entry->has_bytes() && entry->format == model::Format::kInvalid) {
+    return "value without a format: " + id;
   }
+  if (entry->arrived != nullptr && entry->arrived->uses() == 0) {
+    return "arrived value is not held: " + id;
+  }
+  if (entry->has_bytes() && !entry->is_ready()) return "value but not ready: " + id;
+  return "";
+}
+
+std::string ClientCore::validate() const {
+  std::string broken;
+  entries_.each([&](const ClientEntry* entry) {
+    const std::string wrong = wrong_with(entry);
+    if (!wrong.empty()) broken = wrong;
+  });
+  if (!broken.empty()) return broken;
   for (const auto& [id, exported] : exports_) {
     if (exported->id != id) return "export under another object's id";
     if (exported->pins == 0) return "export without a pin: " + id.hex();

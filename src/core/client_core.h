@@ -27,7 +27,10 @@
 #include <vector>
 
 #include "base/tables.h"
+#include "base/task_family.h"
 #include "core/client_drops.h"
+#include "core/entry_table.h"
+#include "model/limits.h"
 #include "model/messages.h"
 
 namespace sundog::core {
@@ -37,6 +40,8 @@ class ClientOutbox {
   virtual ~ClientOutbox() = default;
   // Views inside `message` end with the call.
   virtual void send(const model::ClientMessage& message) = 0;
+  // The message that most are.
+  virtual void send_submit(const model::Submit& message) { send(message); }
 };
 
 // Whatever the shell keeps with an export: its mapping or copy.
@@ -84,23 +89,9 @@ struct ClientEntry final : Counted {
   uint64_t ready_order = 0;         // the node's; 0: not known to be ready; smaller is earlier
   std::shared_ptr<void> value;      // inline bytes as the shell keeps them, null if not here
   ClientExport* arrived = nullptr;  // asked for, not taken yet; holds a use
+  ClientEntry* next_of_bucket = nullptr;              // the table's
   alignas(8) std::array<std::byte, kSmallMax> small;  // inline bytes, if they are so few
 };
-
-// Entries by their ids, which are in the entries: whoever looks one up reads it next.
-struct EntryHash {
-  using is_transparent = void;
-  using is_avalanching = void;
-  size_t operator()(const ObjectId& id) const { return IdHash()(id); }
-  size_t operator()(const ClientEntry* entry) const { return IdHash()(entry->id); }
-};
-struct EntryEqual {
-  using is_transparent = void;
-  bool operator()(const ClientEntry* a, const ClientEntry* b) const { return a->id == b->id; }
-  bool operator()(const ObjectId& id, const ClientEntry* entry) const { return id == entry->id; }
-  bool operator()(const ClientEntry* entry, const ObjectId& id) const { return id == entry->id; }
-};
-using EntryTable = boost::unordered_flat_set<ClientEntry*, EntryHash, EntryEqual>;
 
 // A value that is here: in one of the three.
 struct TakenValue {
@@ -119,6 +110,7 @@ struct ClientContext {
   uint64_t calls = 0;
   TaskId put_space;
   uint32_t puts = 0;
+  std::optional<TaskFamily> family = {};  // of its task and attempt, once it has been asked for
 };
 
 class ClientCore {
@@ -149,6 +141,8 @@ class ClientCore {
   // Submits and appends one entry for each result to *results, each with one use for the caller.
   // Of `asked` are used: template_id, actor, num_results, refs, contained, arguments.
   TaskId submit(const model::Submit& asked, std::vector<ClientEntry*>* results);
+  // The same for a call of one result, without a copy of it: `call` is completed. Its entry.
+  ClientEntry* submit_one(model::Submit* call);
   // The same for a placement group, whose id is next_group_id(): the entry of its object.
   TaskId next_group_id();
   ClientEntry* create_group(model::CreatePlacementGroup group);
@@ -181,7 +175,14 @@ class ClientCore {
   // the caller. What was counted twice goes back.
   ClientEntry* adopt(const ObjectId& id);
   ClientEntry* find(const ObjectId& id) const;
+  // Its value comes soon: what on_value() will touch is fetched meanwhile. Only a hint.
+  void expect(const ObjectId& id) const { entries_.prefetch(id); }
   TakenValue take(ClientEntry* entry);
+  // Whether its value can be taken.
+  bool is_here(const ClientEntry* entry) const {
+    return entry->has_bytes() || entry->arrived != nullptr ||
+           (entry->in_extent && exports_.contains(entry->id));
+  }
 
   // ---- streams (client_streams.cc): what calls of a template that streams yield to us
   // The entry of the next item, of the end mark behind the last one, or null if the stream is over
@@ -215,7 +216,9 @@ class ClientCore {
   // The same, but references to small values that came are kept until there are several of them:
   // each message costs the node a step, and nobody waits for this one. Whoever calls it calls
   // flush() too, before long.
-  void flush_what_matters(std::vector<ClientExport*>* dead);
+  void flush_what_matters(std::vector<ClientExport*>* dead) {
+    if (!drops_->empty() || has_collected()) flush_some(dead);
+  }
   bool has_drops() const { return !drops_->empty(); }
   DropList* drops() const { return drops_; }
   // The node is gone: entries and exports that are used stay readable and free themselves.
@@ -239,15 +242,27 @@ class ClientCore {
   };
   void pushed_item(const ObjectId& id);
 
+  static constexpr size_t kDropsTogether = 32;
+  static constexpr uint64_t kCreditStep = model::kPushCreditBytes / 4;
+
   void emit(const model::ClientMessage& message);
+  void emit_submit(const model::Submit& call);
   void send_adds();
+  TaskId next_task();
+  void begin_submit(model::Submit* call);
   ClientEntry* add_entry(const ObjectId& id);
   void free_entry(ClientEntry* entry);
   void keep_value(ClientEntry* entry, Bytes bytes);
   ClientExport* pin(const ObjectId& id, const model::ValueView& value);
   void mark_ready(ClientEntry* entry, uint64_t order);
   void settle(Counted* list, std::vector<ClientExport*>* dead);
-  bool is_here(const ClientEntry* entry) const;
+  bool drops_are_due() const {
+    return drop_matters_ || !removed_pins_.empty() || removed_refs_.size() >= kDropsTogether;
+  }
+  bool has_collected() const { return drops_are_due() || credit_ >= kCreditStep; }
+  // The empty string, or what validate() finds.
+  std::string wrong_with(const ClientEntry* entry) const;
+  void flush_some(std::vector<ClientExport*>* dead);
   void send_collected();
 
   const JobId job_;
@@ -259,8 +274,14 @@ class ClientCore {
   uint32_t last_template_ = 0;
   uint32_t last_request_ = 0;
   uint64_t credit_ = 0;
-  EntryTable entries_;
-  std::vector<void*> spare_entries_;  // memory of entries that were freed, for the next ones
+  EntryTable<ClientEntry> entries_;
+  // Memory of entries that were freed, for the next ones: the first words lead from one to the
+  // next.
+  struct Spare {
+    Spare* next;
+  };
+  Spare* spare_entries_ = nullptr;
+  size_t num_spare_entries_ = 0;
   IdMap<ObjectId, ClientExport*> exports_;
   boost::unordered_flat_set<uint32_t> open_gets_;
   std::vector<model::RefCount> adds_, removed_refs_, removed_pins_;

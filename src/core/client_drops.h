@@ -1,13 +1,15 @@
 // Counted things of a client process, and the lock-free list of those whose count fell to zero.
 //
 // A binding drops a reference wherever its language pleases: in a finalizer, under a lock, in the
-// middle of a call. So a drop takes no lock and touches no ring: it is one compare-and-swap, and
-// the last one pushes the thing on a Treiber stack (R. K. Treiber, 1986) that the owner of the
-// table empties at its next occasion. A thing on the list may be found in the table and used again;
-// the list then lets it go.
+// middle of a call. So a drop takes no lock and touches no ring: it is one compare-and-swap, of the
+// count, or for the last use of the head of a Treiber stack (R. K. Treiber, 1986) that the owner of
+// the table empties at its next occasion. A thing on the list may be found in the table and used
+// again; the list then lets it go.
 //
-// The word is count << 1 | queued. "Last use gone" and "queued" are one transition, so exactly one
-// thread pushes, and only what was popped is freed: a thing is never freed under its pusher.
+// The last use is not given up but handed to the list. Whoever reads a count of one holds that use,
+// nobody else can, and only the owner could make another: so exactly one thread pushes, until the
+// list has been emptied and has given its use up. A thing is never freed under its pusher, because
+// only what was popped is.
 //
 // Any thread: use(), drop(). The owner, under its lock: pop_all(), settle(), close().
 #pragma once
@@ -29,18 +31,19 @@ class Counted {
   virtual ~Counted() = default;
 
   // By whoever holds a use, or by the owner of the table under its lock.
-  void use() { word_.fetch_add(2, std::memory_order_relaxed); }
+  void use() { uses_.fetch_add(1, std::memory_order_relaxed); }
   inline void drop();
   // Things of an earlier session have another list.
   bool belongs_to(const DropList* drops) const { return drops_ == drops; }
-  uint32_t uses() const { return word_.load(std::memory_order_relaxed) >> 1; }
+  // The drop list's among them.
+  uint32_t uses() const { return uses_.load(std::memory_order_relaxed); }
 
   const Kind kind;
 
  private:
   friend class DropList;
 
-  std::atomic<uint32_t> word_{2};  // made with one use
+  std::atomic<uint32_t> uses_{1};
   DropList* drops_;
   Counted* next_ = nullptr;
 };
@@ -59,15 +62,12 @@ class DropList {
     return is_none(head) ? nullptr : head;
   }
   static Counted* next_of(const Counted* thing) { return thing->next_; }
-  // For each popped thing: true if it is dead and the caller frees it, false if it is used again.
+  // For each popped thing, after next_of(): gives the list's use up. True if it is dead and the
+  // caller frees it, false if it is used again.
   static bool settle(Counted* thing) {
-    uint32_t word = thing->word_.load(std::memory_order_acquire);
-    while ((word >> 1) != 0) {
-      if (thing->word_.compare_exchange_weak(word, word & ~1u, std::memory_order_acq_rel)) {
-        return false;
-      }
-    }
-    return true;
+    // Nobody but the caller could use it now.
+    if (thing->uses_.load(std::memory_order_acquire) == 1) return true;
+    return thing->uses_.fetch_sub(1, std::memory_order_acq_rel) == 1;
   }
   // From now on a drop pokes once; true if the list is empty. False: empty it and try again.
   bool go_idle() {
@@ -146,14 +146,15 @@ class DropList {
 };
 
 inline void Counted::drop() {
-  uint32_t word = word_.load(std::memory_order_relaxed);
-  uint32_t next;
-  do {
-    next = word - 2;
-    if ((next >> 1) == 0) next |= 1;
-  } while (!word_.compare_exchange_weak(word, next, std::memory_order_acq_rel));
-  // Queued before: it lies on the list already, or its pusher is on the way.
-  if ((next >> 1) == 0 && (word & 1) == 0) drops_->push(this);
+  // Acquired: on a list that is closed the last one frees it, behind all others.
+  uint32_t uses = uses_.load(std::memory_order_acquire);
+  while (uses != 1) {
+    if (uses_.compare_exchange_weak(uses, uses - 1, std::memory_order_release,
+                                    std::memory_order_acquire)) {
+      return;
+    }
+  }
+  drops_->push(this);
 }
 
 }  // namespace sundog::core

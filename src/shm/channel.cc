@@ -1,34 +1,13 @@
 #include "shm/channel.h"
 
-#include <algorithm>
-#include <bit>
-#include <cstring>
-
 #include "base/check.h"
 
 namespace sundog::shm {
 namespace {
 
-constexpr uint64_t kRecordHeaderBytes = 8;
+constexpr uint64_t kRecordHeaderBytes = sizeof(RecordHeader);
 constexpr uint16_t kMore = 1;  // more fragments of the same message follow
 constexpr uint16_t kPad = 2;   // nothing: fills the ring up to its end
-
-struct RecordHeader {
-  uint32_t size = 0;  // header and payload, unpadded
-  uint16_t type = 0;
-  uint16_t flags = 0;
-};
-static_assert(sizeof(RecordHeader) == kRecordHeaderBytes);
-
-// One load: the peer may change the bytes between two.
-RecordHeader read_header(const std::byte* at) {
-  return std::bit_cast<RecordHeader>(
-      __atomic_load_n(reinterpret_cast<const uint64_t*>(at), __ATOMIC_RELAXED));
-}
-void write_header(std::byte* at, RecordHeader header) {
-  __atomic_store_n(reinterpret_cast<uint64_t*>(at), std::bit_cast<uint64_t>(header),
-                   __ATOMIC_RELAXED);
-}
 
 uint64_t fragment_payload_max(uint64_t capacity) { return capacity / 4 - kRecordHeaderBytes; }
 
@@ -76,31 +55,6 @@ bool RingWriter::append(uint16_t type, uint16_t flags, Bytes payload) {
   return true;
 }
 
-std::byte* RingWriter::try_reserve(uint64_t bytes) {
-  const uint64_t padded = round_up(kRecordHeaderBytes + bytes, 8);
-  const uint64_t position = tail_ & (capacity_ - 1);
-  // The usual case: there is room before the end, as the consumer last said.
-  if (padded <= capacity_ - position && padded <= capacity_ - (tail_ - head_seen_) && !broken_ &&
-      bytes <= fragment_payload_max(capacity_)) [[likely]] {
-    reserved_ = kRecordHeaderBytes + bytes;
-    return data_ + position + kRecordHeaderBytes;
-  }
-  if (broken_ || bytes > fragment_payload_max(capacity_)) return nullptr;
-  reserved_ = kRecordHeaderBytes + bytes;
-  const uint64_t before = tail_;
-  std::byte* at = make_room(reserved_);
-  if (at == nullptr) {
-    tail_ = before;
-    return nullptr;
-  }
-  return at + kRecordHeaderBytes;
-}
-
-void RingWriter::commit(uint16_t type) {
-  write_header(data_ + (tail_ & (capacity_ - 1)), {static_cast<uint32_t>(reserved_), type, 0});
-  tail_ += round_up(reserved_, 8);
-}
-
 bool RingWriter::write_some(uint16_t type, Bytes payload, size_t* done) {
   if (broken_) return false;
   const uint64_t step = fragment_payload_max(capacity_);
@@ -119,13 +73,6 @@ bool RingWriter::try_write(uint16_t type, Bytes payload) {
   if (write_some(type, payload, &done)) return true;
   tail_ = before;
   return false;
-}
-
-bool RingWriter::publish() {
-  if (published_ == tail_) return false;
-  published_ = tail_;
-  header_->tail.store(tail_, std::memory_order_release);
-  return true;
 }
 
 uint64_t RingWriter::used() const {
@@ -179,26 +126,7 @@ RingReader::Step RingReader::take_record(Record* out) {
   return Step::kWhole;
 }
 
-bool RingReader::next(Record* out) {
-  // The usual case of take_record(), with the same checks: a whole message that fits the buffer as
-  // it is.
-  if (in_fragments_ || broken_ || (head_ == tail_seen_ && !refill())) return next_in_parts(out);
-  const uint64_t at = head_ & (capacity_ - 1);
-  const RecordHeader header = read_header(data_ + at);
-  const uint64_t padded = round_up(header.size, 8);
-  const uint64_t size = header.size - kRecordHeaderBytes;  // wraps if it is too small
-  if (header.flags != 0 || header.type == 0 || size >= buffer_.size() ||
-      buffer_.size() > kBufferKeptMax || padded > tail_seen_ - head_ || padded > capacity_ - at)
-      [[unlikely]] {
-    return next_in_parts(out);
-  }
-  std::memcpy(buffer_.data(), data_ + at + kRecordHeaderBytes, size);
-  head_ += padded;
-  *out = Record{header.type, Bytes(buffer_.data(), size)};
-  return true;
-}
-
-bool RingReader::next_in_parts(Record* out) {
+bool RingReader::next_slowly(Record* out) {
   // A large message's memory is not kept for the small ones that follow.
   if (!in_fragments_) {
     filled_ = 0;

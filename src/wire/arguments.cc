@@ -7,21 +7,12 @@
 namespace sundog::wire {
 namespace {
 
-constexpr size_t kRoomMin = 256;
-
-struct Counts {
-  uint32_t num_positional, num_keyword;
-};
-struct Entry {
-  uint16_t format, pad;
-  uint32_t size;
-};
 struct Name {
   uint32_t name_bytes, pad;
 };
 
 ParsedArgument read_argument(std::string_view name, size_t num_refs, Reader* reader) {
-  const auto entry = reader->header<Entry>();
+  const auto entry = reader->header<ArgumentEntry>();
   ParsedArgument argument;
   argument.name = name;
   argument.format = static_cast<model::Format>(entry.format);
@@ -38,29 +29,6 @@ ParsedArgument read_argument(std::string_view name, size_t num_refs, Reader* rea
 
 }  // namespace
 
-// Room behind what was written.
-inline std::byte* ArgumentWriter::grow(size_t bytes) {
-  const size_t at = size_;
-  size_ += bytes;
-  if (out_->size() < size_) [[unlikely]]
-    out_->resize(std::max(size_, 2 * out_->size()));
-  return out_->data() + at;
-}
-
-ArgumentWriter::ArgumentWriter(std::vector<std::byte>* out) : out_(out) {
-  if (out_->size() < kRoomMin) out_->resize(kRoomMin);
-  Writer(grow(sizeof(Counts))).header(Counts{0, 0});
-}
-
-void ArgumentWriter::add_value(model::Format format, Bytes bytes) {
-  SUNDOG_CHECK(format != model::Format::kRef && bytes.size() <= UINT32_MAX);
-  count_positional();
-  append_entry(format, static_cast<uint32_t>(bytes.size()), bytes);
-}
-void ArgumentWriter::add_reference(uint32_t index_in_refs) {
-  count_positional();
-  append_entry(model::Format::kRef, index_in_refs, {});
-}
 void ArgumentWriter::add_keyword_value(std::string_view name, model::Format format, Bytes bytes) {
   SUNDOG_CHECK(format != model::Format::kRef && bytes.size() <= UINT32_MAX);
   append_name(name);
@@ -71,23 +39,19 @@ void ArgumentWriter::add_keyword_reference(std::string_view name, uint32_t index
   append_entry(model::Format::kRef, index_in_refs, {});
 }
 
-void ArgumentWriter::count_positional() {
-  SUNDOG_CHECK(num_keyword_ == 0);
-  ++num_positional_;
-  std::memcpy(out_->data() + offsetof(Counts, num_positional), &num_positional_, 4);
+void ArgumentWriter::make_room(size_t bytes) {
+  const auto size = static_cast<size_t>(at_ - out_->data());
+  out_->resize(std::max(size + bytes, 2 * out_->size()));
+  at_ = out_->data() + size;
+  end_ = out_->data() + out_->size();
 }
+
 void ArgumentWriter::append_name(std::string_view name) {
   SUNDOG_CHECK(!name.empty() && name.size() <= UINT32_MAX);
   ++num_keyword_;
-  std::memcpy(out_->data() + offsetof(Counts, num_keyword), &num_keyword_, 4);
   Writer writer(grow(sizeof(Name) + padded(name.size())));
   writer.header(Name{static_cast<uint32_t>(name.size()), 0});
   writer.text(name);
-}
-void ArgumentWriter::append_entry(model::Format format, uint32_t size, Bytes bytes) {
-  Writer writer(grow(sizeof(Entry) + padded(bytes.size())));
-  writer.header(Entry{static_cast<uint16_t>(format), 0, size});
-  writer.bytes(bytes);
 }
 
 Result<ParsedArguments> parse_arguments(Bytes bytes, size_t num_refs,
@@ -96,9 +60,9 @@ Result<ParsedArguments> parse_arguments(Bytes bytes, size_t num_refs,
   scratch->clear();
   if (bytes.empty()) return ParsedArguments{};
   Reader reader(bytes);
-  const auto counts = reader.header<Counts>();
+  const auto counts = reader.header<ArgumentCounts>();
   const uint64_t total = uint64_t{counts.num_positional} + counts.num_keyword;
-  if (reader.can_hold(total, sizeof(Entry), "arguments")) {
+  if (reader.can_hold(total, sizeof(ArgumentEntry), "arguments")) {
     for (uint32_t i = 0; i < counts.num_positional && reader.ok(); ++i)
       scratch->push_back(read_argument({}, num_refs, &reader));
     for (uint32_t i = 0; i < counts.num_keyword && reader.ok(); ++i) {

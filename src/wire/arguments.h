@@ -13,34 +13,76 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "model/value.h"
+#include "wire/layout.h"
 
 namespace sundog::wire {
+
+struct ArgumentCounts {
+  uint32_t num_positional, num_keyword;
+};
+struct ArgumentEntry {
+  uint16_t format, pad;
+  uint32_t size;
+};
 
 // Writes arguments into `out`, from its start and reusing its memory: what was written is the first
 // part of it. Positional arguments come first. A single argument is under 4 GiB: large ones are put
 // and passed by reference.
 class ArgumentWriter {
  public:
-  explicit ArgumentWriter(std::vector<std::byte>* out);
-  Bytes written() const { return {out_->data(), size_}; }
-  void add_value(model::Format format, Bytes bytes);
-  void add_reference(uint32_t index_in_refs);
+  explicit ArgumentWriter(std::vector<std::byte>* out) : out_(out) {
+    if (out_->size() < kRoomMin) [[unlikely]]
+      out_->resize(kRoomMin);
+    at_ = out_->data() + sizeof(ArgumentCounts);
+    end_ = out_->data() + out_->size();
+  }
+  Bytes written() const {
+    const ArgumentCounts counts{num_positional_, num_keyword_};
+    std::memcpy(out_->data(), &counts, sizeof counts);
+    return {out_->data(), static_cast<size_t>(at_ - out_->data())};
+  }
+  void add_value(model::Format format, Bytes bytes) {
+    SUNDOG_CHECK(format != model::Format::kRef && bytes.size() <= UINT32_MAX);
+    count_positional();
+    append_entry(format, static_cast<uint32_t>(bytes.size()), bytes);
+  }
+  void add_reference(uint32_t index_in_refs) {
+    count_positional();
+    append_entry(model::Format::kRef, index_in_refs, {});
+  }
   void add_keyword_value(std::string_view name, model::Format format, Bytes bytes);
   void add_keyword_reference(std::string_view name, uint32_t index_in_refs);
 
  private:
-  std::byte* grow(size_t bytes);
-  void append_entry(model::Format format, uint32_t size, Bytes bytes);
+  static constexpr size_t kRoomMin = 256;
+
+  // Room behind what was written.
+  std::byte* grow(size_t bytes) {
+    if (static_cast<size_t>(end_ - at_) < bytes) [[unlikely]]
+      make_room(bytes);
+    return std::exchange(at_, at_ + bytes);
+  }
+  void make_room(size_t bytes);
+  void append_entry(model::Format format, uint32_t size, Bytes bytes) {
+    Writer writer(grow(sizeof(ArgumentEntry) + padded(bytes.size())));
+    writer.header(ArgumentEntry{static_cast<uint16_t>(format), 0, size});
+    writer.bytes(bytes);
+  }
   void append_name(std::string_view name);
-  void count_positional();
+  void count_positional() {
+    SUNDOG_CHECK(num_keyword_ == 0);
+    ++num_positional_;
+  }
 
   std::vector<std::byte>* out_;
-  size_t size_ = 0;
+  std::byte* at_;   // in it: the end of what was written
+  std::byte* end_;  // and of its memory
   uint32_t num_positional_ = 0;
   uint32_t num_keyword_ = 0;
 };

@@ -3,6 +3,7 @@
 // besides").
 #pragma once
 
+#include "wire/call_records.h"
 #include "wire/codec_streams.h"
 #include "wire/codec_visit.h"
 #include "wire/layout.h"
@@ -116,28 +117,14 @@ template <>
 struct Codec<model::Value> {
   static constexpr RecordType kType = RecordType::kValue;
   static constexpr const char* kName = "Value record";
-  struct Fixed {
-    ObjectId id;
-    uint8_t pushed, pad[3];
-    uint64_t order;
-    ValueRecord value;
-  };
-  static_assert(sizeof(Fixed) == 56);
-
-  static uint64_t size(const model::Value& m) { return sizeof(Fixed) + inline_size(m.value); }
+  static uint64_t size(const model::Value& m) {
+    return sizeof(ValueOfRecord) + inline_size(m.value);
+  }
   static void write(const model::Value& m, Writer* w) {
-    w->header(Fixed{m.id, m.pushed, {}, m.order, to_record(m.value)});
+    w->header(ValueOfRecord{m.id, m.pushed, {}, m.order, to_record(m.value)});
     write_inline(m.value, w);
   }
-  static model::Value read(Reader* r, DecodeScratch*) {
-    const auto f = r->header<Fixed>();
-    model::Value m;
-    m.id = f.id;
-    m.pushed = r->flag(f.pushed, "its pushed is neither 0 nor 1");
-    m.order = f.order;
-    m.value = read_value(f.value, r);
-    return m;
-  }
+  static model::Value read(Reader* r, DecodeScratch*) { return read_value_message(r); }
 };
 
 }  // namespace sundog::wire

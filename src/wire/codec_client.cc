@@ -1,5 +1,6 @@
 // Client -> node records. One Codec for each message: its fixed part, the size of the whole, how
 // to write it and how to read it back.
+#include "wire/call_records.h"
 #include "wire/codec.h"
 #include "wire/codec_actors.h"
 #include "wire/codec_groups.h"
@@ -135,27 +136,11 @@ template <>
 struct Codec<Submit> {
   static constexpr RecordType kType = RecordType::kSubmit;
   static constexpr const char* kName = "Submit record";
-  struct Fixed {
-    TaskId task, parent;
-    ObjectId actor;
-    uint32_t parent_attempt, template_id, num_results, num_refs, num_contained, argument_bytes, pad;
-  };
-  static_assert(sizeof(Fixed) == 80);
 
-  static uint64_t size(const Submit& m) {
-    return sizeof(Fixed) + padded(m.refs.size_bytes()) + padded(m.contained.size_bytes()) +
-           padded(m.arguments.size());
-  }
-  static void write(const Submit& m, Writer* w) {
-    w->header(Fixed{m.task, m.parent, m.actor, m.parent_attempt, m.template_id, m.num_results,
-                    static_cast<uint32_t>(m.refs.size()), static_cast<uint32_t>(m.contained.size()),
-                    static_cast<uint32_t>(m.arguments.size()), 0});
-    w->array(m.refs);
-    w->array(m.contained);
-    w->bytes(m.arguments);
-  }
+  static uint64_t size(const Submit& m) { return submit_size(m); }
+  static void write(const Submit& m, Writer* w) { write_submit(m, w); }
   static Submit read(Reader* r, DecodeScratch*) {
-    const auto f = r->header<Fixed>();
+    const auto f = r->header<SubmitRecord>();
     Submit m;
     m.task = f.task;
     m.parent = f.parent;

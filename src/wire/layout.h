@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,13 @@
 namespace sundog::wire {
 
 constexpr uint64_t padded(uint64_t size) { return (size + 7) & ~uint64_t{7}; }
+
+// Copies whole words without a call, which for so few bytes costs more than they do.
+constexpr uint64_t kFewBytes = 64;
+inline void copy_words(std::byte* to, const void* from, uint64_t size) {
+  const auto* at = static_cast<const std::byte*>(from);
+  for (; size >= 8; size -= 8, to += 8, at += 8) std::memcpy(to, at, 8);
+}
 
 // What may lie in a record as it lies in memory: no padding that would leak or differ.
 template <typename T>
@@ -35,8 +43,20 @@ class Writer {
     std::memcpy(at_, &value, sizeof(T));
     at_ += sizeof(T);
   }
+  // The same, made where it lies.
+  template <Flat T, typename... Parts>
+  void made(Parts... parts) {
+    static_assert(sizeof(T) % 8 == 0, "parts begin at multiples of 8");
+    new (at_) T{parts...};
+    at_ += sizeof(T);
+  }
   void raw(const void* data, uint64_t size) {
     if (size == 0) return;
+    if (size <= kFewBytes && size % 8 == 0) {  // numbers, and the arguments of most calls
+      copy_words(at_, data, size);
+      at_ += size;
+      return;
+    }
     const uint64_t room = padded(size);
     std::memset(at_ + room - 8, 0, 8);  // the padding, before the last bytes cover their part
     std::memcpy(at_, data, size);

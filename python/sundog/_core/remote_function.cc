@@ -179,7 +179,6 @@ bool encode_arguments(PyObject* self, Session* session, CallScratch* scratch, Py
 }
 
 PyObject* refs_of_results(Session* session, uint32_t num_returns, CallScratch* scratch) {
-  if (num_returns == 1) return make_object_ref(session, std::move(scratch->results[0]));
   if (num_returns == 0) Py_RETURN_NONE;
   Object list = steal(PyList_New(static_cast<Py_ssize_t>(scratch->results.size())));
   if (!list.is_valid()) return nullptr;
@@ -220,9 +219,15 @@ PyObject* callee_remote(PyObject* self, PyObject* const* args, Py_ssize_t nargs,
   call.positional = scratch->positional;
   call.keyword = scratch->keyword;
   call.contained = scratch->contained;
+  if (call.num_results == 1) [[likely]] {
+    client::CallError error;
+    client::RefHandle result = session->runtime->submit_one(call, &error);
+    if (!result) return raise_call_error(error);
+    return streams ? make_stream(session, std::move(result))
+                   : make_object_ref(session, std::move(result));
+  }
   auto submitted = session->runtime->submit(call, &scratch->results);
   if (!submitted.ok()) return raise_call_error(submitted.error());
-  if (streams) return make_stream(session, std::move(scratch->results[0]));
   return refs_of_results(session, callee->num_returns, scratch.get());
 }
 
