@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/random.h"
+#include "os/memory.h"
 
 namespace sundog::client {
 namespace {
@@ -53,6 +54,58 @@ TEST(Copy, parts_of_all_sizes_are_shared_out_by_their_bytes) {
   for (size_t i = 0; i < sources.size(); ++i) parts.push_back({targets[i].data(), sources[i]});
   copy_parts(parts);
   EXPECT_TRUE(sources == targets);
+}
+
+// Shared memory without a page, as a large grant is.
+class FreshTarget : public testing::Test {
+ protected:
+  static constexpr size_t kBytes = kStreamBytes + (8 << 20);
+  os::Fd memory_ = *os::create_sealed_memory("test", kBytes);
+  os::Mapping mapping_ =
+      *os::Mapping::map(memory_.get(), 0, kBytes, os::Access::kReadWrite, os::Sharing::kShared);
+};
+
+TEST_F(FreshTarget, bytes_arrive_at_every_alignment_and_nothing_beside) {
+  for (size_t size : {kTwoThreadsBytes + 5, kStreamBytes + 4097}) {
+    for (size_t shift : {size_t{0}, size_t{4096}, size_t{4160}, (size_t{2} << 20) - 64}) {
+      ASSERT_TRUE(os::punch_hole(memory_.get(), 0, kBytes));
+      const std::vector<std::byte> source = noise(size, size + shift);
+      copy_bytes(mapping_.data() + shift, source);
+      EXPECT_TRUE(std::equal(source.begin(), source.end(), mapping_.data() + shift));
+      const auto is_zero = [](std::byte b) { return b == std::byte{0}; };
+      EXPECT_TRUE(std::all_of(mapping_.data(), mapping_.data() + shift, is_zero)) << shift;
+      const std::byte* end = mapping_.data() + shift + size;
+      EXPECT_TRUE(std::all_of(end, end + 8192, is_zero)) << shift;
+    }
+  }
+}
+
+TEST_F(FreshTarget, what_lies_between_the_parts_stays) {
+  const std::vector<std::byte> source = noise(kBytes, 3);
+  std::vector<Copy> parts;
+  std::vector<size_t> gaps;
+  Random random(11);
+  for (size_t at = 0; at < kBytes;) {
+    const size_t size = std::min<size_t>(kBytes - at, 1 + random.below(3 << 20));
+    parts.push_back({mapping_.data() + at, Bytes(source).subspan(at, size)});
+    at += size;
+    if (at >= kBytes) break;
+    mapping_.data()[at] = kGuard;  // one that has its page already
+    gaps.push_back(at);
+    at += 1 + random.below(20'000);
+  }
+  copy_parts(parts);
+  for (const Copy& part : parts) {
+    ASSERT_TRUE(std::equal(part.from.begin(), part.from.end(), part.to));
+  }
+  for (size_t at : gaps) ASSERT_EQ(mapping_.data()[at], kGuard);
+}
+
+TEST_F(FreshTarget, pages_can_be_had_without_bytes) {
+  mapping_.data()[100] = kGuard;
+  make_pages(mapping_.data(), kStreamBytes + 100);
+  EXPECT_GE(*os::memory_resident(memory_.get()), kStreamBytes + 4096);
+  EXPECT_EQ(mapping_.data()[100], kGuard);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/copy.h"
 #include "tensors.h"
 
 namespace sundog::python {
@@ -65,6 +66,11 @@ Object make_room(Session* session, const wire::TensorPlan& plan) {
     raise_call_error(room.error());
     return {};
   }
+  // Who fills an array touches one page after the other: they are made here, large ones if
+  // possible.
+  Py_BEGIN_ALLOW_THREADS;
+  client::make_pages((*room)->data(), (*room)->size());
+  Py_END_ALLOW_THREADS;
   auto* buffer = PyObject_New(RoomBuffer, room_buffer_type);
   if (buffer == nullptr) return {};
   Py_INCREF(session);
