@@ -5,6 +5,7 @@
 
 #include "model/limits.h"
 #include "os/clock.h"
+#include "os/fresh_pages.h"
 #include "os/machine.h"
 #include "os/memory.h"
 
@@ -36,10 +37,13 @@ class HugePages {
         os::Mapping::map(memory, first, last - first, os::Access::kReadWrite, os::Sharing::kShared);
     if (!window) return;
     for (uint64_t at = first; at < last; at += model::kHugePageBytes) {
-      if (to_pass_over_ > 0) {
-        --to_pass_over_;
-      } else if (make_one(&*window, at - first)) {
+      const bool passed_over = to_pass_over_ > 0;
+      if (passed_over) --to_pass_over_;
+      if (!passed_over && make_one(&*window, at - first)) {
         made->push_back({at, model::kHugePageBytes});
+      } else {
+        // Zeroed here: of pages that are only allocated the kernel leaves that to the first touch.
+        os::make_small_pages(window->data() + (at - first), model::kHugePageBytes);
       }
     }
   }
@@ -97,10 +101,16 @@ void Arena::stop() {
   thread_started_ = false;
 }
 
-std::vector<Arena::Range> Arena::missing(uint64_t first, uint64_t last) const {
+bool Arena::any(uint64_t first, uint64_t last, Chunk state) const {
+  return std::find(chunks_.begin() + static_cast<ptrdiff_t>(first),
+                   chunks_.begin() + static_cast<ptrdiff_t>(last),
+                   state) != chunks_.begin() + static_cast<ptrdiff_t>(last);
+}
+
+std::vector<Arena::Range> Arena::missing(uint64_t first, uint64_t last, bool or_lent) const {
   std::vector<Range> ranges;
   for (uint64_t c = first; c < last; ++c) {
-    if (chunks_[c] != kNone) continue;
+    if (chunks_[c] != kNone && !(or_lent && chunks_[c] == kLent)) continue;
     uint64_t offset = c * kArenaChunkBytes;
     if (!ranges.empty() && ranges.back().offset + ranges.back().size == offset) {
       ranges.back().size += kArenaChunkBytes;
@@ -120,23 +130,27 @@ void Arena::mark(const Range& range, Chunk state) {
   }
 }
 
-Arena::Room Arena::make_room(uint64_t offset, uint64_t size, Done done) {
+Arena::Room Arena::make_room(uint64_t offset, uint64_t size, Done done, Maker maker) {
   if (size == 0 || offset > bytes_ || size > bytes_ - offset) return Room::kFailed;
   uint64_t first = offset / kArenaChunkBytes;
   uint64_t last = round_up(offset + size, kArenaChunkBytes) / kArenaChunkBytes;
-  auto begin = chunks_.begin() + static_cast<ptrdiff_t>(first);
-  auto end = chunks_.begin() + static_cast<ptrdiff_t>(last);
   if (size >= kLargeRangeBytes) {
     look_ahead(last * kArenaChunkBytes, size);
     copying_until_ = std::max(copying_until_, os::now() + copy_time(size));
     collapser_.granted(offset, size);
   }
-  if (std::all_of(begin, end, [](uint8_t c) { return c == kMade; })) {
+  const bool waits = any(first, last, kQueued);
+  // What is still to become a hole must not swallow what a client makes there.
+  const bool lend = maker == Maker::kClient && size >= kLargeRangeBytes && !waits && punching_ == 0;
+  std::vector<Range> ranges = missing(first, last, !lend);
+  if (lend) {
+    for (const Range& r : ranges) mark(r, kLent);
+    ranges.clear();
+  }
+  if (ranges.empty() && !waits) {
     start_ahead_later();
     return Room::kThere;
   }
-  bool waits = std::any_of(begin, end, [](uint8_t c) { return c == kQueued; });
-  std::vector<Range> ranges = missing(first, last);
   uint64_t missing_bytes = 0;
   for (const Range& r : ranges) missing_bytes += r.size;
   // A hole that is still to be punched must not swallow pages made after it: with work in flight
@@ -242,7 +256,7 @@ void Arena::step_ahead() {
     uint64_t last = std::min(ahead_end_, ahead_position_ + kAheadStepBytes) / kArenaChunkBytes;
     if (last <= first) break;
     ahead_position_ = last * kArenaChunkBytes;
-    std::vector<Range> ranges = missing(first, last);
+    std::vector<Range> ranges = missing(first, last, false);
     if (ranges.empty()) continue;
     for (const Range& r : ranges) queue(r);
     ahead_running_ = true;
@@ -271,19 +285,20 @@ void Arena::freed(uint64_t offset, uint64_t size, TimeNs now) {
   uint64_t last = (offset + size) / kArenaChunkBytes;
   if (last <= first || last > chunks_.size() || !short_of_memory(now)) return;
   Range range{first * kArenaChunkBytes, (last - first) * kArenaChunkBytes};
-  bool all_made = std::all_of(chunks_.begin() + static_cast<ptrdiff_t>(first),
-                              chunks_.begin() + static_cast<ptrdiff_t>(last),
-                              [](uint8_t c) { return c == kMade; });
-  if (!all_made) return;  // an answer on its way would call the hole made
+  // An answer on its way would call the hole made.
+  if (any(first, last, kQueued) || any(first, last, kNone)) return;
   start_thread();
   mark(range, kNone);
   collapser_.set_huge(range.offset, range.size, false);
   ++in_flight_;
+  ++punching_;
   // A later make_room() for this range finds it missing and queues behind the hole.
   thread_.loop().post([this, range] {
     os::punch_hole(memory_.get(), range.offset, range.size).ok();
     loop_->post([this, alive = alive_] {
-      if (*alive) --in_flight_;
+      if (!*alive) return;
+      --in_flight_;
+      --punching_;
     });
   });
 }

@@ -1,10 +1,11 @@
 // Arena: the pages behind one arena of the object store (DESIGN section 6).
 //
 // The core decides who gets which bytes; this makes the pages before anybody is told. A small
-// range is made at once; a large one on the page thread, in 2 MB pages where the kernel can, and
-// after the first large range more room is made ahead of demand, step by step. Large values that
-// stay get 2 MB pages later if they could not have them at once (page_collapser.h). Freed pages are
-// kept for the next value; they go back to the machine only when it runs short.
+// range is made at once; a large one by the client that fills it, if its pages count as ours, else
+// on the page thread, in 2 MB pages where the kernel can. After the first large range more room is
+// made ahead of demand, step by step. Large values that stay get 2 MB pages later if they could not
+// have them at once (page_collapser.h). Freed pages are kept for the next value; they go back to
+// the machine only when it runs short.
 //
 // Belongs to the deciding thread. It keeps no mapping, and never touches the bytes of a range that
 // was granted.
@@ -46,9 +47,11 @@ class Arena {
   int read_only() const { return read_only_.get(); }
 
   enum class Room { kThere, kLater, kFailed };
+  // Who makes the pages of a large range.
+  enum class Maker { kArena, kClient };
   // Pages for the range. kLater: `done` is called on the loop, with the reason if it failed.
   using Done = std::function<void(Status)>;
-  Room make_room(uint64_t offset, uint64_t size, Done done);
+  Room make_room(uint64_t offset, uint64_t size, Done done, Maker maker = Maker::kArena);
   // The value there was handed to a process.
   void read(const model::Extent& extent);
   // Nobody uses these bytes any more.
@@ -60,12 +63,15 @@ class Arena {
   void stop();
 
  private:
-  enum Chunk : uint8_t { kNone = 0, kQueued = 1, kMade = 2 };
+  // kLent: a client was to make it; as much of it is there as the client came to.
+  enum Chunk : uint8_t { kNone = 0, kQueued = 1, kMade = 2, kLent = 3 };
   struct Range {
     uint64_t offset, size;
   };
   Arena(uint64_t bytes, os::Fd memory, os::Fd read_only, loop::EventLoop* loop);
-  std::vector<Range> missing(uint64_t first, uint64_t last) const;
+  bool any(uint64_t first, uint64_t last, Chunk state) const;
+  // Those of [first, last) that nobody makes; `or_lent`: nor was known to have made.
+  std::vector<Range> missing(uint64_t first, uint64_t last, bool or_lent) const;
   void mark(const Range& range, Chunk state);
   void start_thread();
   void queue(const Range& range);
@@ -90,6 +96,7 @@ class Arena {
   std::vector<uint8_t> chunks_;
   uint64_t made_chunks_ = 0;
   uint64_t in_flight_ = 0;       // ranges queued and not yet answered
+  uint64_t punching_ = 0;        // those of them that are to be holes
   uint64_t ahead_position_ = 0;  // room is being made from here …
   uint64_t ahead_end_ = 0;       // … to here
   bool ahead_running_ = false;

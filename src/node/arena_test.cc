@@ -26,6 +26,10 @@ class ArenaTest : public testing::Test {
     ASSERT_NE(room, Arena::Room::kFailed);
     while (room == Arena::Room::kLater && !there) loop_->poll(kNever);
   }
+  Arena::Room lend(uint64_t offset, uint64_t size) {
+    return arena_->make_room(
+        offset, size, [](Status) { FAIL() << "nobody waits"; }, Arena::Maker::kClient);
+  }
   uint64_t resident() { return *os::memory_resident(arena_->memory()); }
 };
 
@@ -78,6 +82,40 @@ TEST_F(ArenaTest, room_is_made_ahead_also_while_one_range_after_the_other_is_ask
     loop_->poll(os::now() + kAheadDelay / 10);
   }
   EXPECT_GE(arena_->made_bytes(), 64 * kMegabyte);
+}
+
+TEST_F(ArenaTest, a_large_range_is_lent_to_a_client_that_makes_its_pages) {
+  EXPECT_EQ(lend(0, 32 * kMegabyte), Arena::Room::kThere);
+  EXPECT_EQ(resident(), 0u);
+  EXPECT_EQ(lend(64 * kMegabyte, 4096), Arena::Room::kThere) << "a small one is made at once";
+  EXPECT_EQ(resident(), kArenaChunkBytes);
+}
+
+TEST_F(ArenaTest, what_a_client_was_lent_and_did_not_make_is_made_for_the_next) {
+  ASSERT_EQ(lend(0, 32 * kMegabyte), Arena::Room::kThere);
+  arena_->freed(0, 32 * kMegabyte, os::now());  // it was killed before it touched a page
+  make(kMegabyte, 4096);
+  EXPECT_EQ(resident(), kArenaChunkBytes);
+  make(0, 32 * kMegabyte);
+  EXPECT_GE(resident(), 32 * kMegabyte);
+}
+
+TEST_F(ArenaTest, room_ahead_is_made_behind_what_was_lent_and_not_in_it) {
+  ASSERT_EQ(lend(0, 32 * kMegabyte), Arena::Room::kThere);
+  while (arena_->made_bytes() < 32 * kMegabyte) loop_->poll(kNever);
+  EXPECT_EQ(resident(), 32 * kMegabyte);
+  EXPECT_EQ(lend(32 * kMegabyte, 32 * kMegabyte), Arena::Room::kThere);
+}
+
+TEST_F(ArenaTest, a_range_that_is_being_made_is_not_lent) {
+  ASSERT_EQ(arena_->make_room(0, 32 * kMegabyte, [](Status) {}), Arena::Room::kLater);
+  bool there = false;
+  ASSERT_EQ(
+      arena_->make_room(
+          16 * kMegabyte, 32 * kMegabyte, [&](Status s) { there = s.ok(); }, Arena::Maker::kClient),
+      Arena::Room::kLater);
+  while (!there) loop_->poll(kNever);
+  EXPECT_GE(resident(), 48 * kMegabyte);
 }
 
 TEST_F(ArenaTest, a_range_outside_is_refused) {

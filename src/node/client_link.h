@@ -53,6 +53,7 @@ struct ClientLink {
   bool listed = false;          // in the list of those to publish to
   bool rung = false;            // in the list of those with more to read
   bool spoke_nonsense = false;  // nothing more is read from it
+  bool makes_pages = false;     // those of what it fills: they count as if we had made them
 
   std::deque<OutputBatch> outputs;  // lines that wait for room
   std::unique_ptr<obs::ChromeTrace> trace;

@@ -192,6 +192,9 @@ Status NodeShell::attach(Newcomer newcomer, const wire::Hello& hello) {
     learn_cpp_worker(hello.entry_point);
   }
   client->channel_memory = std::move(memory);
+  // What we forked is in our cgroup. Where memory may be refused, only we ask for it.
+  client->makes_pages =
+      (client->is_fork() || os::shares_our_cgroup(client->pid)) && !os::commits_strictly();
   connected.client = client->id;
   connected.role = client->role;
   connected.language = client->language;

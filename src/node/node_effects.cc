@@ -108,19 +108,19 @@ void NodeShell::send_execute(ClientLink* client, const model::Execute& message) 
   sent(client, client->write_call(message, &encode_scratch_));
 }
 
-// A client never meets a page that is not there: the grant waits for its pages.
+// The grant waits for its pages, unless the client makes them: it does where it finds none.
 void NodeShell::send_grant(ClientLink* client, const model::Grant& grant) {
-  Arena::Room room = arena_->make_room(grant.extent.offset, grant.extent.size,
-                                       [this, id = client->id, grant](const Status& made) {
-                                         ClientLink* then = link(id);
-                                         if (then == nullptr || then->state != LinkState::kAttached)
-                                           return;
-                                         if (made) {
-                                           send(then, grant);
-                                         } else {
-                                           grant_failed(id, grant, made.error());
-                                         }
-                                       });
+  auto done = [this, id = client->id, grant](const Status& made) {
+    ClientLink* then = link(id);
+    if (then == nullptr || then->state != LinkState::kAttached) return;
+    if (made) {
+      send(then, grant);
+    } else {
+      grant_failed(id, grant, made.error());
+    }
+  };
+  auto maker = client->makes_pages ? Arena::Maker::kClient : Arena::Maker::kArena;
+  Arena::Room room = arena_->make_room(grant.extent.offset, grant.extent.size, done, maker);
   if (room == Arena::Room::kThere) send(client, grant);
   if (room == Arena::Room::kFailed) grant_failed(client->id, grant, "no pages could be made");
 }

@@ -127,6 +127,17 @@ int64_t oom_kills() {
   return number_after(*text, "oom_kill ").value_or(-1);
 }
 
+bool shares_our_cgroup(uint32_t pid) {
+  auto ours = read_text("/proc/self/cgroup");
+  auto theirs = read_text("/proc/" + std::to_string(pid) + "/cgroup");
+  return ours && theirs && *ours == *theirs;
+}
+
+bool commits_strictly() {
+  auto text = read_text("/proc/sys/vm/overcommit_memory");
+  return !text || parse_number(*text) == 2;
+}
+
 std::string host_name() {
   char name[256] = {};
   if (::gethostname(name, sizeof name - 1) < 0) return "localhost";

@@ -21,6 +21,10 @@ Sized usable_memory();
 int64_t available_memory();
 // How often the kernel killed a process of our cgroup (or below) for memory; -1: unknown.
 int64_t oom_kills();
+// Whether memory that the process makes is accounted to the same cgroup as ours.
+bool shares_our_cgroup(uint32_t pid);
+// Whether the kernel refuses memory that it may not be able to give: then a first touch can fault.
+bool commits_strictly();
 std::string host_name();
 
 }  // namespace sundog::os

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -96,6 +97,22 @@ def test_worker_that_dies_while_it_writes_a_result_leaves_the_store_clean(sessio
     while _explain.status(session_now)["store"]["used_bytes"] and time.monotonic() < deadline:
         pass
     assert _explain.status(session_now)["store"]["used_bytes"] == 0
+
+
+def test_worker_killed_while_it_makes_the_pages_of_a_put_leaves_nothing(session: None) -> None:
+    @sundog.remote(max_retries=0)
+    def put_until_killed(after: float) -> None:
+        value = np.arange(8_000_000)  # 64 MB
+        threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        while True:
+            sundog.put(value)
+
+    for after in (0.001, 0.01, 0.03):
+        with pytest.raises(WorkerCrashedError):
+            sundog.get(put_until_killed.remote(after))
+    # Wherever it came to: the next value lies there whole, and nearly all of the 256 MB are free.
+    whole = np.arange(28_000_000)
+    assert np.array_equal(sundog.get(sundog.put(whole)), whole)
 
 
 def test_nested_task_whose_child_dies(session: None, tmp_path: Path) -> None:
