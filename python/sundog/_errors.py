@@ -528,25 +528,24 @@ def timed_out(
     """``get`` with a timeout: says what the first object that is not there waits for."""
     from sundog import _core, _explain
 
-    waited = refs if isinstance(refs, (list, tuple)) else [refs]
+    waited = [refs] if isinstance(refs, _core.ObjectRef) else refs
     one = len(waited) == 1
-    for ref in waited:
-        assert isinstance(ref, _core.ObjectRef)
-        told = _explain.ask(ref)
-        if told is None or told.get("ready"):
-            continue
-        what = f"object {ref.hex()}"
-        if "name" in told:
-            what = f"{told['name']} (task {short_id(str(told['task']))})"
-        elif "group" in told:
-            what = str(told["group"])
-        others = "" if one else f" ({len(waited)} objects were asked for)"
-        reason = _explain.why_not(told) or "the session does not say why"
+    missing = _explain.of_first_missing(waited)
+    if missing is None:
         return exceptions.GetTimeoutError(
-            f"{what} is not ready after {seconds:.1f} s{others}: {reason}."
+            f"{'one object was' if one else f'{len(waited)} objects were'} not here after "
+            f"{seconds:.1f} s"
         )
+    ref, told = missing
+    what = f"object {ref.hex()}"
+    if "name" in told:
+        what = f"{told['name']} (task {short_id(str(told['task']))})"
+    elif "group" in told:
+        what = str(told["group"])
+    others = "" if one else f" ({len(waited)} objects were asked for)"
+    reason = _explain.why_not(told) or "the session does not say why"
     return exceptions.GetTimeoutError(
-        f"{len(waited)} object{'' if one else 's'} were not here after {seconds:.1f} s"
+        f"{what} is not ready after {seconds:.1f} s{others}: {reason}."
     )
 
 

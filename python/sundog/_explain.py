@@ -8,12 +8,14 @@ from sundog import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
 # model::Question
 DUMP, EXPLAIN, TIMELINE, STATUS, MEMORY, OUTPUT, NAMES, ACTORS = 1, 2, 3, 4, 5, 6, 7, 8
 PENDING_CALLS, JOBS = 9, 10
 LINKS_MAX = 4  # of a chain of reasons in one sentence
+ANSWER_SECONDS_MAX = 1.0  # what nobody can say by then is not worth the wait
 
 
 def ask(ref: _core.ObjectRef[Any]) -> dict[str, Any] | None:
@@ -26,6 +28,34 @@ def ask(ref: _core.ObjectRef[Any]) -> dict[str, Any] | None:
     except Exception:
         return None
     return told
+
+
+def of_first_missing(
+    refs: Sequence[_core.ObjectRef[Any]],
+) -> tuple[_core.ObjectRef[Any], dict[str, Any]] | None:
+    """The first object that is not there, and what the daemon knows of it.
+
+    Returns:
+        None if all are there, or there is no answer within ANSWER_SECONDS_MAX: the daemon may be
+        stopped.
+    """
+    import threading
+
+    found: list[tuple[_core.ObjectRef[Any], dict[str, Any]]] = []
+
+    def search() -> None:  # to its end, or the session's
+        for ref in refs:
+            told = ask(ref)
+            if told is None:
+                return
+            if not told.get("ready"):
+                found.append((ref, told))
+                return
+
+    searching = threading.Thread(target=search, daemon=True)
+    searching.start()
+    searching.join(ANSWER_SECONDS_MAX)
+    return found[0] if found else None
 
 
 def why_not(told: dict[str, Any]) -> str:

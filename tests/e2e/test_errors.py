@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -319,6 +320,21 @@ def test_get_times_out_as_a_timeout_error(session: None) -> None:
     assert isinstance(e.value, sundog.exceptions.GetTimeoutError)
     assert time.monotonic() - began >= 0.1
     assert sundog.get(ref) is None
+
+
+def test_get_times_out_although_the_daemon_is_stopped(session: None) -> None:
+    current = sundog._core.current_session()
+    assert current is not None
+    ref = divide.remote(sundog.get(divide.remote(1, 1)), 1)
+    daemon = int(str(current.info()["daemon_pid"]))
+    late = divide.options(name="late")
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        with pytest.raises(sundog.exceptions.GetTimeoutError, match="one object was not here"):
+            sundog.get(late.remote(1, 1), timeout=0.1)
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    assert sundog.get([ref, late.remote(4, 2)]) == [1, 2]
 
 
 def test_explain_tells_what_a_task_waits_for(session: None) -> None:
