@@ -229,6 +229,21 @@ class ActorHandle(Generic[T]):
         return rebuild_handle, parts
 
 
+class HandleDoc:
+    """The documentation of handles: of one that of its actor's class, of ActorHandle its own."""
+
+    def __init__(self, own: str | None) -> None:
+        """``own`` is ActorHandle's."""
+        self.own = own
+
+    def __get__(self, handle: ActorHandle[Any] | None, owner: object) -> str | None:
+        """What ``help`` and notebooks show."""
+        return self.own if handle is None else handle._sundog_description.doc or self.own
+
+
+ActorHandle.__doc__ = HandleDoc(ActorHandle.__doc__)  # type: ignore[assignment]
+
+
 def no_such_method(description: _actor_class.ClassDescription, name: str) -> AttributeError:
     """``handle.no_such_method``."""
     from sundog._errors import NoSuchMethodError

@@ -184,6 +184,9 @@ class LocalHandle(Handle):
         return method
 
 
+LocalHandle.__doc__ = vars(_actor.ActorHandle)["__doc__"]
+
+
 class LocalActors:
     """All actors of a session in local mode, and their names."""
 

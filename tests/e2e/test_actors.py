@@ -318,6 +318,8 @@ def test_handle_completes_and_documents_the_methods(session: None) -> None:
     assert counter.increment.__name__ == "increment"
     assert str(inspect.signature(Counter)) == "(start: int = 0) -> None"
     assert Counter.__doc__ == "Counts what it is told." and Counter.LIMIT == 1000
+    assert inspect.getdoc(counter) == inspect.getdoc(Counter)
+    assert inspect.getdoc(type(counter)).startswith("Refers to an actor.")
     assert Counter.__wrapped__(3).increment() == 4
 
 

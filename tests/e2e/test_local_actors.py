@@ -211,6 +211,7 @@ class Asking:
 def test_a_constructor_knows_whose_it_is() -> None:
     asking = Asking.options(name="asking").remote()
     told = (asking._actor_id.hex(), "asking")
+    assert asking.__doc__ == "Its constructor asks whose it is."
     assert sundog.get([asking.answers.remote(), asking.ask_itself.remote()]) == [told, told]
 
 
