@@ -105,6 +105,23 @@ def test_an_exception_leaves_the_actor_in_the_pool(session: None) -> None:
     assert list(pool.map(double, range(4))) == [0, 2, 4, 6]
 
 
+def test_calls_with_several_results_give_lists(session: None) -> None:
+    @sundog.remote
+    class Divider:
+        @sundog.method(num_returns=2)
+        def divide(self, number: int) -> tuple[int, int]:
+            return divmod(number, 3)
+
+    pool = ActorPool([Divider.remote() for _ in range(2)])
+    assert list(pool.map(lambda a, v: a.divide.remote(v), range(4))) == [
+        [0, 0],
+        [0, 1],
+        [0, 2],
+        [1, 0],
+    ]
+    assert list(pool.map_unordered(lambda a, v: a.divide.remote(v), [7])) == [[2, 1]]
+
+
 def test_actors_come_and_go(session: None) -> None:
     pool = pool_of_two()
     first, second = pool.pop_idle(), pool.pop_idle()

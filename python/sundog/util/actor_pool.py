@@ -30,7 +30,8 @@ class ActorPool:
     def __init__(self, actors: Iterable[Any]) -> None:
         """Takes handles of actors, which the caller made."""
         self._idle: deque[Any] = deque(actors)
-        self._running: dict[_core.ObjectRef[Any], tuple[int, Any]] = {}  # number and actor
+        # By the first of a call's results: number, actor, and what the call returned.
+        self._running: dict[_core.ObjectRef[Any], tuple[int, Any, Any]] = {}
         self._by_number: dict[int, _core.ObjectRef[Any]] = {}
         self._waiting: deque[tuple[Submit, Any]] = deque()
         self._next_number = 0
@@ -74,11 +75,12 @@ class ActorPool:
             return
         actor = self._idle.popleft()
         try:
-            ref = fn(actor, value)
+            made: Any = fn(actor, value)
+            ref = made[0] if isinstance(made, list) else made
         except BaseException:
             self._idle.appendleft(actor)
             raise
-        self._running[ref] = (self._next_number, actor)
+        self._running[ref] = (self._next_number, actor, made)
         self._by_number[self._next_number] = ref
         self._next_number += 1
 
@@ -109,8 +111,7 @@ class ActorPool:
                 )
             self._forget(ref)
             raise ResultTimeoutError("the next result was not ready in time; it was dropped")
-        self._forget(ref)
-        return _core.get(ref)
+        return _core.get(self._forget(ref))
 
     @public
     def get_next_unordered(
@@ -134,15 +135,16 @@ class ActorPool:
                 raise ResultTimeoutError("no result was ready in time; they can be asked for again")
             self._forget(self._by_number[self._next_result])
             raise ResultTimeoutError("no result was ready in time; the oldest was dropped")
-        self._forget(ready[0])
-        return _core.get(ready[0])
+        return _core.get(self._forget(ready[0]))
 
-    def _forget(self, ref: _core.ObjectRef[Any]) -> None:
-        number, actor = self._running.pop(ref)
+    def _forget(self, ref: _core.ObjectRef[Any]) -> Any:
+        """The call is no more ours; what it returned: a reference, or a list of several."""
+        number, actor, made = self._running.pop(ref)
         del self._by_number[number]
         self._return(actor)
         while self._next_result < self._next_number and self._next_result not in self._by_number:
             self._next_result += 1
+        return made
 
     def _return(self, actor: Any) -> None:
         self._idle.append(actor)
@@ -164,7 +166,7 @@ class ActorPool:
         Raises:
             ValueError: it is there already.
         """
-        if actor in self._idle or any(actor == busy for _, busy in self._running.values()):
+        if actor in self._idle or any(actor == busy for _, busy, _ in self._running.values()):
             raise ValueError(f"{actor!r} is in the pool already")
         self._return(actor)
 
