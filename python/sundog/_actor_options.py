@@ -169,6 +169,14 @@ def flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def out_of_order(given: Mapping[str, object], default: bool) -> bool:
+    """allow_out_of_order_execution, by its name of today or of before."""
+    names = ("allow_out_of_order_execution", "execute_out_of_order")
+    if all(given.get(name) is None for name in names):
+        return default
+    return any([flag(name, given.get(name)) for name in names])
+
+
 class ActorOptions:
     """Checked options of one actor class; equal ones share one template."""
 
@@ -218,9 +226,7 @@ class ActorOptions:
             "max_concurrency", given.get("max_concurrency"), ASYNC_CONCURRENCY if is_async else 1
         )
         self.groups = checked_groups(given.get("concurrency_groups"))
-        self.out_of_order = flag(
-            "allow_out_of_order_execution", given.get("allow_out_of_order_execution")
-        ) or flag("execute_out_of_order", given.get("execute_out_of_order"))
+        self.out_of_order = out_of_order(given, is_async or self.max_concurrency > 1)
         self.max_pending_calls = count_from_minus_one(
             "max_pending_calls", given.get("max_pending_calls"), -1
         )

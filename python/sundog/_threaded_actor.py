@@ -1,7 +1,8 @@
 """The calls of an actor with several threads (``max_concurrency`` above 1, or concurrency groups).
 
-The main thread takes calls, within the limits, and hands each to a thread of a pool that grows up
-to as many as ran at once. Which call a thread runs is in its context.
+The main thread takes calls, within the limits, and hands each to a thread of its group, of which
+there are as many as ran at once: a group of one call at a time has one thread, which finds again
+what it kept in ``threading.local``. Which call a thread runs is in its context.
 """
 
 from __future__ import annotations
@@ -17,12 +18,23 @@ from sundog import _core
 TYPE_CHECKING = False
 
 
+class Group:
+    """The calls of one concurrency group, and how many threads serve them."""
+
+    def __init__(self) -> None:
+        """No thread yet."""
+        self.calls: queue.SimpleQueue[_core.RunningCall] = queue.SimpleQueue()
+        # Guarded by the driver's `changed`.
+        self.threads = 0
+        self.busy = 0
+
+
 class ThreadDriver:
     """Runs the calls of one actor until its process is to end."""
 
     def __init__(self) -> None:
         """No thread yet."""
-        self.calls: queue.SimpleQueue[_core.RunningCall] = queue.SimpleQueue()
+        self.groups: dict[int, Group] = {}  # the main thread's
         self.changed = threading.Condition()
         # Guarded by `changed`.
         self.threads = 0
@@ -32,13 +44,18 @@ class ThreadDriver:
     def run(self) -> None:
         """Takes calls and hands them out. Raises what a method raised to end the process."""
         while (call := _core.wait_for_call()) is not None:
+            group = self.groups.setdefault(call.group, Group())
             with self.changed:
                 self.busy += 1
-                if self.busy > self.threads:
+                group.busy += 1
+                if group.busy > group.threads:
+                    group.threads += 1
                     self.threads += 1
                     name = f"sundog-calls-{self.threads}"
-                    threading.Thread(target=self.serve, name=name, daemon=True).start()
-            self.calls.put(call)
+                    threading.Thread(
+                        target=self.serve, args=(group,), name=name, daemon=True
+                    ).start()
+            group.calls.put(call)
             del call
         with self.changed:
             self.changed.wait_for(lambda: self.busy == 0 or self.reason_to_end is not None)
@@ -49,14 +66,15 @@ class ThreadDriver:
         if reason is not None and not isinstance(reason, _core.ActorExit):
             raise reason
 
-    def serve(self) -> None:
-        """One thread of the pool."""
+    def serve(self, group: Group) -> None:
+        """One thread of the group."""
         while True:
-            call = self.calls.get()
+            call = group.calls.get()
             reason = run_one(call)
             del call
             with self.changed:
                 self.busy -= 1
+                group.busy -= 1
                 if reason is not None and self.reason_to_end is None:
                     self.reason_to_end = reason
                 self.changed.notify()

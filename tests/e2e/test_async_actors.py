@@ -467,6 +467,61 @@ def test_calls_may_overtake_one_whose_argument_is_missing(session: None) -> None
     assert sundog.get(ordered.told.remote()) == [1, 2]
 
 
+@pytest.mark.parametrize("given", [{"max_concurrency": 2}, {}])
+def test_actors_with_calls_at_once_keep_no_order_of_arguments_unless_asked(
+    session: None, given: dict[str, int]
+) -> None:
+    class Threaded:
+        def echo(self, x: int) -> int:
+            return x
+
+    class Async:
+        async def echo(self, x: int) -> int:
+            return x
+
+    gate = Gate.remote()
+    late = gate.enter.remote(1)
+    wait_inside(gate, 1)
+    cls = sundog.remote(Threaded if given else Async)
+    free = cls.options(**given).remote()
+    behind = free.echo.remote(late)
+    assert sundog.get(free.echo.remote(2), timeout=20) == 2
+    ordered = cls.options(**given, allow_out_of_order_execution=False).remote()
+    ordered.echo.remote(late)
+    after = ordered.echo.remote(2)
+    until(lambda: "behind a call of the same caller" in sundog.explain(after), "it keeps the order")
+    sundog.get(gate.let_all_in.remote())
+    assert sundog.get([behind, after]) == [1, 2]
+
+
+def test_a_group_of_one_call_at_a_time_has_one_thread(session: None) -> None:
+    @sundog.remote(concurrency_groups={"io": 1, "compute": 1})
+    class Keeping:
+        def __init__(self) -> None:
+            self.kept = threading.local()
+
+        def keep(self, value: str) -> int:
+            self.kept.value = value
+            return threading.get_ident()
+
+        def told(self) -> tuple[str, int]:
+            return self.kept.value, threading.get_ident()
+
+    actor = Keeping.remote()
+    groups: list[dict[str, str]] = [
+        {},
+        {"concurrency_group": "io"},
+        {"concurrency_group": "compute"},
+    ]
+    threads = [
+        sundog.get(actor.keep.options(**group).remote(str(i))) for i, group in enumerate(groups)
+    ]
+    assert len(set(threads)) == 3
+    for turn in (0, 2, 1, 1, 0, 2):
+        found = sundog.get(actor.told.options(**groups[turn]).remote())
+        assert found == (str(turn), threads[turn])
+
+
 def test_max_pending_calls_is_told_at_the_call(session: None) -> None:
     gate = Gate.options(max_pending_calls=10).remote()
     waiting = [gate.enter.remote(i) for i in range(9)]

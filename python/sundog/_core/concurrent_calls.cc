@@ -147,6 +147,10 @@ PyObject* get_returns(PyObject* object, void*) {
   RunningCall* self = self_of(object);
   return is_running(self) ? PyLong_FromLong(static_cast<long>(self->call->returns)) : nullptr;
 }
+PyObject* get_group(PyObject* object, void*) {
+  RunningCall* self = self_of(object);
+  return is_running(self) ? PyLong_FromLong(self->call->group) : nullptr;
+}
 PyObject* get_name(PyObject* object, void*) { return Py_NewRef(self_of(object)->name); }
 PyObject* get_task(PyObject* object, void*) {
   return text(self_of(object)->context->task.hex()).release().ptr();
@@ -174,6 +178,7 @@ PyMethodDef methods[] = {
     {nullptr, nullptr, 0, nullptr}};
 PyGetSetDef getters[] = {
     {"returns", get_returns, nullptr, "model::Returns, while it runs.", nullptr},
+    {"group", get_group, nullptr, "The number of its concurrency group, while it runs.", nullptr},
     {"name", get_name, nullptr, "What messages call it.", nullptr},
     {"task", get_task, nullptr, "Its id, 32 hex digits.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr}};
