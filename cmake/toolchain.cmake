@@ -1,7 +1,9 @@
 # Compiler flags that every target shares; ccache and mold where they are present.
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 ${CCACHE})
+  # What one checkout compiled, another one finds: paths are relative to the tree's root.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} ${CCACHE})
 endif()
 # Not for releases: mold 1.10 keeps the imports of code that it dropped. libstdc++.a holds
 # std::random_device, which nobody here uses, and whose arc4random would tie us to glibc 2.36.
