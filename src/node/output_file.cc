@@ -24,7 +24,7 @@ void OutputFile::append(Bytes data, const std::string* task) {
   if (parts_.empty() || parts_.back().task != task) parts_.push_back({written_, task});
   uint64_t room = bytes_max_ > written_ ? bytes_max_ - written_ : 0;
   Bytes kept = data.first(std::min<uint64_t>(room, data.size()));
-  if (gap_ > 0) kept = {};  // nothing after a gap, or the gap would be in the wrong place
+  if (gap_ > 0) kept = {};  // nothing after a gap that is not told: it would be in the wrong place
   if (!kept.empty() && os::write_all(file_.get(), kept)) {
     written_ += kept.size();
   } else {
@@ -36,11 +36,17 @@ void OutputFile::append(Bytes data, const std::string* task) {
 void OutputFile::finish() {
   if (finished_) return;
   finished_ = true;
+  tell_gap();
+}
+
+void OutputFile::tell_gap() {
   if (gap_ == 0) return;
   std::string line = "\n[sundog: " + std::to_string(gap_) +
                      " bytes of output are missing here: a stream is kept up to " +
                      std::to_string(bytes_max_ >> 20) + " MB, and only while the disk has room]\n";
-  if (os::write_all(file_.get(), as_bytes(line))) written_ += line.size();
+  if (!os::write_all(file_.get(), as_bytes(line))) return;
+  written_ += line.size();
+  gap_ = 0;
 }
 
 bool OutputFile::read_lines(Batch* batch, size_t bytes_max) {

@@ -31,6 +31,8 @@ class OutputFile {
 
   // `task` may be null.
   void append(Bytes data, const std::string* task);
+  // Says in a line of its own, in its place, how many bytes were not kept since it was told last.
+  void tell_gap();
   // No more will come: the last line counts as whole, and the gap is told.
   void finish();
 

@@ -160,8 +160,10 @@ void OutputLog::mark(JobId job, uint32_t request) {
   thread_.loop().post([this, job, request] {
     for (auto& [pid, worker] : workers_) {
       if (worker.out->job() != job && worker.out->job() != JobId{}) continue;
-      worker.out->read(kReadsPerEvent);
-      worker.err->read(kReadsPerEvent);
+      for (Stream* stream : {worker.out.get(), worker.err.get()}) {
+        stream->read(kReadsPerEvent);
+        if (stream->file() != nullptr) stream->file()->tell_gap();
+      }
     }
     forward(JobId{});  // C++ workers serve all jobs
     jobs_[job].marks.push_back(request);

@@ -79,6 +79,25 @@ TEST(OutputFile, counts_what_is_beyond_its_limit_and_says_so_in_one_line) {
   EXPECT_EQ(forwarded, text);
 }
 
+TEST(OutputFile, tells_its_gap_when_it_is_asked_and_counts_on) {
+  TemporaryFolder folder;
+  OutputFile file = *OutputFile::open(folder.path("out"), 10);
+  file.tell_gap();  // there is none
+  for (const char* text : {"12345\n", "abcdefgh\n"}) file.append(as_bytes(text), nullptr);
+  file.tell_gap();
+  file.append(as_bytes("more\n"), nullptr);
+  OutputFile::Batch batch;
+  std::string forwarded;
+  while (file.read_lines(&batch)) forwarded += batch.text + "\n";
+  EXPECT_EQ(forwarded.find("12345\nabcd\n[sundog: 5 bytes of output are missing here"), 0u)
+      << forwarded;
+  file.finish();
+  while (file.read_lines(&batch)) forwarded += batch.text + "\n";
+  EXPECT_NE(forwarded.find("\n[sundog: 5 bytes of output are missing here", 20), std::string::npos)
+      << forwarded;
+  EXPECT_EQ(forwarded, read_file(folder.path("out")));
+}
+
 TEST(OutputFile, keeps_the_last_lines_even_beyond_its_limit) {
   TemporaryFolder folder;
   OutputFile file = *OutputFile::open(folder.path("out"), 10);
