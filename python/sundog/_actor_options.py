@@ -174,7 +174,8 @@ def out_of_order(given: Mapping[str, object], default: bool) -> bool:
     names = ("allow_out_of_order_execution", "execute_out_of_order")
     if all(given.get(name) is None for name in names):
         return default
-    return any([flag(name, given.get(name)) for name in names])
+    wanted = [flag(name, given.get(name)) for name in names]
+    return any(wanted)
 
 
 class ActorOptions:
