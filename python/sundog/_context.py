@@ -34,6 +34,7 @@ class Context(Mapping[str, object]):
             "session_dir": info["session_dir"],
             "metrics_export_port": None,
             "node_id": info["node"],
+            "address": self.session_name,  # another program joins it by init(address=...)
         }
         self.dashboard_url = None
         cpus, gpus = (float(str(info[name])) / UNIT for name in ("num_cpus", "num_gpus"))

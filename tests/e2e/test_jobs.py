@@ -199,6 +199,18 @@ def test_a_session_is_joined_by_its_name_its_socket_and_the_environment(
     assert begin("implicit", implicit, SUNDOG_ADDRESS="auto").end().strip() == name
 
 
+def test_the_address_that_init_tells_is_joined(begin: Begin) -> None:
+    code = """
+        import sys, sundog
+
+        with sundog.init(address=sys.argv[1], logging_level="warning") as context:
+            print(context["address"])
+    """
+    with sundog.init(num_cpus=1, logging_level="warning") as context:
+        address = str(context["address"])
+        assert begin("told", code, address).end().strip() == address == session_name()
+
+
 def test_ray_address_is_read_by_ray_init(begin: Begin, session: None) -> None:
     compat = os.path.join(os.path.dirname(__file__), "..", "..", "compat", "ray")
     code = f"""

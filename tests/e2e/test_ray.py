@@ -106,6 +106,7 @@ def test_init_returns_a_mapping_with_the_keys_of_2021() -> None:
         assert set(context) == {
             "node_ip_address", "raylet_ip_address", "redis_address", "object_store_address",
             "raylet_socket_name", "webui_url", "session_dir", "metrics_export_port", "node_id",
+            "address",
         }  # fmt: skip
         assert Path(context["session_dir"]).is_dir()
         assert len(context["node_id"]) >= 32
