@@ -98,13 +98,13 @@ class ActorMethod(_core.Callee):
     @public
     def _remote(
         self,
-        args: Sequence[Any] = (),
+        args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **options: object,
     ) -> Any:
         """``remote`` with arguments and options apart."""
         callee = self.options(**options) if options else self
-        return callee.remote(*args, **(kwargs or {}))
+        return callee.remote(*(args or ()), **(kwargs or {}))
 
     @property
     def __signature__(self) -> inspect.Signature | None:
@@ -385,13 +385,13 @@ class ActorClass(Generic[T]):
     @public
     def _remote(
         self,
-        args: Sequence[Any] = (),
+        args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
         **options: object,
     ) -> ActorHandle[T]:
         """``remote`` with arguments and options apart."""
         chosen = ActorClass.options(self, **options) if options else self
-        return make_actor(chosen, args, kwargs or {})
+        return make_actor(chosen, args or (), kwargs or {})
 
     @public
     def __call__(self, *args: Any, **kwargs: Any) -> None:

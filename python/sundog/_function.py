@@ -9,7 +9,7 @@ from sundog._generic import Generic
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Literal, Protocol, TypeVar, overload
 
     from sundog import _retries
@@ -233,6 +233,17 @@ class RemoteFunction(_core.Callee, Generic[C]):
             TypeError: an option of a wrong type.
         """
         return RemoteFunction(self._code, {**self._options.given, **options})
+
+    @public
+    def _remote(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: object,
+    ) -> Any:
+        """``remote`` with arguments and options apart, as programs of 2018 call it."""
+        callee = self.options(**options) if options else self
+        return callee.remote(*(args or ()), **(kwargs or {}))
 
     def __repr__(self) -> str:
         """``<remote function slow>``."""

@@ -106,6 +106,25 @@ def test_bundles_have_nodes_with_their_labels(labelled: None) -> None:
         groups.placement_group(bundles, bundle_label_selector=[{"zone": 1}, {}])
 
 
+def test_arguments_and_options_may_be_apart(labelled: None) -> None:
+    @ray.remote
+    def both(a: int, b: int = 0) -> tuple[int, int]:
+        return a, b
+
+    @ray.remote
+    class Adder:
+        def __init__(self, start: int) -> None:
+            self.start = start
+
+        def add(self, x: int, y: int = 0) -> int:
+            return self.start + x + y
+
+    assert ray.get(both._remote(args=[1], kwargs={"b": 2}, num_returns=2)) == [1, 2]
+    assert ray.get(both._remote((3,), None, num_cpus=1)) == (3, 0)
+    actor = Adder._remote(args=[10], num_cpus=0)
+    assert ray.get(actor.add._remote(args=[1], kwargs={"y": 2})) == 13
+
+
 def test_affinity_takes_the_flags_that_one_node_has_no_use_for(labelled: None) -> None:
     own = ray.get_runtime_context().get_node_id()
     strategy = strategies.NodeAffinitySchedulingStrategy(
