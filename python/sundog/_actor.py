@@ -411,10 +411,12 @@ class ActorClass(Generic[T]):
 
     @public
     def __getattr__(self, name: str) -> Any:
-        """What the class has besides methods: its constants."""
+        """What the class has besides its actors' methods: constants, static and class methods."""
         if not name.startswith("__"):
             cls = self.__wrapped__
             attribute = _actor_class.find(cls, name)
+            if isinstance(attribute, (staticmethod, classmethod)):
+                return getattr(cls, name)  # needs no actor: runs here
             if _actor_class.is_method(attribute):
                 from sundog._errors import NoSuchMethodError
 

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 SPECIAL: dict[str, Described] = {
     "__ray_ready__": ((), "bool"),
     "__sundog_ready__": ((), "bool"),
-    "__ray_call__": ((("function", 0, None, None), ("args", 2, None, None)), None),
+    "__ray_call__": (
+        (("function", 0, None, None), ("args", 2, None, None), ("kwargs", 4, None, None)),
+        None,
+    ),
     "__ray_terminate__": ((), None),
 }
 # Stands for all methods of a class of which only the name is known: it is in C++.

@@ -125,6 +125,31 @@ def test_arguments_and_options_may_be_apart(labelled: None) -> None:
     assert ray.get(actor.add._remote(args=[1], kwargs={"y": 2})) == 13
 
 
+def test_static_methods_need_no_actor(labelled: None) -> None:
+    @ray.remote
+    class Parser:
+        SEPARATOR = ","
+
+        @staticmethod
+        def split(text: str) -> list[str]:
+            return text.split(Parser.SEPARATOR)
+
+        @classmethod
+        def name(cls) -> str:
+            return cls.__name__
+
+        def count(self, text: str) -> int:
+            return len(Parser.split(text))
+
+    assert (Parser.split("a,b"), Parser.name()) == (["a", "b"], "Parser")
+    actor = Parser.remote()
+    assert ray.get([actor.count.remote("a,b,c"), actor.split.remote("a")]) == [3, ["a"]]
+    with pytest.raises(AttributeError, match="make an actor with"):
+        Parser.count("a")
+    named = actor.__ray_call__.remote(lambda self, *, text: self.count(text), text="a,b")
+    assert ray.get(named) == 2
+
+
 def test_affinity_takes_the_flags_that_one_node_has_no_use_for(labelled: None) -> None:
     own = ray.get_runtime_context().get_node_id()
     strategy = strategies.NodeAffinitySchedulingStrategy(
