@@ -67,7 +67,7 @@ Status set_text(std::string* to, std::string_view text) {
 }
 
 Status add_resource(NodeOptions* options, std::string_view text) {
-  size_t sign = text.find('=');
+  const size_t sign = text.rfind('=');  // a name may have one of its own
   if (sign == 0 || sign == std::string_view::npos) {
     return Failure{"'" + std::string(text) + "' is not NAME=AMOUNT, for example disk=2"};
   }

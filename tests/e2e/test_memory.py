@@ -93,3 +93,10 @@ def test_it_is_a_whole_number_of_bytes(value: float) -> None:
 def test_a_custom_resource_keeps_all_its_digits() -> None:
     sundog.init(num_cpus=1, resources={"row": 1_234_567.25}, logging_level="error")
     assert sundog.cluster_resources()["row"] == 1_234_567.25
+
+
+def test_a_custom_resource_may_have_any_name() -> None:
+    sundog.init(num_cpus=1, resources={"zone=a": 2}, logging_level="error")
+    assert sundog.cluster_resources()["zone=a"] == 2
+    takes_it = wait_for.options(resources={"zone=a": 2})
+    assert sundog.get(takes_it.remote(Path("/"))) == "done"
