@@ -83,8 +83,11 @@ def main() -> None:
     served = Counter(pid for pid, _ in answers)
     print(f"{requests} requests in {took:.2f} s by {len(served)} workers, every answer is right")
     after = memory_of_workers()
-    grown = ", ".join(f"{after[p] - before[p]:+.0f}" for p in sorted(served) if p in before)
-    print(f"memory of its own that each worker took meanwhile: {grown} MB")
+    grown = [after[pid] - before[pid] for pid in sorted(served) if pid in before and pid in after]
+    shown = ", ".join(f"{megabytes:+.0f}" for megabytes in grown)
+    print(f"memory of its own that each worker took meanwhile: {shown} MB")
+    if not grown or max(grown) > size / 2:
+        sys.exit(f"a worker has a copy of a model, {size:.0f} MB")
 
 
 if __name__ == "__main__":
