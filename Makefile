@@ -110,6 +110,9 @@ others: build ## every program of OTHERS=folder, written for Ray, unchanged: a t
 wheel: $(READY) ## dist/sundog-*.whl, checked in an empty virtual environment
 	@scripts/wheel.sh
 
+wheels: $(READY) ## the same for each CPython from 3.10 to 3.13 that is at hand; PYTHONS="…" names them
+	@scripts/wheels.sh
+
 docs: build ## links of all pages, programs of the README
 	@$(RUN) -m pytest -q tests/house
 
@@ -118,4 +121,4 @@ clean: ## removes what was built (.venv stays)
 	rm -rf python/sundog/_bin python/sundog/*.so python/sundog/_core/*.so
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench performance compat others wheel docs clean dataloader page-test lab-test torch tensorflow demo-models
+.PHONY: menu setup build checked-build demo test lint sim fuzz spin defects soak bench performance compat others wheel wheels docs clean dataloader page-test lab-test torch tensorflow demo-models
