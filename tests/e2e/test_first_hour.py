@@ -208,17 +208,6 @@ def test_2_first_script(place: Place) -> None:
     )
 
 
-@pytest.mark.alone
-def test_2_first_script_in_its_window(place: Place) -> None:
-    limit = document.steps(2)[0].limit()
-
-    def attempt() -> None:
-        seconds = first_script(place, "hello.py")[1]
-        assert seconds < limit, f"{seconds} s"
-
-    in_its_window(attempt)
-
-
 @pytest.fixture
 def prompt(place: Place) -> Iterator[Terminal]:
     """`python -i hello.py`, with what a person imported and made on the way."""
