@@ -1,10 +1,11 @@
-"""Imports cloudpickle without four modules that it, and what it imports, use in functions only.
+"""Imports cloudpickle without six modules that it, and what it imports, use in functions only.
 
-They are a fifth of what the first worker of a session waits for. Whoever asks for them later gets
+They are a quarter of what the first worker of a session waits for. Whoever asks for them later gets
 them then: while cloudpickle is imported, and never after, ``sys.modules`` holds a stand-in for
-each, which the importing modules keep until they use it. Called by the zygote, and by a driver
-while its daemon starts. In a process with other Python threads nothing stands in: they could take
-it for the module.
+each, which the importing modules keep until they use it. Of ``dis`` and ``platform`` cloudpickle
+asks three things while it is imported; their stand-ins know them. Called by the zygote, and by a
+driver while its daemon starts. In a process with other Python threads nothing stands in: they could
+take it for the module.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 else:
     ModuleType = type(sys)
 
-LATER = ("copy", "inspect", "traceback", "uuid")
+LATER = ("copy", "dis", "inspect", "platform", "traceback", "uuid")
 # Those that import one of them for use in functions only, Python 3.10 to 3.13.
 IMPORTERS = ("cloudpickle.cloudpickle", "dataclasses", "logging")
 
@@ -40,6 +41,20 @@ class Later(ModuleType):
         return getattr(module, name)
 
 
+def stand_in(name: str) -> Later:
+    """A stand-in that knows what is asked of the module while cloudpickle is imported."""
+    made = Later(name)
+    if name == "dis":
+        import opcode  # cloudpickle imports it too
+
+        for constant in ("EXTENDED_ARG", "HAVE_ARGUMENT"):
+            if hasattr(opcode, constant):
+                setattr(made, constant, getattr(opcode, constant))
+    elif name == "platform" and sys.implementation.name == "cpython":
+        made.python_implementation = lambda: "CPython"  # type: ignore[attr-defined]
+    return made
+
+
 def import_cloudpickle() -> None:
     """Imports it.
 
@@ -50,11 +65,11 @@ def import_cloudpickle() -> None:
         import cloudpickle
 
         return
-    stand_ins = {name: Later(name) for name in LATER if name not in sys.modules}
+    stand_ins = {name: stand_in(name) for name in LATER if name not in sys.modules}
     sys.modules.update(stand_ins)
     try:
         import cloudpickle  # noqa: F401
     finally:
-        for name, stand_in in stand_ins.items():
-            if sys.modules.get(name) is stand_in:
+        for name, made in stand_ins.items():
+            if sys.modules.get(name) is made:
                 del sys.modules[name]

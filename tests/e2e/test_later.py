@@ -40,6 +40,33 @@ def test_nothing_stands_in_for_a_module_once_cloudpickle_is_there() -> None:
     ]
 
 
+def test_what_stood_in_knows_the_rest_of_its_module_too() -> None:
+    told = run_alone(
+        """
+        from sundog import _later
+        _later.import_cloudpickle()
+        from cloudpickle import cloudpickle
+        stood = cloudpickle.dis, cloudpickle.platform
+        print([type(module).__name__ for module in stood])
+        def f():
+            return sys.path
+        again = cloudpickle.loads(cloudpickle.dumps(f))  # looks through the code of f
+        print(again() is not None, cloudpickle.platform.machine() != "")
+        import dis, opcode, platform
+        print(cloudpickle.dis is dis, cloudpickle.platform is platform)
+        print(stood[0].HAVE_ARGUMENT == dis.HAVE_ARGUMENT, stood[0].EXTENDED_ARG == dis.EXTENDED_ARG)
+        print(stood[1].python_implementation() == platform.python_implementation())
+        """
+    )
+    assert told.splitlines() == [
+        "['Later', 'Later']",
+        "True True",
+        "True True",
+        "True True",
+        "True",
+    ]
+
+
 def test_with_another_thread_all_is_imported_at_once() -> None:
     told = run_alone(
         """
