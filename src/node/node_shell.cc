@@ -115,6 +115,10 @@ Status NodeShell::start() {
   output_->run_on_disk_thread([this] {
     size_t removed = session_->remove_old_sessions(os::wall_now());
     if (removed > 0) log_.info("old sessions removed", {{"count", removed}});
+    if (options_.socket_path.empty()) return;
+    removed =
+        session_->remove_dead_sockets(os::parent_folder(options_.socket_path), os::wall_now());
+    if (removed > 0) log_.info("sockets of killed sessions removed", {{"count", removed}});
   });
   return ok_status();
 }

@@ -1,9 +1,11 @@
 #include "node/session.h"
 
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "os/files.h"
+#include "os/socket.h"
 
 namespace sundog::node {
 
@@ -41,6 +43,28 @@ size_t Session::remove_old_sessions(TimeNs wall_now) const {
     auto lock = os::try_lock_folder(path, /*exclusive=*/true);
     if (!lock || !*lock) continue;  // a daemon lives there
     os::remove_tree(path);
+    ++removed;
+  }
+  return removed;
+}
+
+size_t Session::remove_dead_sockets(const std::string& sockets, TimeNs wall_now) const {
+  constexpr std::string_view kSuffix = ".sock";
+  const std::string parent = os::parent_folder(folder_);
+  const std::vector<os::FolderEntry> entries = os::list_folder(sockets);
+  size_t removed = 0;
+  for (const os::FolderEntry& entry : entries) {
+    if (!entry.name.ends_with(kSuffix) || wall_now - entry.modified < kDeadSocketAge) continue;
+    const std::string name = entry.name.substr(0, entry.name.size() - kSuffix.size());
+    if (os::is_folder(parent + "/" + name)) {
+      auto lock = os::try_lock_folder(parent + "/" + name, /*exclusive=*/true);
+      if (!lock || !*lock) continue;  // its daemon lives: nobody needs to knock
+    }
+    if (!os::is_dead_unix(sockets + "/" + entry.name)) continue;
+    os::remove_file(sockets + "/" + entry.name);
+    for (const os::FolderEntry& beside : entries) {
+      if (beside.name.starts_with(entry.name + ".")) os::remove_file(sockets + "/" + beside.name);
+    }
     ++removed;
   }
   return removed;

@@ -17,6 +17,7 @@ namespace sundog::node {
 
 constexpr size_t kSessionsKept = 20;
 constexpr DurationNs kSessionAgeMax = 7 * 24 * 3600 * kSecond;
+constexpr DurationNs kDeadSocketAge = 60 * kSecond;  // a younger one may be about to listen
 
 class Session {
  public:
@@ -28,6 +29,9 @@ class Session {
   std::string log_path(const std::string& name) const { return folder_ + "/logs/" + name; }
   // Removes what is beyond number and age beside our folder; returns how many went.
   size_t remove_old_sessions(TimeNs wall_now) const;
+  // Removes sockets on which nobody listens, and the files beside them, from the folder of this
+  // user's sockets: their daemon and its zygote were killed at once. Returns how many went.
+  size_t remove_dead_sockets(const std::string& sockets, TimeNs wall_now) const;
 
  private:
   Session(std::string folder, os::Fd lock) : folder_(std::move(folder)), lock_(std::move(lock)) {}

@@ -1,11 +1,17 @@
 #include "node/session.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
 
 #include "node/temporary_folder_for_test.h"
 #include "os/clock.h"
 #include "os/files.h"
+#include "os/socket.h"
 
 namespace sundog::node {
 namespace {
@@ -47,6 +53,32 @@ TEST(Session, one_whose_daemon_lives_is_kept_whatever_its_age) {
   Session session = *Session::create(home.path("sessions/own"));
   EXPECT_EQ(session.remove_old_sessions(os::wall_now() + 2 * kSessionAgeMax), 0u);
   EXPECT_EQ(os::list_folder(home.path("sessions")).size(), 2u);
+}
+
+TEST(Session, a_socket_on_which_nobody_listens_goes_with_what_lies_beside_it) {
+  TemporaryFolder home;
+  ASSERT_TRUE(os::make_folder(home.path("run")).ok());
+  Session session = *Session::create(home.path("sessions/own"));
+  Session living = *Session::create(home.path("sessions/1234"));
+  auto listener = os::listen_unix(home.path("run/listened.sock"));
+  ASSERT_TRUE(listener.ok()) << listener.error();
+  for (const char* name : {"abcd", "1234"}) {  // their listeners are closed at once
+    ASSERT_TRUE(os::listen_unix(home.path("run/" + std::string(name) + ".sock")).ok());
+  }
+  for (const char* name : {"abcd.sock.job-1", "abcd.sock.77", "listened.sock.job-1", "abcd.txt"}) {
+    ASSERT_GE(
+        os::Fd(::open(home.path("run/" + std::string(name)).c_str(), O_CREAT | O_WRONLY, 0600))
+            .get(),
+        0);
+  }
+  const TimeNs now = os::wall_now();
+  EXPECT_EQ(session.remove_dead_sockets(home.path("run"), now), 0u);  // they may be about to listen
+  EXPECT_EQ(session.remove_dead_sockets(home.path("run"), now + 2 * kDeadSocketAge), 1u);
+  std::vector<std::string> left;
+  for (const os::FolderEntry& entry : os::list_folder(home.path("run"))) left.push_back(entry.name);
+  std::sort(left.begin(), left.end());
+  EXPECT_EQ(left, (std::vector<std::string>{"1234.sock", "abcd.txt", "listened.sock",
+                                            "listened.sock.job-1"}));
 }
 
 }  // namespace

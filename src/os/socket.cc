@@ -66,6 +66,16 @@ Result<Fd> connect_unix(const std::string& path) {
   return socket;
 }
 
+bool is_dead_unix(const std::string& path) {
+  auto address = address_of(path);
+  if (!address) return false;
+  auto socket = make_socket(SOCK_NONBLOCK);
+  if (!socket) return false;
+  return ::connect(socket->get(), reinterpret_cast<sockaddr*>(&*address), sizeof(sockaddr_un)) <
+             0 &&
+         errno == ECONNREFUSED;
+}
+
 Result<Fd> accept_unix(int listener) {
   for (;;) {
     int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);

@@ -25,6 +25,9 @@ Result<SocketPair> make_socketpair();  // blocking, close-on-exec
 // The path must be shorter than sun_path; an existing file there is replaced.
 Result<Fd> listen_unix(const std::string& path);   // non-blocking, mode 0600
 Result<Fd> connect_unix(const std::string& path);  // blocking
+// Whether the socket's file is there and nobody listens on it any more; a full queue is no sign of
+// that. One that is bound and about to listen looks the same. Never waits.
+bool is_dead_unix(const std::string& path);
 // No descriptor and no error when nobody is waiting (non-blocking listener).
 Result<Fd> accept_unix(int listener);  // the accepted socket is blocking
 
