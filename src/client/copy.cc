@@ -71,9 +71,9 @@ struct Piece {
 // in use lately, and 2 to 7 if the host of a virtual machine has yet to provide it: then small
 // ones, which come out of what is left of split blocks, are cheaper. Both kinds lie in the kernel's
 // lists in runs of some dozen, and only taking one tells which it is. So the dear ones are paid
-// from a purse: a little at first, a sixteenth of what small pages take, a quarter of what large
-// ones save. The time is CPU time of a window, the copy of its bytes included. One for all threads
-// of a copy.
+// from a purse: a little at first, an eighth of what small pages take, half of what large ones
+// save: what is spent on them comes back, since the next session finds them warm. The time is CPU
+// time of a window, the copy of its bytes included. One for all threads of a copy.
 class PageChoice {
  public:
   bool takes_large() {
@@ -83,12 +83,12 @@ class PageChoice {
   void small_took(DurationNs time) {
     os::MutexLock lock(&mutex_);
     small_ = (small_ + time) / 2;
-    purse_ = std::max<DurationNs>(purse_, 0) + time / 16;
+    purse_ = std::max<DurationNs>(purse_, 0) + time / 8;
   }
   void large_took(DurationNs time) {
     os::MutexLock lock(&mutex_);
     large_ = time;
-    purse_ += time < small_ ? (small_ - time) / 4 : small_ - time;
+    purse_ += time < small_ ? (small_ - time) / 2 : small_ - time;
   }
 
  private:
@@ -97,7 +97,7 @@ class PageChoice {
   os::Mutex mutex_;
   DurationNs small_ SUNDOG_GUARDED_BY(mutex_) = kSmallAtFirst;
   DurationNs large_ SUNDOG_GUARDED_BY(mutex_) = 0;
-  DurationNs purse_ SUNDOG_GUARDED_BY(mutex_) = 4 * kSmallAtFirst;
+  DurationNs purse_ SUNDOG_GUARDED_BY(mutex_) = 8 * kSmallAtFirst;
 };
 
 // Copies windows, and makes their pages where there are none. One for each thread of a copy.
