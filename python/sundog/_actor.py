@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from sundog import _actor_class, _actor_options, _core, _function, _options, _signature
+from sundog import (
+    _actor_class,
+    _actor_options,
+    _apart,
+    _core,
+    _function,
+    _options,
+    _signature,
+)
 from sundog._core import public
 from sundog._generic import Generic
 
@@ -29,7 +37,7 @@ def current() -> tuple[bytes, type, int] | None:
     return told if told is not None or local is None else local.current()
 
 
-class ActorMethod(_core.Callee):
+class ActorMethod(_apart.CalledApart, _core.Callee):
     """A method of an actor: ``handle.method.remote(...)`` calls it there.
 
     It keeps the actor alive as its handle does, not the handle itself.
@@ -94,17 +102,6 @@ class ActorMethod(_core.Callee):
         """
         checked = _actor_options.MethodOptions({**self._options.given, **options})
         return ActorMethod(self._ref, self._description, self._code, checked, self._defaults)
-
-    @public
-    def _remote(
-        self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **options: object,
-    ) -> Any:
-        """``remote`` with arguments and options apart."""
-        callee = self.options(**options) if options else self
-        return callee.remote(*(args or ()), **(kwargs or {}))
 
     @property
     def __signature__(self) -> inspect.Signature | None:
@@ -327,7 +324,7 @@ class Constructor(_core.Callee):
         return _signature.definition(_actor_class.unwrapped(self._init))
 
 
-class ActorClass(Generic[T]):
+class ActorClass(_apart.CalledApart, Generic[T]):
     """A class whose objects live in processes of their own: ``Class.remote(...)`` makes one.
 
     ``Class.__wrapped__`` is the class itself.
@@ -381,17 +378,6 @@ class ActorClass(Generic[T]):
             TypeError: an option of a wrong type.
         """
         return ActorClass(self._code, {**self._options.given, **options})
-
-    @public
-    def _remote(
-        self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **options: object,
-    ) -> ActorHandle[T]:
-        """``remote`` with arguments and options apart."""
-        chosen = ActorClass.options(self, **options) if options else self
-        return make_actor(chosen, args or (), kwargs or {})
 
     @public
     def __call__(self, *args: Any, **kwargs: Any) -> None:

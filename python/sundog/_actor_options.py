@@ -15,11 +15,7 @@ if TYPE_CHECKING:
     F = TypeVar("F", bound=Callable[..., Any])
 
 ACTOR_OPTIONS = (
-    "num_cpus",
-    "num_gpus",
-    "resources",
-    "memory",
-    "name",
+    *_options.COMMON_OPTIONS,
     "namespace",
     "lifetime",
     "get_if_exists",
@@ -30,15 +26,6 @@ ACTOR_OPTIONS = (
     "allow_out_of_order_execution",
     "execute_out_of_order",
     "max_pending_calls",
-    "scheduling_strategy",
-    "label_selector",
-    "runtime_env",
-    "placement_group",
-    "placement_group_bundle_index",
-    "placement_group_capture_child_tasks",
-    "enable_task_events",
-    "fallback_strategy",
-    "accelerator_type",
 )
 METHOD_OPTIONS = (
     "num_returns",
@@ -67,19 +54,6 @@ ASYNC_CONCURRENCY = 1_000  # of asynchronous actors, unless they say otherwise
 OPTIONS_ATTRIBUTE = "__sundog_method__"  # of a function that `method` marked
 # model::CallKind
 CREATE_ACTOR, METHOD = 2, 3
-
-
-def check_names(given: Mapping[str, object], known: tuple[str, ...]) -> None:
-    """Raises ValueError for an option that does not exist or is not in this version."""
-    for name, value in given.items():
-        if name in known:
-            continue
-        if name in ACTOR_LATER:
-            default = ACTOR_LATER[name]
-            if value is None or (type(value) is type(default) and value == default):
-                continue
-            raise ValueError(f"option '{name}' is not in this version")
-        raise ValueError(f"unknown option '{name}'{_options.did_you_mean(name, known)}")
 
 
 def count_from_minus_one(name: str, value: object, default: int = 0) -> int:
@@ -206,7 +180,7 @@ class ActorOptions:
 
         Raises ValueError or TypeError that names the option.
         """
-        check_names(given, ACTOR_OPTIONS)
+        _options.check_names(given, ACTOR_OPTIONS, ACTOR_LATER)
         self.given = dict(given)
         self.title = class_name
         # 1 CPU to be placed and none to run, unless num_cpus says how many for both.
@@ -288,7 +262,7 @@ class MethodOptions:
 
         Raises ValueError or TypeError that names the option.
         """
-        check_names(given, METHOD_OPTIONS)
+        _options.check_names(given, METHOD_OPTIONS, ACTOR_LATER)
         self.given = dict(given)
         self.num_returns = _options.count_of_results(given.get("num_returns"))
         self.stream_items = _options.window_items(

@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 
+from sundog import _interactive
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -94,28 +96,19 @@ def show(pid: int, state: dict[str, Any]) -> None:
             del _bars[key]
         if in_notebook():
             draw_in_notebook()
-        elif is_terminal():
+        elif _interactive.is_terminal(sys.stderr):
             erase()
             if state["closed"]:
-                write(f"{text}\n")
+                _interactive.write_stderr(f"{text}\n")
             draw()
         elif state["closed"] or time.monotonic() - bar.printed >= LINE_SECONDS:
             bar.printed = time.monotonic()
-            write(f"{text}\n")
+            _interactive.write_stderr(f"{text}\n")
 
 
 def in_notebook() -> bool:
     """Whether bars go to a display."""
-    interactive = sys.modules.get("sundog._interactive")
-    return interactive is not None and interactive.notebook() is not None
-
-
-def is_terminal() -> bool:
-    """Whether lines can be taken back."""
-    try:
-        return sys.stderr is not None and sys.stderr.isatty()
-    except ValueError:  # it was closed
-        return False
+    return _interactive.notebook() is not None
 
 
 def lines() -> list[str]:
@@ -145,7 +138,7 @@ def draw() -> None:
 
     columns = shutil.get_terminal_size((COLUMNS, 24)).columns
     texts = [text[: max(1, columns - 1)] for text in lines()]
-    write("".join(f"{text}\n" for text in texts))
+    _interactive.write_stderr("".join(f"{text}\n" for text in texts))
     _drawn = len(texts)
 
 
@@ -153,17 +146,8 @@ def erase() -> None:
     """Takes our lines back; the lock is held."""
     global _drawn
     if _drawn:
-        write(f"\x1b[{_drawn}A\x1b[J")
+        _interactive.write_stderr(f"\x1b[{_drawn}A\x1b[J")
     _drawn = 0
-
-
-def write(text: str) -> None:
-    """To stderr, which may be closed."""
-    try:
-        sys.stderr.write(text)
-        sys.stderr.flush()
-    except (AttributeError, OSError, ValueError):
-        pass
 
 
 def end() -> None:
@@ -191,6 +175,6 @@ class Aside:
 
     def __exit__(self, *error: object) -> None:
         """Shows them again."""
-        if _bars and is_terminal() and not in_notebook():
+        if _bars and _interactive.is_terminal(sys.stderr) and not in_notebook():
             draw()
         _lock.release()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sundog import _core, _generator, _options, _signature
+from sundog import _apart, _core, _generator, _options, _signature
 from sundog._core import public
 from sundog._generic import Generic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import inspect
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any, Literal, Protocol, TypeVar, overload
 
     from sundog import _retries
@@ -160,7 +160,7 @@ def job_prefix(session: _core.Session) -> bytes:
     return job.to_bytes(4, "little")
 
 
-class RemoteFunction(_core.Callee, Generic[C]):
+class RemoteFunction(_apart.CalledApart, _core.Callee, Generic[C]):
     """A function whose calls run in other processes: ``f.remote(...)`` returns an ObjectRef.
 
     ``f.__wrapped__`` is the function itself. For checkers of types, its parameter is what
@@ -233,17 +233,6 @@ class RemoteFunction(_core.Callee, Generic[C]):
             TypeError: an option of a wrong type.
         """
         return RemoteFunction(self._code, {**self._options.given, **options})
-
-    @public
-    def _remote(
-        self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        **options: object,
-    ) -> Any:
-        """``remote`` with arguments and options apart, as programs of 2018 call it."""
-        callee = self.options(**options) if options else self
-        return callee.remote(*(args or ()), **(kwargs or {}))
 
     def __repr__(self) -> str:
         """``<remote function slow>``."""

@@ -32,6 +32,15 @@ def is_prompt() -> bool:
     return hasattr(sys, "ps1") or bool(sys.flags.interactive) or shell() is not None
 
 
+def write_stderr(text: str) -> None:
+    """To stderr at once; it may be closed."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except (AttributeError, OSError, ValueError):
+        pass
+
+
 def opened() -> None:
     """A session began: follows the shell's cells, and lets long waits say what they wait for."""
     global _hooked

@@ -13,19 +13,13 @@ if TYPE_CHECKING:
 UNIT = 10_000  # resources travel in 1/10000
 RETRIES_DEFAULT = 3
 
-FUNCTION_OPTIONS = (
+# Functions and actor classes have these alike: what the process needs, and where it runs.
+COMMON_OPTIONS = (
     "num_cpus",
     "num_gpus",
     "resources",
     "memory",
-    "num_returns",
-    "max_retries",
-    "retry_exceptions",
     "name",
-    "_generator_backpressure_num_objects",
-    "priority",
-    "timeout_s",
-    "max_calls",
     "scheduling_strategy",
     "label_selector",
     "runtime_env",
@@ -35,6 +29,16 @@ FUNCTION_OPTIONS = (
     "enable_task_events",
     "fallback_strategy",
     "accelerator_type",
+)
+FUNCTION_OPTIONS = (
+    *COMMON_OPTIONS,
+    "num_returns",
+    "max_retries",
+    "retry_exceptions",
+    "_generator_backpressure_num_objects",
+    "priority",
+    "timeout_s",
+    "max_calls",
 )
 # Ray's other options with the values that ask for nothing; any other value is refused.
 LATER: dict[str, object] = {
@@ -64,15 +68,23 @@ def is_known(name: str) -> bool:
     return name in FUNCTION_OPTIONS or name in LATER
 
 
-def check_names(options: Mapping[str, object]) -> None:
+def asks_for_nothing(value: object, default: object) -> bool:
+    """Whether an option of Ray's that is not here has the value that it has there unsaid."""
+    return value is None or (type(value) is type(default) and value == default)
+
+
+def check_names(
+    options: Mapping[str, object],
+    known: tuple[str, ...] = FUNCTION_OPTIONS,
+    later: Mapping[str, object] = LATER,
+) -> None:
     """Raises ValueError for an option that does not exist or is not in this version."""
     for name, value in options.items():
-        if name in LATER:
-            if value is None or (type(value) is type(LATER[name]) and value == LATER[name]):
-                continue
+        if name in known or (name in later and asks_for_nothing(value, later[name])):
+            continue
+        if name in later:
             raise ValueError(f"option '{name}' is not in this version: leave it out")
-        if name not in FUNCTION_OPTIONS:
-            raise ValueError(f"unknown option '{name}'{did_you_mean(name, FUNCTION_OPTIONS)}")
+        raise ValueError(f"unknown option '{name}'{did_you_mean(name, known)}")
 
 
 def amount(name: str, value: object) -> int:

@@ -6,7 +6,6 @@ which lives as long as the line, asks the daemon what is missing.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 
@@ -38,22 +37,14 @@ class Terminal:
         import shutil
 
         columns = shutil.get_terminal_size((COLUMNS, 24)).columns
-        self.write("\r\x1b[K" + text[: max(1, columns - 1)])
+        _interactive.write_stderr("\r\x1b[K" + text[: max(1, columns - 1)])
         self.shown = True
 
     def erase(self) -> None:
         """Takes the line away."""
         if self.shown:
-            self.write("\r\x1b[K")
+            _interactive.write_stderr("\r\x1b[K")
         self.shown = False
-
-    def write(self, text: str) -> None:
-        """To stderr, which may be closed."""
-        try:
-            sys.stderr.write(text)
-            sys.stderr.flush()
-        except (AttributeError, OSError, ValueError):
-            pass
 
 
 class Notebook:

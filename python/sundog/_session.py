@@ -430,7 +430,7 @@ def check_options(options: Mapping[str, object]) -> None:
 
     for name, value in options.items():
         if name in LATER:
-            if value is None or (type(value) is type(LATER[name]) and value == LATER[name]):
+            if _options.asks_for_nothing(value, LATER[name]):
                 continue
             raise ValueError(f"init(): '{name}' is not in this version: leave it out")
         raise ValueError(f"init() has no '{name}'{_options.did_you_mean(name, INIT_OPTIONS)}")

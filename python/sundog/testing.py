@@ -191,6 +191,14 @@ def options_of(request: pytest.FixtureRequest) -> dict[str, Any]:
     return options
 
 
+def begin_test(request: pytest.FixtureRequest, sessions: Sessions) -> tuple[Held, bool]:
+    """Has the session of the test's markers; what is held, and whether it may leave more."""
+    options = options_of(request)
+    allow_leaks = options.pop("allow_leaks", False)
+    sessions.use(options)
+    return Held(), allow_leaks
+
+
 @pytest.fixture
 def sundog_session(
     request: pytest.FixtureRequest, _sundog_sessions: Sessions
@@ -205,10 +213,7 @@ def sundog_session(
     Returns:
         A function that tells what the test would leave if it ended now, a line each.
     """
-    options = options_of(request)
-    allow_leaks = options.pop("allow_leaks", False)
-    _sundog_sessions.use(options)
-    before = Held()
+    before, allow_leaks = begin_test(request, _sundog_sessions)
     yield lambda: left_behind(before)
     if getattr(request.node, "_sundog_failed", False):
         _sundog_sessions.end()
@@ -229,10 +234,7 @@ def sundog_fresh(
 ) -> Iterator[Callable[[], list[str]]]:
     """As ``sundog_session``, in a session of the test's own, which ends with it."""
     _sundog_sessions.end()
-    options = options_of(request)
-    allow_leaks = options.pop("allow_leaks", False)
-    _sundog_sessions.use(options)
-    before = Held()
+    before, allow_leaks = begin_test(request, _sundog_sessions)
     yield lambda: left_behind(before)
     failed = getattr(request.node, "_sundog_failed", False) or allow_leaks
     left = left_behind(before) if sundog.is_initialized() and not failed else []

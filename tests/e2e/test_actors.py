@@ -370,7 +370,7 @@ def test_wrong_arguments_are_told_at_once(session: None) -> None:
         ({"concurrency_groups": {"io": "2"}}, TypeError, "is an integer, got str: '2'"),
         ({"concurrency_groups": ["io"]}, TypeError, "a dictionary of names and limits"),
         ({"max_pending_calls": 0}, ValueError, "max_pending_calls is -1"),
-        ({"enable_tensor_transport": True}, ValueError, "is not in this version"),
+        ({"enable_tensor_transport": True}, ValueError, "is not in this version: leave it out"),
         ({"accelerator_type": 100}, TypeError, "accelerator_type is a text like 'A100', got 100"),
     ],
 )

@@ -58,13 +58,19 @@ PyObject* create_group(PyObject*, PyObject* args) {
   return make_object_ref(session, std::move(*ready));
 }
 
-PyObject* remove_group(PyObject*, PyObject* args) {
+// Reads the one argument, a group's id; nullptr, with the exception set, if it is none or no
+// session is.
+Session* session_for_group(PyObject* args, TaskId* group) {
   const char* id = nullptr;
   Py_ssize_t size = 0;
   if (!PyArg_ParseTuple(args, "y#", &id, &size)) return nullptr;
+  if (!read_id(id, size, group)) return nullptr;
+  return need_session();
+}
+
+PyObject* remove_group(PyObject*, PyObject* args) {
   TaskId group;
-  if (!read_id(id, size, &group)) return nullptr;
-  Session* session = need_session();
+  Session* session = session_for_group(args, &group);
   if (session == nullptr) return nullptr;
   auto removed = session->runtime->remove_group(group);
   if (!removed.ok()) return raise_call_error(removed.error());
@@ -72,12 +78,8 @@ PyObject* remove_group(PyObject*, PyObject* args) {
 }
 
 PyObject* group_is_ready(PyObject*, PyObject* args) {
-  const char* id = nullptr;
-  Py_ssize_t size = 0;
-  if (!PyArg_ParseTuple(args, "y#", &id, &size)) return nullptr;
   TaskId group;
-  if (!read_id(id, size, &group)) return nullptr;
-  Session* session = need_session();
+  Session* session = session_for_group(args, &group);
   if (session == nullptr) return nullptr;
   auto known = session->runtime->group_is_ready(group);
   if (!known.ok()) return raise_call_error(known.error());
