@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from sundog._local_actors import LocalActors
+    from sundog._local_calls import Call
 
     T = TypeVar("T")
     # What an actor's calls have unless they say otherwise: max_task_retries, max_pending_calls.
@@ -35,6 +36,11 @@ def current() -> tuple[bytes, type, int] | None:
     """(id of its handle, class, attempt) of the actor whose code runs here; None without one."""
     told = _core.current_actor()
     return told if told is not None or local is None else local.current()
+
+
+def current_local_call() -> Call | None:
+    """With local_mode=True, the task or call whose code runs; None without one."""
+    return None if local is None else local.call()
 
 
 class ActorMethod(_apart.CalledApart, _core.Callee):

@@ -17,8 +17,11 @@ def resources(session: _core.Session) -> dict[str, float]:
     """
     from sundog import _actor
 
+    here = _actor.current_local_call()
+    if here is not None:
+        return here.resources()
     actor = _actor.current()
-    if actor is not None and _actor.local is None:
+    if actor is not None:
         own = actor[0].hex()
         for told in json.loads(session.query(_explain.ACTORS)):
             if told["actor"] == own:
@@ -34,4 +37,4 @@ def resources(session: _core.Session) -> dict[str, float]:
     for row in page["rows"]:
         amounts: dict[str, float] = page["templates"][str(row["tmpl"])]["resources"]
         return amounts
-    return {}  # in local mode no task has any
+    return {}

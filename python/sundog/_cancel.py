@@ -118,6 +118,10 @@ def is_canceled() -> bool:
     Raises:
         RuntimeError: no task runs here.
     """
+    from sundog import _actor
+
+    if _actor.current_local_call() is not None:
+        return False  # who could cancel it waits for its end
     task = _core.current_task()
     if task is None:
         raise RuntimeError("is_canceled() is for tasks: no task runs here")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from sundog import _actor, _core, _generator, _options
+from sundog import _actor, _core, _function, _generator, _options
 from sundog._core import public
 from sundog._function import RemoteFunction
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
     from typing import Any, Protocol
 
+    from sundog._local_calls import Call
     from sundog._signature import Callee
 
     # References to what was given: by position, by name.
@@ -41,7 +42,9 @@ def end() -> None:
     """Undoes ``begin``."""
     if "remote" in RemoteFunction.__dict__:
         del RemoteFunction.remote
-    _actor.local = None
+    ended, _actor.local = _actor.local, None
+    if ended is not None:
+        ended.end()
 
 
 def refuse_environment(asked: object) -> None:
@@ -60,13 +63,17 @@ def run(function: RemoteFunction[Any], *args: Any, **kwargs: Any) -> Any:
     def call(values: list[Any], keywords: dict[str, Any]) -> Any:
         return function.__wrapped__(*values, **keywords)
 
-    return answered(function, options, options.title, args, kwargs, call)
+    from sundog._local_calls import Call
+
+    name = _function.full_name(function.__wrapped__)
+    here = Call(options.title, name, options.resources)
+    return answered(function, options, here, args, kwargs, call)
 
 
 def answered(
     callee: Callee,
     options: Options,
-    title: str,
+    here: Call,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     call: Callable[[list[Any], dict[str, Any]], Any],
@@ -80,18 +87,19 @@ def answered(
     wanted = options.num_returns
     given = sent(callee, args, kwargs)
     try:
-        result = call(*received(given))
+        with here:
+            result = call(*received(given))
+            if wanted == _options.DYNAMIC:
+                result, wanted = _generator.collect(result, here.title), 1
+            refs = [] if wanted == _options.STREAMING else results(callee.__name__, wanted, result)
         if wanted == _options.STREAMING:
-            return _generator.LocalGenerator(result, title, let_debugger_end)
-        if wanted == _options.DYNAMIC:
-            result, wanted = _generator.collect(result, title), 1
-        refs = results(callee.__name__, wanted, result)
+            return _generator.LocalGenerator(here.steps(result), here.title, let_debugger_end)
     except Exception as error:
         let_debugger_end(error)
         if wanted == _options.STREAMING:
-            return _generator.LocalGenerator(raising(error), title, let_debugger_end)
+            return _generator.LocalGenerator(raising(error), here.title, let_debugger_end)
         wanted = 1 if wanted == _options.DYNAMIC else wanted
-        refs = [_core.put_error(error, title) for _ in range(max(wanted, 0))]
+        refs = [_core.put_error(error, here.title) for _ in range(max(wanted, 0))]
     if wanted == 0:
         return None
     return refs[0] if wanted == 1 else refs

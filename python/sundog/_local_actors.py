@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from types import AsyncGeneratorType, CoroutineType
 
-from sundog import _actor, _actor_class, _core, _local, _signature
+from sundog import _actor, _actor_class, _core, _local, _local_calls, _signature
 from sundog.exceptions import ActorDiedError
 
 TYPE_CHECKING = False
@@ -49,7 +49,8 @@ class LocalActor:
         """Runs the constructor, whose exception ends the actor."""
         try:
             args, kwargs = _local.received(self._sent)
-            self.instance = entered(self, self.cls, args, kwargs)
+            with self.running(self.options.title, "__init__", self.options.placed):
+                self.instance = self.finished(self.cls, args, kwargs)
         except _core.ActorExit:
             self.end("it called exit_actor() in its constructor")
         except Exception as error:
@@ -77,14 +78,31 @@ class LocalActor:
         error.__cause__ = self.cause
         return error
 
+    def running(
+        self, title: str, method: str, amounts: Mapping[str, int] | None = None
+    ) -> _local_calls.Call:
+        """A call of the actor: what it holds is the call's, unless ``amounts`` are."""
+        name = f"{self.cls.__module__}.{self.cls.__qualname__}.{method}"
+        held = self.options.held if amounts is None else amounts
+        return _local_calls.Call(title, name, held, self)
+
     def call(self, name: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
         """Runs a method."""
         if name in _actor_class.SPECIAL:
             from sundog import _actor_calls
 
             special = getattr(_actor_calls, name)
-            return entered(self, special, [self.instance, *args], kwargs)
-        return entered(self, getattr(self.instance, name), args, kwargs)
+            return self.finished(special, [self.instance, *args], kwargs)
+        return self.finished(getattr(self.instance, name), args, kwargs)
+
+    def finished(
+        self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Calls it; what is asynchronous runs on the actor's loop."""
+        value = function(*args, **kwargs)
+        if isinstance(value, CoroutineType):
+            value = self.finish(value)
+        return self.steps(value) if isinstance(value, AsyncGeneratorType) else value
 
     def steps(self, items: AsyncGeneratorType[Any, None]) -> Generator[Any, None, None]:
         """An asynchronous generator as a plain one: each step runs to its yield on the loop."""
@@ -110,27 +128,11 @@ class LocalActor:
             return self.loop.run_until_complete(coroutine)
         # This thread's own loop runs, as in a notebook: another thread has to.
         from concurrent.futures import ThreadPoolExecutor
+        from contextvars import copy_context
 
         with ThreadPoolExecutor(1) as executor:
-            return executor.submit(self.loop.run_until_complete, coroutine).result()
-
-
-# The actors whose code runs, innermost last: tasks run on the thread that calls them.
-_running: list[LocalActor] = []
-
-
-def entered(
-    actor: LocalActor, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Any:
-    """Calls it as code of the actor."""
-    _running.append(actor)
-    try:
-        value = function(*args, **kwargs)
-        if isinstance(value, CoroutineType):
-            value = actor.finish(value)
-        return actor.steps(value) if isinstance(value, AsyncGeneratorType) else value
-    finally:
-        _running.pop()
+            run = copy_context().run
+            return executor.submit(run, self.loop.run_until_complete, coroutine).result()
 
 
 class LocalMethod(_actor.ActorMethod):
@@ -146,7 +148,8 @@ class LocalMethod(_actor.ActorMethod):
         """Runs the method now; the ObjectRef has what it returned or raised."""
         if _actor.local is None or not _actor.local.knows(self._ref):
             return super().remote(*args, **kwargs)  # raises: the handle is of another session
-        return _local.answered(self, self._options, self.title(), args, kwargs, self._run)
+        here = self._actor.running(self.title(), self.__name__)
+        return _local.answered(self, self._options, here, args, kwargs, self._run)
 
     def title(self) -> str:
         """What messages call it."""
@@ -261,13 +264,23 @@ class LocalActors:
             actor.kill(no_restart)
         return actor is not None
 
+    def end(self) -> None:
+        """The session is over, and with it those that were kept."""
+        self._kept.clear()
+
     def current(self) -> tuple[bytes, type, int] | None:
         """As ``_core.current_actor``."""
-        if not _running:
+        call = self.call()
+        if call is None or call.actor is None:
             return None
-        actor = _running[-1]
+        actor = call.actor
         return actor.ref.binary(), actor.cls, actor.attempt
 
     def current_name(self) -> str | None:
         """The name of the actor whose code runs."""
-        return _running[-1].options.name if _running else None
+        call = self.call()
+        return None if call is None or call.actor is None else call.actor.options.name
+
+    def call(self) -> _local_calls.Call | None:
+        """The task or call whose code runs."""
+        return _local_calls.innermost()

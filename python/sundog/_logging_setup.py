@@ -158,7 +158,7 @@ def place() -> dict[str, str]:
             }
             _of_process = (session, ids)
         told = _of_process[1] | {"worker_id": context.get_worker_id()}
-        if _core.current_task() is None:
+        if context.get_task_id() is None:
             return told
         actor = context.get_actor_id()
         if actor and actor not in _actor_names:

@@ -181,6 +181,17 @@ def explain(ref: _core.ObjectRef[Any]) -> str:
     return Explanation(f"{what}: {lines[0]}" + "".join(f"\n  {line}" for line in lines[1:]))
 
 
+def current_task() -> tuple[str, str] | None:
+    """The id and the name of the task that runs here, in local mode too; None in a driver."""
+    from sundog import _actor
+
+    here = _actor.current_local_call()
+    if here is not None:
+        return here.id, here.title
+    task = _core.current_task()
+    return None if task is None else task[:2]
+
+
 class RuntimeContext:
     """Where this code runs. What does not apply is None."""
 
@@ -274,19 +285,23 @@ class RuntimeContext:
         return str(self._session.info()["session_dir"])
 
     def get_task_id(self) -> str | None:
-        """The task that runs here, 32 hex digits; None in a driver."""
-        task = _core.current_task()
+        """The task that runs here, 32 hex digits; None in a driver. With ``local_mode`` it only
+        tells one call from another: no list has it."""
+        task = current_task()
         return task[0] if task else None
 
     def get_task_name(self) -> str | None:
         """What messages call the task that runs here; None in a driver."""
-        task = _core.current_task()
+        task = current_task()
         return task[1] if task else None
 
     def get_task_function_name(self) -> str | None:
         """The function or method that runs here, ``module.Class.method``; None in a driver."""
         from sundog import _actor, _function
 
+        here = _actor.current_local_call()
+        if here is not None:
+            return here.function_name
         function = _core.current_function()
         if function is None:
             return None

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -274,3 +276,106 @@ def test_leaving_the_debugger_ends_the_program(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1 and "BdbQuit" in done.stderr
+
+
+def context_here() -> dict[str, object]:
+    """What the runtime context tells."""
+    context = sundog.get_runtime_context()
+    return {
+        "name": context.get_task_name(),
+        "function": context.get_task_function_name(),
+        "resources": context.get_assigned_resources(),
+        "actor": context.get_actor_id(),
+        "actor name": context.get_actor_name(),
+        "canceled": context.is_canceled(),
+        "job": context.get_job_id(),
+        "node": context.get_node_id(),
+        "namespace": context.namespace,
+        "generation": context.was_current_actor_reconstructed,
+    }
+
+
+@sundog.remote
+def ask() -> dict[str, object]:
+    return context_here()
+
+
+@sundog.remote
+class Told:
+    def __init__(self) -> None:
+        self.made = context_here()
+
+    def all_of_it(self) -> list[dict[str, object]]:
+        inner = ask.options(name="inner", num_cpus=0.5, resources={"disk": 2})
+        return [self.made, context_here(), sundog.get(inner.remote())]
+
+    def one_by_one(self) -> Iterator[dict[str, object]]:
+        yield context_here()
+
+
+@sundog.remote
+class ToldLater:
+    async def one(self) -> dict[str, object]:
+        return context_here()
+
+
+def everything_told() -> list[dict[str, object]]:
+    """Of a task, an actor and what it calls, a generator and an asynchronous method."""
+    told = Told.options(name="told", num_cpus=1).remote()
+    items = told.one_by_one.remote()
+    found = [
+        sundog.get(ask.remote()),
+        *sundog.get(told.all_of_it.remote()),
+        sundog.get(next(items)),
+    ]
+    found.append(sundog.get(ToldLater.remote().one.remote()))
+    actor = told._actor_id.hex()
+    assert [one["actor"] == actor for one in found] == [False, True, True, False, True, False]
+    return [{k: v for k, v in one.items() if k not in ("actor", "node")} for one in found]
+
+
+def test_the_context_tells_what_it_tells_in_a_worker() -> None:
+    sundog.shutdown()
+    options: dict[str, object] = {"num_cpus": 4, "resources": {"disk": 4}, "namespace": "here"}
+    sundog.init(**options, local_mode=True, logging_level="warning")  # type: ignore[arg-type]
+    here = everything_told()
+    context = sundog.get_runtime_context()
+    assert (context.get_task_id(), context.get_task_name(), context.task_id) == (None, None, None)
+    assert context.get_task_function_name() is None
+    sundog.shutdown()
+    sundog.init(**options, logging_level="warning")  # type: ignore[arg-type]
+    assert here == everything_told()
+
+
+def test_each_call_has_an_id_of_its_own() -> None:
+    @sundog.remote
+    def outer() -> tuple[str | None, str | None, str | None]:
+        context = sundog.get_runtime_context()
+        before = context.get_task_id()
+        return before, sundog.get(inner.remote()), context.get_task_id()
+
+    @sundog.remote
+    def inner() -> str | None:
+        return sundog.get_runtime_context().get_task_id()
+
+    before, within, after = sundog.get(outer.remote())
+    assert before == after != within
+    assert before is not None and len(before) == 32
+    assert before.startswith(sundog.get_runtime_context().get_job_id())
+
+
+def test_calls_of_several_threads_are_told_apart() -> None:
+    together = threading.Barrier(2)
+
+    @sundog.remote
+    def name_of_task() -> str | None:
+        together.wait(PATIENCE_S)
+        name = sundog.get_runtime_context().get_task_name()
+        together.wait(PATIENCE_S)
+        return name
+
+    def call(name: str) -> str | None:
+        return sundog.get(name_of_task.options(name=name).remote())
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(call, ["first", "second"])) == ["first", "second"]
