@@ -100,6 +100,9 @@ def answered(
             return _generator.LocalGenerator(raising(error), here.title, let_debugger_end)
         wanted = 1 if wanted == _options.DYNAMIC else wanted
         refs = [_core.put_error(error, here.title) for _ in range(max(wanted, 0))]
+    del given
+    if _actor.local is not None:
+        _actor.local.look_again()
     if wanted == 0:
         return None
     return refs[0] if wanted == 1 else refs

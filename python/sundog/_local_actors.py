@@ -1,16 +1,20 @@
 """Actors of ``init(local_mode=True)``: objects of this process, whose methods run where they are
 called, so that pdb sees them.
 
-An actor here lives as its object does: while a handle refers to it. One whose handle was put into
-the store, or that is detached, lives to the session's end. Any thread may call.
+An actor here lives as its object does: while a handle refers to it, or something in the store that
+holds one; the daemon knows that. One that is detached lives to the session's end. Any thread may
+call.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import time
 import weakref
 from types import AsyncGeneratorType, CoroutineType
 
-from sundog import _actor, _actor_class, _core, _local, _local_calls, _signature
+from sundog import _actor, _actor_class, _core, _explain, _local, _local_calls, _signature
 from sundog.exceptions import ActorDiedError
 
 TYPE_CHECKING = False
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
     Handle = _actor.ActorHandle[Any]
 else:
     Handle = _actor.ActorHandle
+
+
+LOOK_SECONDS = 0.5  # at least, between two looks into the store at calls
 
 
 class LocalActor:
@@ -135,20 +142,30 @@ class LocalActor:
             return executor.submit(run, self.loop.run_until_complete, coroutine).result()
 
 
+class Hold:
+    """What handles and methods of an actor share: when it goes, the last of them has gone."""
+
+    __slots__ = ("__weakref__", "actor")
+
+    def __init__(self, actor: LocalActor) -> None:
+        """Keeps the actor."""
+        self.actor = actor
+
+
 class LocalMethod(_actor.ActorMethod):
     """A method of an actor of this process."""
 
-    _actor: LocalActor
+    _hold: Hold
 
     def options(self, **options: object) -> LocalMethod:
         """The same method with other options."""
-        return method_of(self._actor, super().options(**options))
+        return method_of(self._hold, super().options(**options))
 
     def remote(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the method now; the ObjectRef has what it returned or raised."""
         if _actor.local is None or not _actor.local.knows(self._ref):
             return super().remote(*args, **kwargs)  # raises: the handle is of another session
-        here = self._actor.running(self.title(), self.__name__)
+        here = self._hold.actor.running(self.title(), self.__name__)
         return _local.answered(self, self._options, here, args, kwargs, self._run)
 
     def title(self) -> str:
@@ -156,7 +173,7 @@ class LocalMethod(_actor.ActorMethod):
         return self._options.name or self.__qualname__
 
     def _run(self, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        actor = self._actor
+        actor = self._hold.actor
         if actor.dead:
             raise actor.died(self.title())
         try:
@@ -166,25 +183,41 @@ class LocalMethod(_actor.ActorMethod):
             return [None] * self._options.num_returns if self._options.num_returns > 1 else None
 
 
-def method_of(actor: LocalActor, method: _actor.ActorMethod) -> LocalMethod:
+def method_of(hold: Hold, method: _actor.ActorMethod) -> LocalMethod:
     """The method as one of an actor of this process."""
     options: MethodOptions = method._options
     made = LocalMethod(method._ref, method._description, method._code, options, method._defaults)
-    made._actor = actor
+    made._hold = hold
     return made
 
 
 class LocalHandle(Handle):
     """A handle of an actor of this process."""
 
-    __slots__ = ("_sundog_actor",)
-    _sundog_actor: LocalActor
+    __slots__ = ("_sundog_hold",)
+    _sundog_hold: Hold
 
     def __getattr__(self, name: str) -> LocalMethod:
         """A method of the actor's class."""
-        method = method_of(self._sundog_actor, super().__getattr__(name))
+        method = method_of(self._sundog_hold, super().__getattr__(name))
         self.__dict__[name] = method
         return method
+
+
+def held_in_store() -> set[bytes] | None:
+    """The objects that others in the store hold, or other processes; None if nobody says so."""
+    session = _core.current_session()
+    if session is None:
+        return None
+    try:
+        told = json.loads(session.query(_explain.MEMORY))
+    except Exception:  # the session is ending
+        return None
+    return {
+        bytes.fromhex(entry["object"])
+        for entry in told
+        if entry["internal_refs"] or any(ref["pid"] != os.getpid() for ref in entry["refs"])
+    }
 
 
 LocalHandle.__doc__ = vars(_actor.ActorHandle)["__doc__"]
@@ -197,7 +230,10 @@ class LocalActors:
         """``namespace`` is the session's own."""
         self._namespace = namespace
         self._live: weakref.WeakValueDictionary[bytes, LocalActor] = weakref.WeakValueDictionary()
-        self._kept: dict[bytes, LocalActor] = {}
+        self._holds: dict[bytes, weakref.ref[Hold]] = {}
+        self._detached: list[LocalActor] = []
+        self._stored: dict[bytes, LocalActor] = {}  # whose handles were pickled
+        self._looked = 0.0
         self._names: weakref.WeakValueDictionary[Name, LocalActor] = weakref.WeakValueDictionary()
 
     def make(
@@ -219,15 +255,30 @@ class LocalActors:
         if options.name:
             self._names[options.namespace or self._namespace, options.name] = actor
         if options.detached:
-            self._kept[actor.ref.binary()] = actor
+            self._detached.append(actor)
         actor.construct()  # it may ask whose it is
         return self.handle(actor)
 
     def handle(self, actor: LocalActor) -> LocalHandle:
         """A new handle."""
         made = LocalHandle(actor.ref, actor.description, (actor.options.max_task_retries, -1))
-        made._sundog_actor = actor
+        made._sundog_hold = self._hold_of(actor)
         return made
+
+    def _hold_of(self, actor: LocalActor) -> Hold:
+        key = actor.ref.binary()
+        known = self._holds.get(key)
+        hold = None if known is None else known()
+        if hold is None:
+            hold = Hold(actor)
+            self._holds[key] = weakref.ref(hold, lambda gone: self._released(key, gone))
+        return hold
+
+    def _released(self, key: bytes, gone: weakref.ref[Hold]) -> None:
+        """The last handle in this process is gone; what is in the store may have others."""
+        if self._holds.get(key) is gone:
+            del self._holds[key]
+        self.look()
 
     def handle_of(self, ref: _core.ObjectRef[Any]) -> LocalHandle | None:
         """A handle of the actor that the reference means; None if it is of no actor here."""
@@ -239,10 +290,26 @@ class LocalActors:
         return ref.binary() in self._live
 
     def keep(self, ref: _core.ObjectRef[Any]) -> None:
-        """A handle leaves our sight: its actor stays."""
+        """A handle is pickled: its actor stays while something in the store holds it."""
         actor = self._live.get(ref.binary())
         if actor is not None:
-            self._kept[ref.binary()] = actor
+            self._stored[ref.binary()] = actor
+
+    def look_again(self) -> None:
+        """``look``, as seldom as it costs nothing: a call was made."""
+        if self._stored and time.monotonic() - self._looked >= LOOK_SECONDS:
+            self.look()
+
+    def look(self) -> None:
+        """Lets go of the actors that neither a handle nor the store holds."""
+        unheld = [key for key in list(self._stored) if key not in self._holds]
+        if not unheld:
+            return
+        self._looked = time.monotonic()
+        held = held_in_store()
+        for key in unheld:
+            if held is not None and key not in held and key not in self._holds:
+                self._stored.pop(key, None)
 
     def find(self, namespace: str | None, name: str) -> LocalActor | None:
         """The living actor of this name."""
@@ -266,7 +333,8 @@ class LocalActors:
 
     def end(self) -> None:
         """The session is over, and with it those that were kept."""
-        self._kept.clear()
+        self._detached.clear()
+        self._stored.clear()
 
     def current(self) -> tuple[bytes, type, int] | None:
         """As ``_core.current_actor``."""

@@ -1,15 +1,17 @@
 """``init(local_mode=True)``: actors are objects of this process, and behave as ever."""
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
-from conftest import PATIENCE_S, run_program
+from conftest import PATIENCE_S, run_program, until
 
 import sundog
 from sundog.exceptions import ActorAlreadyExistsError, ActorDiedError
@@ -19,6 +21,11 @@ from sundog.exceptions import ActorAlreadyExistsError, ActorDiedError
 def local() -> Iterator[None]:
     sundog.init(num_cpus=2, local_mode=True, logging_level="warning")
     yield
+
+
+@sundog.remote
+def nothing() -> None:
+    pass
 
 
 @sundog.remote
@@ -93,7 +100,6 @@ def test_handles_travel_into_tasks_and_other_actors() -> None:
     method = sundog.get(sundog.put(counter.add))
     assert sundog.get(method.remote()) == 7
     assert sundog.get(sundog.put(counter)) == counter
-    sundog.shutdown()  # an actor whose handle was stored lives until then
 
 
 def test_the_object_goes_with_its_last_handle() -> None:
@@ -111,6 +117,66 @@ def test_the_object_goes_with_its_last_handle() -> None:
     assert gone == []
     del noted
     assert gone == [1]
+
+
+class Noted:
+    gone: ClassVar[list[int]] = []
+
+    def __init__(self, number: int = 0) -> None:
+        self.number = number
+
+    def ready(self) -> int:
+        return self.number
+
+    def __del__(self) -> None:
+        self.gone.append(self.number)
+
+
+def test_the_object_goes_with_its_last_handle_in_the_store() -> None:
+    @sundog.remote
+    def use(handle: sundog.actor.ActorHandle[Noted]) -> int:
+        return sundog.get(handle.ready.remote())
+
+    @sundog.remote
+    def make(number: int) -> sundog.actor.ActorHandle[Noted]:
+        return sundog.remote(Noted).remote(number)
+
+    Noted.gone.clear()
+    noted = sundog.remote(Noted).remote(1)
+    assert sundog.get(use.remote(noted)) == 1
+    assert Noted.gone == []
+    del noted
+    assert Noted.gone == [1]
+
+    stored = sundog.put([sundog.remote(Noted).remote(2)])
+    assert sundog.get(sundog.get(stored)[0].ready.remote()) == 2
+    method = sundog.get(stored)[0].ready
+    del stored
+    assert sundog.get(method.remote()) == 2
+    assert Noted.gone == [1]
+    del method
+    assert Noted.gone == [1, 2]
+
+    made = make.remote(3)
+    assert sundog.get(sundog.get(made).ready.remote()) == 3
+    assert Noted.gone == [1, 2]
+    del made
+    until(
+        lambda: sundog.get(nothing.remote()) is None and Noted.gone == [1, 2, 3],
+        "the actor ends at a later call",
+    )
+
+
+def test_a_handle_pickled_by_the_program_keeps_its_actor() -> None:
+    Noted.gone.clear()
+    noted = sundog.remote(Noted).remote(4)
+    pickled = pickle.dumps(noted)
+    del noted
+    assert sundog.get(nothing.remote()) is None
+    assert Noted.gone == []
+    assert sundog.get(pickle.loads(pickled).ready.remote()) == 4
+    sundog.shutdown()
+    assert Noted.gone == [4]
 
 
 def test_an_exception_is_raised_by_get() -> None:
