@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -568,3 +569,13 @@ def test_local_mode_runs_each_call_to_its_end(tmp_path: Path) -> None:
         tmp_path,
     )
     assert told.stdout == "[0, 1, 3, 6]\n16\n"
+
+
+def test_exit_in_a_method_ends_the_actor(session: None) -> None:
+    @sundog.remote
+    class Leaving:
+        async def leave(self) -> None:
+            sys.exit(3)
+
+    with pytest.raises(sundog.exceptions.ActorDiedError, match="exited with code 3"):
+        sundog.get(Leaving.remote().leave.remote(), timeout=PATIENCE_S)

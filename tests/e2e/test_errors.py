@@ -390,3 +390,29 @@ def test_wrong_options_are_named(
         divide.options(**options)
     with pytest.raises(kind, match=re.escape(text)):
         sundog.remote(**options)(lambda: None)
+
+
+class Stop(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Stop, GeneratorExit, BaseException, KeyboardInterrupt])
+def test_a_base_exception_is_a_task_error_and_nothing_else(
+    one_cpu: None, kind: type[BaseException]
+) -> None:
+    @sundog.remote
+    def fail() -> None:
+        raise kind("on purpose")
+
+    @sundog.remote
+    def pid() -> int:
+        return os.getpid()
+
+    before = sundog.get(pid.remote())
+    with pytest.raises(
+        sundog.exceptions.TaskError, match=f"^(.*[.])?{kind.__name__}: on purpose"
+    ) as caught:
+        sundog.get(fail.remote())
+    assert kind is BaseException or not isinstance(caught.value, kind)
+    assert not isinstance(caught.value, sundog.exceptions.TaskCancelledError)
+    assert sundog.get(pid.remote()) == before

@@ -199,8 +199,9 @@ def test_log_once_is_true_once_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     assert util.log_once("a")
 
 
-def test_the_address_of_this_machine() -> None:
+def test_the_address_of_this_machine(session: None) -> None:
     assert util.get_node_ip_address() == "127.0.0.1"
+    assert sundog.nodes()[0]["NodeManagerAddress"] == "127.0.0.1"
     assert util.get_node_ip_address("127.0.0.1:80") == "127.0.0.1"
     with pytest.raises(ValueError, match="'host:port'"):
         util.get_node_ip_address("nowhere")
