@@ -156,3 +156,19 @@ def test_affinity_takes_the_flags_that_one_node_has_no_use_for(labelled: None) -
         own, soft=False, _spill_on_unavailable=False, _fail_on_unavailable=False
     )
     assert ray.get(where_it_runs.options(scheduling_strategy=strategy).remote())[1] is None
+
+
+def test_the_old_name_of_the_lists(labelled: None) -> None:
+    from ray.experimental.state.api import list_tasks, summarize_tasks
+    from ray.experimental.state.common import TaskState
+    from ray.experimental.state.exception import RayStateApiException
+
+    assert ray.get(where_it_runs.remote()) == (None, None, False)
+    (row,) = list_tasks(filters=[("name", "=", "where_it_runs")])
+    assert isinstance(row, TaskState) and row["state"] == "FINISHED"
+    assert summarize_tasks()["cluster"]["total_tasks"] == 1
+    assert RayStateApiException is sys.modules["ray.util.state.exception"].RayStateApiException
+    old, new = (importlib.import_module(f"ray.{part}.state") for part in ("experimental", "util"))
+    assert [n for n in new.__all__ if getattr(old.api, n) is not getattr(new, n)] == []
+    with pytest.raises(AttributeError, match="list_cluster_events is for several machines"):
+        _ = old.api.list_cluster_events
