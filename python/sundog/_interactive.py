@@ -41,12 +41,17 @@ def write_stderr(text: str) -> None:
         pass
 
 
+def shows_lines() -> bool:
+    """Whether a person sees a line that is taken away again."""
+    return is_prompt() and (notebook() is not None or is_terminal(sys.stderr))
+
+
 def opened() -> None:
     """A session began: follows the shell's cells, and lets long waits say what they wait for."""
     global _hooked
+    _core.show_progress(True)
     if not is_prompt():
         return
-    _core.show_progress(notebook() is not None or is_terminal(sys.stderr))
     found = shell()
     if found is not None and _hooked is not found:
         follow_cells(found)

@@ -1,4 +1,5 @@
-"""The line that a long ``get`` or ``wait`` shows at a prompt or in a notebook, and takes away.
+"""The line that a long ``get`` or ``wait`` shows at a prompt or in a notebook, and takes away; and
+the warning of a program that waits for what actors or placement groups hold.
 
 The waiting thread begins and ends it (C calls ``begin`` two seconds into a wait); a thread of ours,
 which lives as long as the line, asks the daemon what is missing.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 
-from sundog import _core, _errors, _explain, _interactive
+from sundog import _core, _errors, _explain, _interactive, _log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,9 +21,12 @@ REFRESH_SECONDS = 0.5
 JOIN_SECONDS_MAX = 1.0
 COUNTED_MAX = 20_000  # more references are not counted twice a second
 COLUMNS = 100
+WARN_SECONDS = 10.0
+HELD = " held by "  # NodeCore's words for what does not come back by itself, as from tasks
 
 _line: Line | None = None
 _writing = threading.Lock()
+_warned_in = 0  # the number of the session that was warned
 
 
 class Terminal:
@@ -123,12 +127,30 @@ class Line:
             self.place.erase()
 
 
+class Warner(Line):
+    """Shows nothing; warns once a session, as nobody may ever give back what is waited for."""
+
+    def run(self) -> None:
+        """The thread."""
+        global _warned_in
+        session = _core.current_session()
+        if session is None or session.number == _warned_in:
+            return
+        if self.ended.wait(self.since + WARN_SECONDS - time.monotonic()):
+            return
+        text = self.text()
+        if HELD in text and not self.ended.is_set():
+            _warned_in = session.number
+            _log.warning(text.removeprefix("sundog: "))
+
+
 def begin(refs: _core.ObjectRef[Any] | Sequence[_core.ObjectRef[Any]], seconds: float) -> bool:
     """A wait of the main thread is long; whether a line was begun, which ``end`` ends."""
     global _line
     if _line is not None or threading.current_thread() is not threading.main_thread():
         return False
-    _line = Line([refs] if isinstance(refs, _core.ObjectRef) else refs, seconds)
+    kind = Line if _interactive.shows_lines() else Warner
+    _line = kind([refs] if isinstance(refs, _core.ObjectRef) else refs, seconds)
     return True
 
 

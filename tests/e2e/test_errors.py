@@ -392,6 +392,70 @@ def test_wrong_options_are_named(
         sundog.remote(**options)(lambda: None)
 
 
+WAITING = """
+    import sundog
+    from sundog import _progress
+    from sundog.util import placement_group
+
+    _progress.WARN_SECONDS = 2.2
+    sundog.init(num_cpus=3, log_to_driver=False)
+
+    @sundog.remote(num_cpus=1)
+    class Server:
+        def ready(self):
+            pass
+
+    @sundog.remote
+    def sleep(seconds):
+        import time
+        time.sleep(seconds)
+
+    def wait_for(ref):
+        try:
+            sundog.get(ref, timeout=3)
+        except sundog.exceptions.GetTimeoutError as error:
+            print(error)
+"""
+
+
+def test_who_waits_for_a_cpu_that_actors_hold_is_told_of_them_once(tmp_path: Path) -> None:
+    done = run_program(
+        WAITING
+        + """
+    servers = [Server.options(name="first").remote(), Server.remote()]
+    group = placement_group([{"CPU": 1}], name="rest")
+    sundog.get([*(server.ready.remote() for server in servers), group.ready()])
+    for _ in range(2):
+        wait_for(sleep.remote(0))
+    """,
+        tmp_path,
+    )
+    why = (
+        r"it is in the queue since \d\.\d s, \d of its kind are ready; it needs 1 CPU, 0 of 3 are "
+        r"free, 3 are held by Server 'first', Server \(actor \w{4}…\) and placement group 'rest'"
+    )
+    (warning,) = done.stderr.splitlines()[1:]
+    assert re.fullmatch(rf"sundog: waiting 2 s for sleep \(task \w+…\): {why}", warning)
+    assert re.fullmatch(
+        rf"(sleep \(task \w+…\) is not ready after 3\.0 s: {why}\.\n){{2}}", done.stdout
+    )
+
+
+def test_who_waits_for_other_tasks_is_not_warned(tmp_path: Path) -> None:
+    done = run_program(
+        WAITING
+        + """
+    others = [sleep.remote(10) for _ in range(3)]
+    while sundog.available_resources().get("CPU"):
+        pass
+    wait_for(sleep.remote(0))
+    """,
+        tmp_path,
+    )
+    assert len(done.stderr.splitlines()) == 1  # what init says
+    assert re.search(r"it needs 1 CPU, 0 of 3 are free\.$", done.stdout.rstrip())
+
+
 class Stop(BaseException):
     pass
 
