@@ -419,7 +419,8 @@ class ActorClass(_apart.CalledApart, Generic[T]):
                 )
             if attribute is not None:
                 return getattr(cls, name)
-        raise AttributeError(f"actor class {self.__dict__.get('__name__')} has no '{name}'")
+        text = f"actor class {self.__dict__.get('__name__')} has no '{name}'"
+        raise AttributeError(text + _apart.why_absent(name))
 
     def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
         """``class Child(Parent)`` inherits from the plain class; ``Child`` itself is plain."""

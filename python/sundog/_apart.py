@@ -1,4 +1,6 @@
-"""``_remote``: arguments and options given apart, as programs of 2018 make their calls."""
+"""What remote functions, actor classes and methods have in common: ``_remote``, arguments and
+options given apart, as programs of 2018 make their calls; and what is said of ``bind``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,17 @@ if TYPE_CHECKING:
 
         def options(self, **options: object) -> Any: ...
         def remote(self, *args: Any, **kwargs: Any) -> Any: ...
+
+
+GRAPHS = (
+    "; task graphs (bind, ray.dag) are not part of Sundog: call .remote(...) and pass on the "
+    "references"
+)
+
+
+def why_absent(name: str) -> str:
+    """What to add to the AttributeError of a name that Ray has."""
+    return GRAPHS if name == "bind" else ""
 
 
 class CalledApart:
@@ -43,3 +56,13 @@ class CalledApart:
         """
         callee = self.options(**options) if options else self
         return callee.remote(*(args or ()), **(kwargs or {}))
+
+    @public
+    def __getattr__(self, name: str) -> Any:
+        """Says why there is no ``bind``; knows of nothing else.
+
+        Raises:
+            AttributeError: always.
+        """
+        text = f"'{type(self).__name__}' object has no attribute '{name}'"
+        raise AttributeError(text + why_absent(name))

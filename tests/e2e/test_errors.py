@@ -337,6 +337,13 @@ def test_get_times_out_although_the_daemon_is_stopped(session: None) -> None:
     assert sundog.get([ref, late.remote(4, 2)]) == [1, 2]
 
 
+def test_wrong_timeouts_are_refused(session: None) -> None:
+    ref = sundog.put(1)
+    for call in (lambda: sundog.get(ref, timeout=-1), lambda: sundog.wait([ref], timeout=-0.5)):
+        with pytest.raises(ValueError, match=r"timeout is a number of seconds from 0 on, got -"):
+            call()
+
+
 def test_explain_tells_what_a_task_waits_for(session: None) -> None:
     @sundog.remote(num_gpus=1)
     def on_gpu() -> None: ...

@@ -172,3 +172,17 @@ def test_the_old_name_of_the_lists(labelled: None) -> None:
     assert [n for n in new.__all__ if getattr(old.api, n) is not getattr(new, n)] == []
     with pytest.raises(AttributeError, match="list_cluster_events is for several machines"):
         _ = old.api.list_cluster_events
+
+
+def test_bind_says_that_there_are_no_graphs(labelled: None) -> None:
+    @ray.remote
+    class Node:
+        def run(self) -> None: ...
+
+    actor = Node.remote()
+    for thing in (where_it_runs, Node, actor.run):
+        assert not hasattr(thing, "bind")
+        with pytest.raises(AttributeError, match=r"'bind'; task graphs .* are not part of Sundog"):
+            thing.bind(1)
+    with pytest.raises(AttributeError, match=r"'RemoteFunction' object has no attribute 'bound'$"):
+        _ = where_it_runs.bound
