@@ -66,20 +66,20 @@ class ActorMethod {
         count_(count) {}
   ActorMethod options(const MethodOptions& options) const {
     constexpr bool kStreams = detail::kIsGenerator<std::decay_t<Result>>;
-    return {core_, handle_, name_,
-            detail::method_template(core_.get(), *handle_, name_, kStreams, options), count_};
+    uint32_t number = detail::method_template(core_.get(), *handle_, name_, kStreams, options);
+    if (detail::kIsParts<Result>) number = detail::template_of_parts(core_.get(), number, count_);
+    return {core_, handle_, name_, number, count_};
   }
   // As of a task (sundog/session.h).
   template <size_t kCount>
   auto num_returns() const {
     static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
                   "the result is no tuple, pair or array of so many");
-    return ActorMethod<detail::Parts<std::decay_t<Result>>>(core_, handle_, name_, number_);
+    return with_count(kCount);
   }
   auto num_returns(size_t count) const {
     static_assert(detail::kIsVector<std::decay_t<Result>>, "the result is no std::vector");
-    return ActorMethod<detail::Parts<std::decay_t<Result>>>(core_, handle_, name_, number_,
-                                                            detail::checked_count(count));
+    return with_count(detail::checked_count(count));
   }
   template <typename... Args>
   detail::OutcomeOf<Result> remote(const Args&... args) const {
@@ -87,6 +87,11 @@ class ActorMethod {
   }
 
  private:
+  auto with_count(uint32_t count) const {
+    return ActorMethod<detail::Parts<std::decay_t<Result>>>(
+        core_, handle_, name_, detail::template_of_parts(core_.get(), number_, count), count);
+  }
+
   std::shared_ptr<detail::SessionCore> core_;
   std::shared_ptr<const detail::Handle> handle_;
   std::string name_;
@@ -108,14 +113,15 @@ class TypedMethod {
         count_(count) {}
   TypedMethod options(const MethodOptions& options) const {
     constexpr bool kStreams = detail::kIsGenerator<std::decay_t<Result>>;
-    return {core_, handle_, name_,
-            detail::method_template(core_.get(), *handle_, name_, kStreams, options), count_};
+    uint32_t number = detail::method_template(core_.get(), *handle_, name_, kStreams, options);
+    if (detail::kIsParts<Result>) number = detail::template_of_parts(core_.get(), number, count_);
+    return {core_, handle_, name_, number, count_};
   }
   template <size_t kCount>
   auto num_returns() const {
     static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
                   "the result is no tuple, pair or array of so many");
-    return with_count<detail::Parts<std::decay_t<Result>>>(1);
+    return with_count<detail::Parts<std::decay_t<Result>>>(kCount);
   }
   auto num_returns(size_t count) const {
     static_assert(detail::kIsVector<std::decay_t<Result>>, "the result is no std::vector");
@@ -130,7 +136,7 @@ class TypedMethod {
  private:
   template <typename Parts>
   TypedMethod<Parts, Params...> with_count(uint32_t count) const {
-    return {core_, handle_, name_, number_, count};
+    return {core_, handle_, name_, detail::template_of_parts(core_.get(), number_, count), count};
   }
 
   std::shared_ptr<detail::SessionCore> core_;

@@ -55,9 +55,11 @@ std::vector<ReferencePtr> submit_several(SessionCore* core, uint32_t number,
                                          const Arguments& arguments, Reference* actor,
                                          uint32_t count);
 [[noreturn]] void throw_named_in_cpp(const std::string& function);
-// The number of results that a call asks for. Throws TypeError for too many, and for 1, which for
-// every language is the result as it is.
+// The number of results that a call asks for. Throws TypeError for too many.
 uint32_t checked_count(size_t count);
+// The template of a call for `count` parts. A count of 1 alone means the result as a whole: the
+// part of one is another template, with the same options.
+uint32_t template_of_parts(SessionCore* core, uint32_t number, uint32_t count);
 
 template <typename T>
 struct IsNamed : std::false_type {};
@@ -178,6 +180,10 @@ struct Outcome<Parts<std::vector<T>>> {
   }
 };
 template <typename Result>
+constexpr bool kIsParts = false;
+template <typename Tuple>
+constexpr bool kIsParts<Parts<Tuple>> = true;
+template <typename Result>
 using OutcomeOf = typename Outcome<Result>::Type;
 
 template <typename T>
@@ -187,7 +193,7 @@ constexpr bool kIsVector<std::vector<T>> = true;
 template <size_t kCount, typename Result>
 constexpr bool has_parts() {
   if constexpr (requires { std::tuple_size<Result>::value; }) {
-    return kCount != 1 && std::tuple_size_v<Result> == kCount;
+    return std::tuple_size_v<Result> == kCount;
   } else {
     return false;
   }

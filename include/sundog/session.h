@@ -78,6 +78,7 @@ struct TaskKind {
   bool python = false;
   TaskOptions options = {};
   bool streams = false;  // it is a generator
+  bool parts = false;    // its one result is a part of what it returns
   auto operator<=>(const TaskKind&) const = default;
 };
 
@@ -206,7 +207,9 @@ class Task {
         number_(detail::template_of(core_.get(), kind_)),
         count_(count) {}
   Task options(TaskOptions options) const {
-    return {core_, {kind_.function, kind_.python, std::move(options), kind_.streams}, count_};
+    return {core_,
+            {kind_.function, kind_.python, std::move(options), kind_.streams, kind_.parts},
+            count_};
   }
   // Its result's parts as results of their own, of a function that returns a tuple, pair or array
   // of so many: remote() gives a tuple, pair or array of references.
@@ -214,13 +217,13 @@ class Task {
   auto num_returns() const {
     static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
                   "the result is no tuple, pair or array of so many");
-    return Task<detail::Parts<std::decay_t<Result>>>(core_, kind_);
+    return with_count(kCount);
   }
-  // The same of a function that returns a vector of `count`, which is not 1: remote() gives a
-  // vector of references.
+  // The same of a function that returns a vector of `count`: remote() gives a vector of references.
+  // One, too, is a reference to the element.
   auto num_returns(size_t count) const {
     static_assert(detail::kIsVector<std::decay_t<Result>>, "the result is no std::vector");
-    return Task<detail::Parts<std::decay_t<Result>>>(core_, kind_, detail::checked_count(count));
+    return with_count(detail::checked_count(count));
   }
   // Arguments by value, or references to values that are waited for and delivered; those of Python
   // by name too (sundog/calls.h).
@@ -233,6 +236,12 @@ class Task {
   }
 
  private:
+  auto with_count(uint32_t count) const {
+    detail::TaskKind kind = kind_;
+    kind.parts = count == 1;
+    return Task<detail::Parts<std::decay_t<Result>>>(core_, std::move(kind), count);
+  }
+
   std::shared_ptr<detail::SessionCore> core_;
   detail::TaskKind kind_;
   uint32_t number_;
@@ -252,7 +261,9 @@ class TypedTask {
       : core_(std::move(core)), name_(name), number_(number), count_(count) {}
   TypedTask options(TaskOptions options) const {
     TypedTask other = *this;
-    other.number_ = detail::template_of(core_.get(), {name_, false, std::move(options), kStreams});
+    const bool parts = detail::kIsParts<Result> && count_ == 1;
+    other.number_ =
+        detail::template_of(core_.get(), {name_, false, std::move(options), kStreams, parts});
     return other;
   }
   // Its result's parts as results of their own, of a function that returns a tuple, pair or array
@@ -261,10 +272,10 @@ class TypedTask {
   auto num_returns() const {
     static_assert(detail::has_parts<kCount, std::decay_t<Result>>(),
                   "the result is no tuple, pair or array of so many");
-    return with_count<detail::Parts<std::decay_t<Result>>>(1);
+    return with_count<detail::Parts<std::decay_t<Result>>>(kCount);
   }
-  // The same of a function that returns a vector of `count`, which is not 1: remote() gives a
-  // vector of references.
+  // The same of a function that returns a vector of `count`: remote() gives a vector of references.
+  // One, too, is a reference to the element.
   auto num_returns(size_t count) const {
     static_assert(detail::kIsVector<std::decay_t<Result>>, "the result is no std::vector");
     return with_count<detail::Parts<std::decay_t<Result>>>(detail::checked_count(count));
@@ -279,7 +290,7 @@ class TypedTask {
   static constexpr bool kStreams = detail::kIsGenerator<std::decay_t<Result>>;
   template <typename Parts>
   TypedTask<Parts, Params...> with_count(uint32_t count) const {
-    return {core_, name_, number_, count};
+    return {core_, name_, detail::template_of_parts(core_.get(), number_, count), count};
   }
 
   std::shared_ptr<detail::SessionCore> core_;

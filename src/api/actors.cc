@@ -93,6 +93,7 @@ uint32_t SessionCore::template_of_method(MethodKey key) {
   options.method = key.method;
   options.max_retries = key.max_task_retries;
   if (key.streams) options.returns = model::Returns::kStream;
+  if (key.parts) options.returns = model::Returns::kParts;
   options.stream_items = key.stream_items;
   uint32_t number = value_or_throw(runtime_->define_template(options, {}));
   methods_.emplace(std::move(key), number);

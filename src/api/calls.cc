@@ -174,10 +174,6 @@ std::vector<ReferencePtr> submit_several(SessionCore* core, uint32_t number,
 }
 
 uint32_t checked_count(size_t count) {
-  if (count == 1) {
-    throw TypeError(
-        "num_returns(1) is the vector as a whole, not its one element: call without num_returns");
-  }
   if (count <= model::kResultsMax) return static_cast<uint32_t>(count);
   throw TypeError("num_returns is at most " + std::to_string(model::kResultsMax) + ", got " +
                   std::to_string(count) + ": let a generator yield them");

@@ -214,7 +214,7 @@ TEST_F(CallsTest, another_number_of_parts_is_an_error_of_each) {
 }
 
 TEST_F(CallsTest, a_number_of_results_may_be_known_at_run_time_alone) {
-  for (size_t count : {size_t{0}, size_t{2}, size_t{5}}) {
+  for (size_t count : {size_t{0}, size_t{1}, size_t{2}, size_t{5}}) {
     auto given = static_cast<int64_t>(count);
     auto rows = session().task<std::vector<double>>("numbers").num_returns(count).remote(given);
     static_assert(std::is_same_v<decltype(rows), std::vector<Ref<double>>>);
@@ -233,7 +233,34 @@ TEST_F(CallsTest, another_number_of_results_than_was_asked_for_at_run_time_is_an
   auto numbers = session().task<std::vector<double>>("numbers");
   EXPECT_THROW(session().get(numbers.num_returns(2).remote(3)), TaskError);
   EXPECT_THROW(numbers.num_returns(model::kResultsMax + 1), TypeError);
-  EXPECT_THROW(numbers.num_returns(1), TypeError);
+}
+
+TEST_F(CallsTest, one_part_is_an_element_and_not_the_whole) {
+  using Numbers = std::vector<double>;
+  auto numbers = session().task<Numbers>("numbers").options({.name = "counted"});
+  EXPECT_EQ(session().get(numbers.num_returns(1).remote(1)), Numbers{0});
+  EXPECT_EQ(session().get(numbers.num_returns(1).options({.name = "again"}).remote(1)), Numbers{0});
+  EXPECT_EQ(session().get(numbers.remote(1)), Numbers{0});
+  for (int64_t count : {0, 2}) {
+    try {
+      session().get(numbers.num_returns(1).remote(count));
+      FAIL() << "nothing was thrown";
+    } catch (const TaskError& error) {
+      EXPECT_EQ(error.message(), "counted has num_returns=1, but it returned " +
+                                     std::to_string(count) + " values: return a tuple of 1");
+    }
+  }
+  auto no_vector = session().task<std::vector<int64_t>>("twice").num_returns(1);
+  EXPECT_THROW(session().get(no_vector.remote(1)), TaskError);
+  auto [element] = session().task<std::array<double, 1>>("numbers").num_returns<1>().remote(1);
+  EXPECT_EQ(session().get(element), 0);
+  auto actor = session().actor("Patient").remote();
+  auto up_to = actor.call<std::vector<int64_t>>("up_to");
+  EXPECT_EQ(session().get(up_to.num_returns(1).remote(1)), std::vector<int64_t>{0});
+  EXPECT_EQ(session().get(up_to.num_returns(1).options({}).remote(1)), std::vector<int64_t>{0});
+  EXPECT_EQ(session().get(up_to.remote(1)), std::vector<int64_t>{0});
+  static_assert(std::is_same_v<decltype(session().task(rows_here).num_returns(1).remote(1)),
+                               std::vector<Ref<double>>>);
 }
 
 TEST_F(CallsTest, names_of_arguments_are_for_python) {

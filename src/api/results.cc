@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <optional>
+
 #include "api/waiting.h"
 #include "sundog/containers.h"
 #include "wire/error_layout.h"
@@ -17,8 +19,8 @@ void with_elements(const AnyTensor& tensor, Types<T...>, const Take& take) {
   (try_one(Types<T>()), ...);
 }
 
-// The elements of a list, a tuple, or numbers in one row; of anything else itself alone.
-std::vector<Value> parts_of(const Value& returned) {
+// The elements of a list, a tuple, or numbers in one row; nothing if it is anything else.
+std::optional<std::vector<Value>> parts_of(const Value& returned) {
   if (const auto* items = std::get_if<std::shared_ptr<const Items>>(&returned.content)) {
     const Items::Kind kind = (*items)->kind;
     if (kind == Items::Kind::kList || kind == Items::Kind::kTuple) return (*items)->values;
@@ -35,8 +37,7 @@ std::vector<Value> parts_of(const Value& returned) {
                   take);
     return parts;
   }
-  parts.push_back(returned);
-  return parts;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -45,15 +46,16 @@ void Results::take(const Value& returned) {
   if (current_->end()) throw TaskCancelledError("it was cancelled, and ended as it was asked to");
   if (call_.num_results == 0) return;
   if (call_.returns == model::Returns::kDynamic) return add(0, stored());
-  if (call_.num_results == 1) return add(0, returned);
-  const std::vector<Value> parts = parts_of(returned);
-  if (parts.size() != call_.num_results) {
-    throw TypeError(std::string(call_.name) +
-                    " has num_returns=" + std::to_string(call_.num_results) + ", but it returned " +
-                    (parts.size() == 1 ? "one value" : std::to_string(parts.size()) + " values") +
-                    ": return a tuple of " + std::to_string(call_.num_results));
+  if (call_.num_results == 1 && call_.returns != model::Returns::kParts) return add(0, returned);
+  const auto parts = parts_of(returned);
+  if (!parts || parts->size() != call_.num_results) {
+    throw TypeError(
+        std::string(call_.name) + " has num_returns=" + std::to_string(call_.num_results) +
+        ", but it returned " +
+        (!parts || parts->size() == 1 ? "one value" : std::to_string(parts->size()) + " values") +
+        ": return a tuple of " + std::to_string(call_.num_results));
   }
-  for (uint32_t i = 0; i < call_.num_results; ++i) add(i, parts[i]);
+  for (uint32_t i = 0; i < call_.num_results; ++i) add(i, parts->at(i));
 }
 
 bool Results::yield(const Value& item) {

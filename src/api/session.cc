@@ -4,9 +4,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 
 #include "api/session_core.h"
 #include "api/waiting.h"
+#include "base/check.h"
 #include "model/resources.h"
 #include "os/clock.h"
 
@@ -87,6 +89,7 @@ uint32_t SessionCore::define(const TaskKind& kind) {
   options.retry_exceptions = given.retry_exceptions;
   options.resources = resources_of(given.num_cpus, given.num_gpus, given.resources);
   if (kind.streams) options.returns = model::Returns::kStream;
+  if (kind.parts) options.returns = model::Returns::kParts;
   if (given.stream_items > 0 && !kind.streams) throw_stream_items(kind.function);
   options.stream_items = given.stream_items;
   options.language = kind.python ? model::Language::kPython : model::Language::kCpp;
@@ -130,6 +133,32 @@ uint32_t SessionCore::template_of(const char* registered, bool streams) {
   return number;
 }
 
+namespace {
+
+template <typename Key>
+std::optional<Key> key_of(const std::map<Key, uint32_t>& templates, uint32_t number) {
+  for (const auto& [key, each] : templates) {
+    if (each == number) return key;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+uint32_t SessionCore::template_of_part(uint32_t number) {
+  std::unique_lock lock(mutex_);
+  auto task = key_of(templates_, number);
+  auto method = key_of(methods_, number);
+  lock.unlock();
+  if (task) {
+    task->parts = true;
+    return template_of(*task);
+  }
+  SUNDOG_CHECK(method.has_value());
+  method->parts = true;
+  return template_of_method(*std::move(method));
+}
+
 void SessionCore::shutdown() {
   if (prints_output_ && runtime_->connected()) {  // what tasks printed comes before the end
     (void)runtime_->query(model::Question::kOutput, {}, nullptr);
@@ -165,6 +194,10 @@ void SessionCore::print_output() {
 uint32_t template_of(SessionCore* core, const TaskKind& kind) { return core->template_of(kind); }
 uint32_t template_of(SessionCore* core, const char* name, bool streams) {
   return core->template_of(name, streams);
+}
+
+uint32_t template_of_parts(SessionCore* core, uint32_t number, uint32_t count) {
+  return count == 1 ? core->template_of_part(number) : number;
 }
 
 std::unique_ptr<client::Room> place(client::Runtime* runtime, Outgoing* outgoing,

@@ -37,12 +37,15 @@ class SessionCore {
   const std::string& address() const { return address_; }
   uint32_t template_of(const TaskKind& kind);
   uint32_t template_of(const char* registered, bool streams);
+  // The same function or method with the same options, its one result a part of what it returns.
+  uint32_t template_of_part(uint32_t number);
   // What the daemon tells methods apart by.
   struct MethodKey {
     std::string method, title;
     int max_task_retries = 0;
     bool streams = false;
     uint32_t stream_items = 0;
+    bool parts = false;
     auto operator<=>(const MethodKey&) const = default;
   };
   uint32_t template_of_method(MethodKey key);

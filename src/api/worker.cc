@@ -86,7 +86,7 @@ class WorkerLoop {
   void perform(const client::TaskCall& call, Results* results) {
     std::vector<Value> arguments = arguments_of(call);
     Call made{*session_, arguments, answer, results};
-    if (call.returns != model::Returns::kFixed) {
+    if (call.returns == model::Returns::kStream || call.returns == model::Returns::kDynamic) {
       made.yield = yield;
       made.begin = begin;
     }

@@ -35,8 +35,9 @@ enum class CallKind : uint8_t { kTask = 1, kCreateActor = 2, kMethod = 3 };
 
 // How the results of a call come. kStream: index 0 is made at its end (kNone, or what ended it);
 // before that come items, index 1 on, as many as it likes. kDynamic: one, a list of references that
-// the worker's language makes.
-enum class Returns : uint8_t { kFixed = 1, kStream = 2, kDynamic = 3 };
+// the worker's language makes. kFixed: one is what was returned as a whole, several are its parts;
+// kParts: one is a part too.
+enum class Returns : uint8_t { kFixed = 1, kStream = 2, kDynamic = 3, kParts = 4 };
 
 // How far the end of a task is asked for; each level has those before it. A task that has not begun
 // never begins, whatever the level. Calls of actors go no further than kCooperative.

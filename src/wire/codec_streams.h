@@ -10,7 +10,7 @@
 namespace sundog::wire {
 
 inline model::Returns read_returns(uint8_t byte, Reader* r) {
-  r->require(byte >= 1 && byte <= static_cast<uint8_t>(model::Returns::kDynamic),
+  r->require(byte >= 1 && byte <= static_cast<uint8_t>(model::Returns::kParts),
              "how its results come is unknown");
   return static_cast<model::Returns>(byte);
 }

@@ -273,7 +273,7 @@ class MessageCases {
   uint32_t calls_at_once() {
     return 1 + static_cast<uint32_t>(random_.below(model::kConcurrencyMax));
   }
-  model::Returns returns() { return static_cast<model::Returns>(1 + random_.below(3)); }
+  model::Returns returns() { return static_cast<model::Returns>(1 + random_.below(4)); }
   uint32_t items() { return static_cast<uint32_t>(random_.below(model::kStreamItemsMax + 1ull)); }
   model::CancelLevel level() { return static_cast<model::CancelLevel>(random_.below(4)); }
   TimeNs time() { return static_cast<TimeNs>(random_.next()); }

@@ -96,6 +96,15 @@ def test_python_gets_the_parts_of_a_cpp_result(cpp: None) -> None:
     assert sundog.get([count, more]) == [1, True]
 
 
+def test_one_part_of_what_python_returns_is_no_whole(cpp: None) -> None:
+    parts_of_python = sundog.cpp_function("parts_of_python")
+    asked = [parts_of_python.remote("builtins:range", count) for count in (0, 1, 3)]
+    parts = [list(each) for each in sundog.get(asked, timeout=60)]
+    assert parts == [[], [0], [0, 1, 2]]
+    with pytest.raises(TaskError, match="num_returns=1, but it returned one int"):
+        sundog.get(parts_of_python.remote("builtins:abs", 1))
+
+
 def test_python_is_told_that_cpp_has_no_names_of_parameters(cpp: None) -> None:
     with pytest.raises(TaskError, match='take no keyword arguments, got "more"'):
         actor = sundog.cpp_actor_class("Patient").remote()

@@ -97,6 +97,14 @@ int64_t sum_of_python(sundog::Session& session, const std::string& name, int64_t
 }
 SUNDOG_REMOTE(sum_of_python);
 
+// The parts of what a function of Python returns, so many as it is told to return.
+std::vector<int64_t> parts_of_python(sundog::Session& session, const std::string& name,
+                                     int64_t count) {
+  auto function = session.python_task<std::vector<int64_t>>(name);
+  return session.get(function.num_returns(static_cast<size_t>(count)).remote(count));
+}
+SUNDOG_REMOTE(parts_of_python);
+
 int64_t twice(int64_t x) { return 2 * x; }
 SUNDOG_REMOTE(twice);
 

@@ -118,7 +118,15 @@ class WorkerLoop final : private CallRunner {
 
   // Whether what was returned is the task's code yet: a generator, which runs as it is asked.
   static bool is_iterated(const client::TaskCall& call, PyObject* value) {
-    return call.returns != model::Returns::kFixed || (call.num_results > 1 && PyIter_Check(value));
+    if (call.returns == model::Returns::kStream || call.returns == model::Returns::kDynamic) {
+      return true;
+    }
+    return wants_parts(call) && PyIter_Check(value);
+  }
+  // Whether the results are parts of what was returned, and not that itself.
+  static bool wants_parts(const client::TaskCall& call) {
+    return call.num_results > 1 ||
+           (call.num_results == 1 && call.returns == model::Returns::kParts);
   }
 
   bool end_one(const client::TaskCall& call, TimeNs started, Object value) {
@@ -323,7 +331,7 @@ class WorkerLoop final : private CallRunner {
       if (!value.is_valid()) return {};
     }
     if (call.num_results == 0) return value;
-    if (call.num_results == 1) {
+    if (!wants_parts(call)) {
       if (!hand_over_one(call, 0, value.ptr())) return {};
       return value;
     }
