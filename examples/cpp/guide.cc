@@ -2,6 +2,7 @@
 // and what they show with what this prints.
 #include <sundog/sundog.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <stdexcept>
 #include <stop_token>
@@ -66,6 +67,12 @@ sundog::Generator<int64_t> countdown(int64_t from) {
   for (int64_t i = from; i > 0; --i) co_yield i;
 }
 SUNDOG_REMOTE(countdown);
+
+std::string level() {
+  const char* value = std::getenv("LEVEL");
+  return value == nullptr ? "none" : value;
+}
+SUNDOG_REMOTE(level);
 
 sundog::Async<int64_t> sum_of(sundog::Stream<int64_t> numbers) {
   int64_t sum = 0;
@@ -170,6 +177,12 @@ void cancelling(sundog::Session& session) {
   }
 }
 
+void environments(sundog::Session& session) {
+  auto third = session.task(level).options({.runtime_env = {.env_vars = {{"LEVEL", "3"}}}});
+  std::cout << session.get(third.remote()) << "\n";
+  std::cout << session.get(session.task(level).remote()) << "\n";
+}
+
 void python(sundog::Session& session) {
   auto root = session.python_task<double>("math:sqrt").remote(2.25);
   std::cout << session.get(root) << "\n";
@@ -206,6 +219,7 @@ int main(int argc, char** argv) try {
   waiting(session);
   streams(session);
   cancelling(session);
+  environments(session);
   python(session);
 } catch (const std::exception& error) {
   std::cerr << error.what() << "\n";

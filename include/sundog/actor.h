@@ -25,6 +25,7 @@ struct ActorOptions {
   bool detached = false;                         // lives until it is killed
   int max_restarts = 0;                          // of its process; -1: without end
   int max_task_retries = 0;                      // of a call whose process died
+  RuntimeEnv runtime_env = {};                   // what its process has besides the session's
 };
 
 // How one method is called.

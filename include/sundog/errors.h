@@ -30,6 +30,10 @@ class TaskError : public Error {
 class WorkerCrashedError : public Error {
   using Error::Error;
 };
+// The call's runtime environment could not be set up: the sentence says why.
+class RuntimeEnvSetupError : public WorkerCrashedError {
+  using WorkerCrashedError::WorkerCrashedError;
+};
 class OutOfMemoryError : public WorkerCrashedError {
   using WorkerCrashedError::WorkerCrashedError;
 };

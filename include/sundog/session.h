@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "sundog/calls.h"
+#include "sundog/environment.h"
 #include "sundog/remote.h"
 #include "sundog/stream.h"
 #include "sundog/until.h"
@@ -38,6 +39,7 @@ struct InitOptions {
   std::string worker;        // program that runs C++ tasks, in as many processes as they need
   std::string python;        // interpreter with the sundog package: for tasks and actors in Python
   std::string daemon = SUNDOG_DAEMON_PROGRAM;  // empty: sundogd beside this program, or in PATH
+  RuntimeEnv runtime_env = {};                 // of all tasks and actors, which may ask for more
 };
 
 // How a task is ended.
@@ -55,7 +57,8 @@ struct TaskOptions {
   std::string name = {};          // in messages and the timeline; empty: the function's
   int max_retries = 3;            // after its worker died; -1: without end
   bool retry_exceptions = false;  // and after it threw
-  uint32_t stream_items = 0;  // of a generator: it waits while so many are not taken; 0: no limit
+  uint32_t stream_items = 0;    // of a generator: it waits while so many are not taken; 0: no limit
+  RuntimeEnv runtime_env = {};  // what its worker has besides the session's
   auto operator<=>(const TaskOptions&) const = default;
 };
 

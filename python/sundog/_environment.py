@@ -44,7 +44,7 @@ def forget() -> None:
     _defined.clear()
 
 
-def text_of(environment: Mapping[str, object]) -> str:
+def text_of(environment: object) -> str:
     """The JSON that is hashed and announced."""
     return json.dumps(environment, sort_keys=True, separators=(",", ":"))
 
@@ -124,7 +124,8 @@ def number(session: _core.Session, asked: Mapping[str, Any] | None) -> int:
 
 
 def number_for_cpp(session: _core.Session, asked: Mapping[str, Any] | None) -> int:
-    """The same for C++ workers, which have two parts of it: variables and a folder.
+    """The same for C++ workers, which have two parts of it, variables and a folder, and give the
+    others to what they call in Python (core/environment_text.h).
 
     Raises:
         ValueError: something else was asked for.
@@ -137,10 +138,13 @@ def number_for_cpp(session: _core.Session, asked: Mapping[str, Any] | None) -> i
         )
     warn_of_cpp()
     environment = merged(current, resolved(session, asked)) if asked else current
-    if not environment.keys() & set(CPP_PARTS):
+    if not environment:
         return 0
     variables = sorted(environment.get("env_vars", {}).items())
     parts = ["cpp", environment.get("working_dir", ""), *map("=".join, variables)]
+    others = sorted(environment.keys() - set(CPP_PARTS))
+    if others:  # for what they call in Python
+        parts += ["", *(f"{name}={text_of(environment[name])}" for name in others)]
     return announce_text(session, "\0".join(parts), 0, 0)
 
 

@@ -41,8 +41,9 @@ uint32_t define_creation(SessionCore* core, const ActorKind& kind) {
     function = python_callable(&core->runtime(), kind.class_name);
   } else {
     options.method = kind.class_name;
-    options.runtime_env = core->runtime_env();
   }
+  options.runtime_env =
+      core->environments().number(kind.class_name, given.runtime_env, options.language);
   return value_or_throw(core->runtime().define_template(options, function));
 }
 

@@ -94,26 +94,20 @@ uint32_t SessionCore::define(const TaskKind& kind) {
   options.stream_items = given.stream_items;
   options.language = kind.python ? model::Language::kPython : model::Language::kCpp;
   ObjectId function;
-  if (kind.python) {
-    function = python_callable(runtime_.get(), kind.function);
-  } else {
-    options.runtime_env = runtime_env_;
-  }
+  if (kind.python) function = python_callable(runtime_.get(), kind.function);
+  options.runtime_env = environments_.number(kind.function, given.runtime_env, options.language);
   return value_or_throw(runtime_->define_template(options, function));
 }
 
 uint32_t SessionCore::template_of(const TaskKind& kind) {
-  std::lock_guard lock(mutex_);
-  auto [known, is_new] = templates_.try_emplace(kind, 0);
-  if (is_new) {
-    try {
-      known->second = define(kind);
-    } catch (...) {
-      templates_.erase(known);
-      throw;
-    }
+  {
+    std::lock_guard lock(mutex_);
+    auto known = templates_.find(kind);
+    if (known != templates_.end()) return known->second;
   }
-  return known->second;
+  const uint32_t number = define(kind);  // without the lock: an environment may copy a folder
+  std::lock_guard lock(mutex_);
+  return templates_.try_emplace(kind, number).first->second;
 }
 
 uint32_t SessionCore::template_of(const char* registered, bool streams) {
@@ -367,6 +361,7 @@ Session init(const InitOptions& options) {
   auto core =
       std::make_shared<detail::SessionCore>(std::move(runtime), plan.socket, std::move(workers));
   core->print_output();
+  core->environments().begin_driver(options.runtime_env);
   return Session(std::move(core));
 }
 

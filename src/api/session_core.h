@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "api/current_call.h"
+#include "api/environments.h"
 #include "api/launch.h"
 #include "api/values.h"
 #include "api/watcher.h"
@@ -28,12 +29,13 @@ class SessionCore {
   Watcher& watcher() { return watcher_; }
   // Of a worker; null for a driver.
   CurrentCall* current_call() { return current_call_.get(); }
-  void become_worker(uint64_t runtime_env) {
-    runtime_env_ = runtime_env;
+  // `current`: the environment that the process was started with, and its hash.
+  void become_worker(Environment current, uint64_t hash) {
+    environments_.begin_worker(std::move(current), hash);
     current_call_ = std::make_unique<CurrentCall>(runtime_.get());
   }
-  // What C++ that is called from here runs in, too; 0: nothing of its own.
-  uint64_t runtime_env() const { return runtime_env_; }
+  // Those of this process, and of what is called from here.
+  Environments& environments() { return environments_; }
   const std::string& address() const { return address_; }
   uint32_t template_of(const TaskKind& kind);
   uint32_t template_of(const char* registered, bool streams);
@@ -59,7 +61,7 @@ class SessionCore {
   std::unique_ptr<CurrentCall> current_call_;  // outlives the Runtime, which calls it
   std::unique_ptr<client::Runtime> runtime_;
   Watcher watcher_{runtime_.get()};
-  uint64_t runtime_env_ = 0;
+  Environments environments_{runtime_.get()};
   const std::string address_;
   std::mutex mutex_;
   std::map<TaskKind, uint32_t> templates_;

@@ -41,8 +41,9 @@ std::string cause_of(const model::SystemError& error) {
       throw OutOfMemoryError(sentence);
     case model::ErrorKind::kWorkerCrashed:
     case model::ErrorKind::kWorkerStartFailed:
-    case model::ErrorKind::kRuntimeEnvSetup:
       throw WorkerCrashedError(sentence);
+    case model::ErrorKind::kRuntimeEnvSetup:
+      throw RuntimeEnvSetupError(sentence);
     case model::ErrorKind::kNodeDied:
       throw NodeDiedError(sentence);
     case model::ErrorKind::kObjectLost:

@@ -18,6 +18,8 @@
 #include "api/results.h"
 #include "api/session_core.h"
 #include "os/clock.h"
+#include "os/fd.h"
+#include "os/memory.h"
 #include "os/socket.h"
 #include "wire/arguments.h"
 
@@ -161,15 +163,39 @@ int fail(const char* program, const std::string& why) {
   return 1;
 }
 
-int serve(const char* program, int control, uint64_t token, uint64_t runtime_env) {
+// Where the daemon wrote what the environment of this process has.
+constexpr int kEnvironmentDescriptor = 4;
+
+struct StartedIn {
+  uint64_t hash = 0;  // 0: no environment of its own
+  Environment environment;
+};
+StartedIn started_in() {
+  const char* hash = std::getenv("SUNDOG_CPP_ENVIRONMENT");
+  if (hash == nullptr) return {};
+  StartedIn result;
+  std::from_chars(hash, hash + std::strlen(hash), result.hash);
+  unsetenv("SUNDOG_CPP_ENVIRONMENT");  // it is this process's, and no child's
+  const os::Fd memory(kEnvironmentDescriptor);
+  if (auto size = os::memory_size(memory.get())) {
+    std::string text(*size, '\0');
+    const auto bytes = std::as_writable_bytes(std::span(text));
+    if (os::read_memory(memory.get(), 0, bytes)) {
+      result.environment = Environment::of_cpp_text(text);
+    }
+  }
+  return result;
+}
+
+int serve(const char* program, int control, uint64_t token, StartedIn started) {
   auto runtime = client::Runtime::connect_worker(control, JobId{}, model::Language::kCpp,
-                                                 runtime_env, token, own_program());
+                                                 started.hash, token, own_program());
   if (!runtime) return fail(program, runtime.error().text);
   client::Runtime* serving = runtime->get();
   const char* address = std::getenv("SUNDOG_ADDRESS");
   Session session(std::make_shared<SessionCore>(*std::move(runtime), address ? address : "",
                                                 std::vector<WorkerProcess>()));
-  session.core()->become_worker(runtime_env);
+  session.core()->become_worker(std::move(started.environment), started.hash);
   WorkerLoop(&session, serving).run();
   return 0;
 }
@@ -210,18 +236,14 @@ int serve_daemon(const char* program, std::string_view where) {
   }
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (const char* gpus = std::getenv("SUNDOG_GPUS")) show_gpus(gpus);
-  uint64_t runtime_env = 0;
-  if (const char* own = std::getenv("SUNDOG_CPP_ENVIRONMENT")) {
-    std::from_chars(own, own + std::strlen(own), runtime_env);
-  }
-  return serve(program, control, token, runtime_env);
+  return serve(program, control, token, started_in());
 }
 
 int serve_address(const char* program, const char* address) {
   setenv("SUNDOG_ADDRESS", address, 1);
   auto control = os::connect_unix(address);
   if (!control) return fail(program, control.error());
-  return serve(program, control->release(), 0, 0);
+  return serve(program, control->release(), 0, {});
 }
 
 }  // namespace

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <cstring>
 
 #include "core/environment_text.h"
 #include "node/node_shell.h"
 #include "os/files.h"
+#include "os/memory.h"
 #include "os/process.h"
 #include "os/socket.h"
 
@@ -17,6 +19,19 @@ namespace {
 
 constexpr uint32_t kCppWorkersPrestarted = 4;  // at most; more come as tasks need them
 constexpr int kControlInChild = 3;
+constexpr int kEnvironmentInChild = 4;
+
+// A descriptor with the text, to be read by another process.
+Result<os::Fd> text_in_memory(std::string_view text) {
+  auto memory = os::create_sealed_memory("environment", text.size());
+  if (!memory) return memory;
+  auto mapping =
+      os::Mapping::map(memory->get(), 0, text.size(), os::Access::kReadWrite, os::Sharing::kShared);
+  if (!mapping) return Failure{mapping.error()};
+  std::memcpy(mapping->data(), text.data(), text.size());
+  return memory;
+}
+
 // ${NAME} is what our environment has; nothing if it has none.
 std::string expanded(std::string_view text) {
   std::string result;
@@ -49,14 +64,14 @@ bool NodeShell::prepare_for_cpp(const core::PrepareEnvironment& e) {
   std::string_view rest = e.description;
   if (!rest.starts_with(core::kCppEnvironment)) return false;
   rest.remove_prefix(core::kCppEnvironment.size());
-  auto next = [&rest] {
-    const std::string_view part = rest.substr(0, rest.find('\0'));
-    rest.remove_prefix(std::min(part.size() + 1, rest.size()));
-    return part;
-  };
   CppEnvironment environment;
-  environment.folder = next();
-  while (!rest.empty()) environment.variables.push_back(expanded(next()));
+  environment.description = e.description;
+  environment.folder = core::next_part(&rest);
+  while (!rest.empty()) {
+    const std::string_view variable = core::next_part(&rest);
+    if (variable.empty()) break;  // what follows is for Python
+    environment.variables.push_back(expanded(variable));
+  }
   if (!environment.folder.empty() && !os::is_folder(environment.folder)) {
     queue_event(core::EnvironmentFailed{e.hash, e.attempt, {}},
                 "the copy of its working_dir is gone: " + environment.folder);
@@ -94,12 +109,17 @@ Status NodeShell::start_cpp_worker(const core::SpawnWorker& e) {
                  {pipes->err.write.get(), STDERR_FILENO}};
   request.environment = worker_environment();
   if (!e.gpus.empty()) request.environment.push_back("SUNDOG_GPUS=" + comma_separated(e.gpus));
+  os::Fd description;
   if (e.runtime_env != 0) {
     const auto found = cpp_environments_.find(e.runtime_env);
     if (found == cpp_environments_.end()) {
       return Failure{std::string("its runtime environment ended before the worker was started")};
     }
     const CppEnvironment& own = found->second;
+    auto memory = text_in_memory(own.description);
+    if (!memory) return Failure{memory.error()};
+    description = *std::move(memory);
+    request.fds.emplace_back(description.get(), kEnvironmentInChild);
     request.folder = own.folder;
     request.environment.push_back("SUNDOG_CPP_ENVIRONMENT=" + std::to_string(e.runtime_env));
     request.environment.insert(request.environment.end(), own.variables.begin(),

@@ -230,6 +230,7 @@ class NodeShell {
   struct CppEnvironment {
     std::string folder;                  // where its workers begin; empty: where we are
     std::vector<std::string> variables;  // NAME=VALUE
+    std::string description;             // told to its workers, for what they call
   };
   std::map<uint64_t, CppEnvironment> cpp_environments_;  // by hash
   std::unique_ptr<core::NodeCore> core_;

@@ -1,6 +1,7 @@
 """Runtime environments of C++ workers: variables and a folder."""
 
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,19 @@ from sundog import _paths
 from sundog.exceptions import RuntimeEnvSetupError
 
 WORKER = Path(_paths.daemon()).parent / "calls_worker"
+DRIVER = WORKER.with_name("cpp_environments")
+
+SAYS = """
+import os
+
+def told():
+    words = open("words").read() if os.path.exists("words") else "nothing"
+    return " ".join([os.environ.get("COLOUR", "none"), os.environ.get("SIZE", "none"), words])
+
+class Teller:
+    def told(self):
+        return told()
+"""
 
 pytestmark = pytest.mark.skipif(not WORKER.exists(), reason="the C++ programs are not built")
 
@@ -89,6 +103,48 @@ def test_python_tasks_give_their_environment_to_the_cpp_that_they_call(cpp: None
 
     green = in_environment(asks_cpp, env_vars={"COLOUR": "green"})
     assert sundog.get(green.remote("COLOUR"), timeout=60) == "green"
+
+
+def test_cpp_gives_its_environment_to_the_python_that_it_calls(cpp: None, tmp_path: Path) -> None:
+    (tmp_path / "says.py").write_text(SAYS)
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "words").write_text("in a folder")
+
+    @sundog.remote
+    def asks_cpp() -> object:
+        return sundog.get(sundog.cpp_function("told_by_python").remote("says:told"))
+
+    asks = in_environment(
+        asks_cpp,
+        env_vars={"COLOUR": "green"},
+        working_dir=str(tmp_path / "beside"),
+        py_modules=[str(tmp_path / "says.py")],
+    )
+    assert sundog.get(asks.remote(), timeout=60) == "green none in a folder"
+
+
+@pytest.mark.skipif(not DRIVER.exists(), reason="the C++ programs are not built")
+def test_a_program_in_cpp_has_environments_for_its_python(tmp_path: Path) -> None:
+    (tmp_path / "says.py").write_text(SAYS)
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "beside" / "words").write_text("in a folder")
+    ran = subprocess.run(
+        [DRIVER, sys.executable, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=WORKER.parent,
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = ran.stdout.splitlines()
+    assert lines[:5] == [
+        'green small "xs" nothing',
+        'red small "xs" in a folder',
+        'green small "xs" nothing',
+        'red small "xs" in a folder',
+        'red small "xs" in a folder',
+    ]
+    assert "runtime environment could not be set up: py_executable='/no/python' cannot" in lines[5]
 
 
 def test_workers_of_a_program_that_joined_are_started_in_environments(session: None) -> None:

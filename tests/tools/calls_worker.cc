@@ -135,6 +135,20 @@ std::string variable_of_a_child(sundog::Session& session, const std::string& nam
 }
 SUNDOG_REMOTE(variable_of_a_child);
 
+// Of a child that has variables besides.
+std::string variable_beside(sundog::Session& session, const std::string& name,
+                            const std::map<std::string, std::string>& variables) {
+  auto child = session.task(variable).options({.runtime_env = {.env_vars = variables}});
+  return session.get(child.remote(name));
+}
+SUNDOG_REMOTE(variable_beside);
+
+// What a function of Python without arguments says: "module:function".
+std::string told_by_python(sundog::Session& session, const std::string& function) {
+  return session.get(session.python_task<std::string>(function).remote());
+}
+SUNDOG_REMOTE(told_by_python);
+
 // Tells `begun`, waits until it is cancelled, and tells `stopped`.
 int64_t until_stopped(const std::string& begun, const std::string& stopped, std::stop_token stop) {
   tell(begun);
