@@ -46,20 +46,20 @@ def test_what_stood_in_knows_the_rest_of_its_module_too() -> None:
         from sundog import _later
         _later.import_cloudpickle()
         from cloudpickle import cloudpickle
-        stood = cloudpickle.dis, cloudpickle.platform
-        print([type(module).__name__ for module in stood])
+        first, second = cloudpickle.dis, cloudpickle.platform
+        print(type(first).__name__, type(second).__name__)
         def f():
             return sys.path
         again = cloudpickle.loads(cloudpickle.dumps(f))  # looks through the code of f
         print(again() is not None, cloudpickle.platform.machine() != "")
         import dis, opcode, platform
         print(cloudpickle.dis is dis, cloudpickle.platform is platform)
-        print(stood[0].HAVE_ARGUMENT == dis.HAVE_ARGUMENT, stood[0].EXTENDED_ARG == dis.EXTENDED_ARG)
-        print(stood[1].python_implementation() == platform.python_implementation())
+        print(first.HAVE_ARGUMENT == dis.HAVE_ARGUMENT, first.EXTENDED_ARG == dis.EXTENDED_ARG)
+        print(second.python_implementation() == platform.python_implementation())
         """
     )
     assert told.splitlines() == [
-        "['Later', 'Later']",
+        "Later Later",
         "True True",
         "True True",
         "True True",
