@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 # model::Question
 DUMP, EXPLAIN, TIMELINE, STATUS, MEMORY, OUTPUT, NAMES, ACTORS = 1, 2, 3, 4, 5, 6, 7, 8
 PENDING_CALLS, JOBS = 9, 10
+OBJECTS_TOLD_MAX = 10_000  # in answer to MEMORY (core/node_report.cc)
 LINKS_MAX = 4  # of a chain of reasons in one sentence
 ANSWER_SECONDS_MAX = 1.0  # what nobody can say by then is not worth the wait
 

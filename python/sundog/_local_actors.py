@@ -32,6 +32,7 @@ else:
 
 
 LOOK_SECONDS = 0.5  # at least, between two looks into the store at calls
+LOOKS_APART = 5  # times as long as a look took, between it and one at the end of a last handle
 
 
 class LocalActor:
@@ -205,13 +206,16 @@ class LocalHandle(Handle):
 
 
 def held_in_store() -> set[bytes] | None:
-    """The objects that others in the store hold, or other processes; None if nobody says so."""
+    """The objects that others in the store hold, or other processes; None if nobody can say so,
+    as of a store with more objects than are told."""
     session = _core.current_session()
     if session is None:
         return None
     try:
         told = json.loads(session.query(_explain.MEMORY))
     except Exception:  # the session is ending
+        return None
+    if len(told) >= _explain.OBJECTS_TOLD_MAX:
         return None
     return {
         bytes.fromhex(entry["object"])
@@ -234,6 +238,7 @@ class LocalActors:
         self._detached: list[LocalActor] = []
         self._stored: dict[bytes, LocalActor] = {}  # whose handles were pickled
         self._looked = 0.0
+        self._look_took = 0.0
         self._names: weakref.WeakValueDictionary[Name, LocalActor] = weakref.WeakValueDictionary()
 
     def make(
@@ -278,7 +283,8 @@ class LocalActors:
         """The last handle in this process is gone; what is in the store may have others."""
         if self._holds.get(key) is gone:
             del self._holds[key]
-        self.look()
+        if key in self._stored and time.monotonic() >= self._looked + LOOKS_APART * self._look_took:
+            self.look()
 
     def handle_of(self, ref: _core.ObjectRef[Any]) -> LocalHandle | None:
         """A handle of the actor that the reference means; None if it is of no actor here."""
@@ -296,7 +302,7 @@ class LocalActors:
             self._stored[ref.binary()] = actor
 
     def look_again(self) -> None:
-        """``look``, as seldom as it costs nothing: a call was made."""
+        """``look``, twice a second at most: a call was made."""
         if self._stored and time.monotonic() - self._looked >= LOOK_SECONDS:
             self.look()
 
@@ -305,8 +311,10 @@ class LocalActors:
         unheld = [key for key in list(self._stored) if key not in self._holds]
         if not unheld:
             return
-        self._looked = time.monotonic()
+        begun = time.monotonic()
         held = held_in_store()
+        self._looked = time.monotonic()
+        self._look_took = self._looked - begun
         for key in unheld:
             if held is not None and key not in held and key not in self._holds:
                 self._stored.pop(key, None)

@@ -21,12 +21,14 @@ REFRESH_SECONDS = 0.5
 JOIN_SECONDS_MAX = 1.0
 COUNTED_MAX = 20_000  # more references are not counted twice a second
 COLUMNS = 100
-WARN_SECONDS = 10.0
-HELD = " held by "  # NodeCore's words for what does not come back by itself, as from tasks
+WARN_SECONDS = 10.0  # and after twice as long, four times …
+GOES_ON_SECONDS = 5.0  # a wait for the same this soon after another one is its continuation
+HELD = " held by "  # core/held_resources.h: of what does not come back by itself, as from tasks
 
 _line: Line | None = None
 _writing = threading.Lock()
 _warned_in = 0  # the number of the session that was warned
+_before: tuple[bytes, float, float] = b"", 0.0, 0.0  # the last wait: for what, since when, until
 
 
 class Terminal:
@@ -81,12 +83,16 @@ class Line:
 
     def __init__(self, refs: Sequence[_core.ObjectRef[Any]], waited_seconds: float) -> None:
         """Starts its thread."""
-        self.refs = list(dict.fromkeys(refs))
+        self.refs = self.taken(refs)
         self.since = time.monotonic() - waited_seconds
         self.ended = threading.Event()
         self.place = Notebook() if _interactive.notebook() is not None else Terminal()
         self.thread = threading.Thread(target=self.run, name="sundog-progress", daemon=True)
         self.thread.start()
+
+    def taken(self, refs: Sequence[_core.ObjectRef[Any]]) -> Sequence[_core.ObjectRef[Any]]:
+        """What is waited for, each once."""
+        return list(dict.fromkeys(refs))
 
     def run(self) -> None:
         """The thread."""
@@ -103,7 +109,7 @@ class Line:
         told, missing, count = None, self.refs[0], len(self.refs)
         here = ""
         try:
-            if 1 < count <= COUNTED_MAX:
+            if 1 < count <= self.counted_max():
                 ready, rest = _core.wait(self.refs, num_returns=count, timeout=0)
                 if not rest:
                     return ""
@@ -119,6 +125,10 @@ class Line:
         of = "" if count == 1 else f"{count:,} objects{here}; next is "
         return f"sundog: waiting {seconds:.0f} s for {of}{what}: {_explain.why_not(told)}"
 
+    def counted_max(self) -> int:
+        """Of more references it is not told how many are here."""
+        return COUNTED_MAX
+
     def end(self) -> None:
         """Takes the line away."""
         self.ended.set()
@@ -130,18 +140,44 @@ class Line:
 class Warner(Line):
     """Shows nothing; warns once a session, as nobody may ever give back what is waited for."""
 
+    def __init__(self, refs: Sequence[_core.ObjectRef[Any]], waited_seconds: float) -> None:
+        """Starts its thread; programs wait in turns, too, with a timeout."""
+        self.key = refs[0].binary()
+        key, since, until = _before
+        now = time.monotonic()
+        begun = now - waited_seconds
+        if key == self.key and begun - until < GOES_ON_SECONDS:
+            waited_seconds = now - since
+        super().__init__(refs, waited_seconds)
+
+    def taken(self, refs: Sequence[_core.ObjectRef[Any]]) -> Sequence[_core.ObjectRef[Any]]:
+        """The caller's own: most waits end before anybody looks, and many may be waited for."""
+        return refs
+
+    def counted_max(self) -> int:
+        """It looks seldom."""
+        return len(self.refs)
+
     def run(self) -> None:
         """The thread."""
         global _warned_in
         session = _core.current_session()
-        if session is None or session.number == _warned_in:
+        if session is None:
             return
-        if self.ended.wait(self.since + WARN_SECONDS - time.monotonic()):
-            return
-        text = self.text()
-        if HELD in text and not self.ended.is_set():
-            _warned_in = session.number
-            _log.warning(text.removeprefix("sundog: "))
+        looks = max(WARN_SECONDS, time.monotonic() - self.since)
+        while not self.ended.wait(max(0.0, self.since + looks - time.monotonic())):
+            text = self.text()
+            if HELD in text and not self.ended.is_set():
+                _warned_in = session.number
+                _log.warning(text.removeprefix("sundog: "))
+                return
+            looks *= 2
+
+    def end(self) -> None:
+        """The thread ends when it comes to it: nothing is shown that would be taken away."""
+        global _before
+        _before = self.key, self.since, time.monotonic()
+        self.ended.set()
 
 
 def begin(refs: _core.ObjectRef[Any] | Sequence[_core.ObjectRef[Any]], seconds: float) -> bool:
@@ -149,9 +185,20 @@ def begin(refs: _core.ObjectRef[Any] | Sequence[_core.ObjectRef[Any]], seconds: 
     global _line
     if _line is not None or threading.current_thread() is not threading.main_thread():
         return False
-    kind = Line if _interactive.shows_lines() else Warner
-    _line = kind([refs] if isinstance(refs, _core.ObjectRef) else refs, seconds)
+    waited = [refs] if isinstance(refs, _core.ObjectRef) else refs
+    if _interactive.shows_lines():
+        _line = Line(waited, seconds)
+    elif not is_warned():
+        _line = Warner(waited, seconds)
+    else:
+        return False
     return True
+
+
+def is_warned() -> bool:
+    """Whether this session's program was warned."""
+    session = _core.current_session()
+    return session is not None and session.number == _warned_in
 
 
 def end() -> None:

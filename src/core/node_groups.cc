@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "base/probe.h"
+#include "core/held_resources.h"
 #include "core/node_core.h"
 
 namespace sundog::core {
@@ -264,7 +265,7 @@ std::string NodeCore::why_group_waits(const PlacementGroup& g) const {
     else if (free < need.amount)
       now += (now.empty() ? "" : " and ") + ("its bundles need " + what) + " in all, " +
              model::format_amount(free, need.id) + " of " + model::format_amount(have, need.id) +
-             " are free";
+             " are free" + held_for_long(*this, need.id);
   }
   if (!never.empty()) return never;
   return now.empty() ? "its GPUs are free only in pieces" : now;

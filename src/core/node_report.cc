@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "core/held_resources.h"
 #include "core/node_core.h"
 
 namespace sundog::core {
@@ -51,44 +52,6 @@ std::string_view signal_name(int number) {
     default:
       return "";
   }
-}
-
-constexpr size_t kHoldersShownMax = 4;
-
-// ", 2 are held by Server 's0' and placement group 'x'": of a resource, by what does not end by
-// itself as tasks do; empty if there is none.
-std::string held_for_long(const NodeCore& core, model::ResourceId resource) {
-  std::vector<std::string> holders;
-  int64_t sum = 0;
-  auto add = [&](int64_t amount, std::string label) {
-    if (amount <= 0) return;
-    sum += amount;
-    holders.push_back(std::move(label));
-  };
-  for (uint32_t i = 0; i < core.actors().end(); ++i) {
-    const ActorRecord& a = core.actors()[i];
-    const Worker* w = a.live ? core.scheduler().worker(a.worker) : nullptr;
-    if (w == nullptr || !w->actor || !a.placement_group.is_nil()) continue;
-    const TaskTemplate& tmpl = core.tasks().tmpl(a.tmpl);
-    add(tmpl.lifetime.get(resource),
-        tmpl.name + (a.name.empty() ? " (actor " + a.handle.task.hex().substr(8, 4) + "…)"
-                                    : " '" + a.name + "'"));
-  }
-  const PlacementGroups& groups = core.scheduler().groups();
-  for (uint32_t i = 0; i < groups.end(); ++i) {
-    const PlacementGroup& g = groups[i];
-    if (!g.live || g.state != GroupState::kReady) continue;
-    add(g.sum.get(resource),
-        "placement group " + (g.name.empty() ? g.id.hex().substr(8, 8) + "…" : "'" + g.name + "'"));
-  }
-  if (holders.empty()) return "";
-  std::string text = ", " + model::format_amount(sum, resource) +
-                     (sum == model::kResourceUnit ? " is" : " are") + " held by " + holders[0];
-  const size_t shown = std::min(holders.size(), kHoldersShownMax);
-  for (size_t i = 1; i < shown; ++i)
-    text += (i + 1 == holders.size() ? " and " : ", ") + holders[i];
-  if (shown < holders.size()) text += " and " + std::to_string(holders.size() - shown) + " more";
-  return text;
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ class Session {
   std::string log_path(const std::string& name) const { return folder_ + "/logs/" + name; }
   // Removes what is beyond number and age beside our folder; returns how many went.
   size_t remove_old_sessions(TimeNs wall_now) const;
-  // Removes sockets on which nobody listens, and the files beside them, from the folder of this
-  // user's sockets: their daemon and its zygote were killed at once. Returns how many went.
+  // Removes sockets of sessions on which nobody listens, and what programs wrote beside them, from
+  // the folder of this user's sockets: daemon and zygote were killed at once. Returns how many.
   size_t remove_dead_sockets(const std::string& sockets, TimeNs wall_now) const;
 
  private:

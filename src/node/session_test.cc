@@ -60,16 +60,15 @@ TEST(Session, a_socket_on_which_nobody_listens_goes_with_what_lies_beside_it) {
   ASSERT_TRUE(os::make_folder(home.path("run")).ok());
   Session session = *Session::create(home.path("sessions/own"));
   Session living = *Session::create(home.path("sessions/1234"));
-  auto listener = os::listen_unix(home.path("run/listened.sock"));
+  auto listener = os::listen_unix(home.path("run/11aa.sock"));
   ASSERT_TRUE(listener.ok()) << listener.error();
-  for (const char* name : {"abcd", "1234"}) {  // their listeners are closed at once
+  for (const char* name : {"abcd", "1234", "theirs"}) {  // their listeners are closed at once
     ASSERT_TRUE(os::listen_unix(home.path("run/" + std::string(name) + ".sock")).ok());
   }
-  for (const char* name : {"abcd.sock.job-1", "abcd.sock.77", "listened.sock.job-1", "abcd.txt"}) {
-    ASSERT_GE(
-        os::Fd(::open(home.path("run/" + std::string(name)).c_str(), O_CREAT | O_WRONLY, 0600))
-            .get(),
-        0);
+  for (const char* name : {"abcd.sock.job-1", "abcd.sock.77", "abcd.sock.lock", "11aa.sock.job-1",
+                           "abcd.txt", "beef.sock"}) {
+    const std::string path = home.path("run/" + std::string(name));
+    ASSERT_GE(os::Fd(::open(path.c_str(), O_CREAT | O_WRONLY, 0600)).get(), 0);
   }
   const TimeNs now = os::wall_now();
   EXPECT_EQ(session.remove_dead_sockets(home.path("run"), now), 0u);  // they may be about to listen
@@ -77,8 +76,9 @@ TEST(Session, a_socket_on_which_nobody_listens_goes_with_what_lies_beside_it) {
   std::vector<std::string> left;
   for (const os::FolderEntry& entry : os::list_folder(home.path("run"))) left.push_back(entry.name);
   std::sort(left.begin(), left.end());
-  EXPECT_EQ(left, (std::vector<std::string>{"1234.sock", "abcd.txt", "listened.sock",
-                                            "listened.sock.job-1"}));
+  EXPECT_EQ(left,
+            (std::vector<std::string>{"11aa.sock", "11aa.sock.job-1", "1234.sock", "abcd.sock.lock",
+                                      "abcd.txt", "beef.sock", "theirs.sock"}));
 }
 
 }  // namespace

@@ -67,6 +67,9 @@ Result<Fd> connect_unix(const std::string& path) {
 }
 
 bool is_dead_unix(const std::string& path) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return false;
+  if (!S_ISSOCK(info.st_mode) || info.st_uid != ::getuid()) return false;  // files refuse, too
   auto address = address_of(path);
   if (!address) return false;
   auto socket = make_socket(SOCK_NONBLOCK);

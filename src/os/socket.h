@@ -25,7 +25,7 @@ Result<SocketPair> make_socketpair();  // blocking, close-on-exec
 // The path must be shorter than sun_path; an existing file there is replaced.
 Result<Fd> listen_unix(const std::string& path);   // non-blocking, mode 0600
 Result<Fd> connect_unix(const std::string& path);  // blocking
-// Whether the socket's file is there and nobody listens on it any more; a full queue is no sign of
+// Whether it is a socket of ours on which nobody listens any more; a full queue is no sign of
 // that. One that is bound and about to listen looks the same. Never waits.
 bool is_dead_unix(const std::string& path);
 // No descriptor and no error when nobody is waiting (non-blocking listener).

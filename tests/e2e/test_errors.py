@@ -448,6 +448,60 @@ def test_who_waits_for_a_cpu_that_actors_hold_is_told_of_them_once(tmp_path: Pat
     )
 
 
+def test_who_asks_again_and_again_or_is_overtaken_by_an_actor_is_warned_too(tmp_path: Path) -> None:
+    done = run_program(
+        WAITING
+        + """
+    _progress.WARN_SECONDS = 4
+    server = Server.options(num_cpus=3).remote()
+    sundog.get(server.ready.remote())
+    missing = sleep.remote(0)
+    for _ in range(3):
+        sundog.wait([missing], timeout=2.4)
+    sundog.shutdown()
+
+    _progress.WARN_SECONDS = 2.2  # it looks at 2.2, 4.4 and 8.8 s
+    sundog.init(num_cpus=3, resources={"x": 2}, log_to_driver=False)
+
+    @sundog.remote
+    def take_later():
+        import time
+        time.sleep(3)
+        server = Server.options(num_cpus=0, resources={"x": 1}).remote()
+        sundog.get(server.ready.remote())
+        return server
+
+    taken, other = take_later.remote(), sleep.options(resources={"x": 1}).remote(20)
+    try:
+        sundog.get(sleep.options(resources={"x": 2}).remote(0), timeout=8)
+    except sundog.exceptions.GetTimeoutError:
+        pass
+    """,
+        tmp_path,
+    )
+    warnings = [line for line in done.stderr.splitlines() if "waiting" in line]
+    assert [re.sub(r".* free, |\w{4}(?=…\)$)", "", line) for line in warnings] == [
+        "3 are held by Server (actor …)",
+        "1 is held by Server (actor …)",
+    ]
+
+
+def test_a_group_that_waits_for_what_actors_hold_is_told_of_them(tmp_path: Path) -> None:
+    done = run_program(
+        WAITING
+        + """
+    server = Server.options(name="s", num_cpus=2).remote()
+    sundog.get(server.ready.remote())
+    group = placement_group([{"CPU": 2}])
+    wait_for(group.ready())
+    """,
+        tmp_path,
+    )
+    why = "its bundles need 2 CPU in all, 1 of 3 are free, 2 are held by Server 's'"
+    assert why in done.stdout
+    assert why in done.stderr
+
+
 def test_who_waits_for_other_tasks_is_not_warned(tmp_path: Path) -> None:
     done = run_program(
         WAITING

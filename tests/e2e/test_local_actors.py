@@ -1,5 +1,6 @@
 """``init(local_mode=True)``: actors are objects of this process, and behave as ever."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from conftest import PATIENCE_S, run_program, until
 
 import sundog
+from sundog import _core, _explain, _local_actors
 from sundog.exceptions import ActorAlreadyExistsError, ActorDiedError
 
 
@@ -165,6 +167,34 @@ def test_the_object_goes_with_its_last_handle_in_the_store() -> None:
         lambda: sundog.get(nothing.remote()) is None and Noted.gone == [1, 2, 3],
         "the actor ends at a later call",
     )
+
+
+def test_a_store_of_which_not_all_is_told_keeps_actors(monkeypatch: pytest.MonkeyPatch) -> None:
+    @sundog.remote
+    def make() -> sundog.actor.ActorHandle[Noted]:
+        return sundog.remote(Noted).remote(5)
+
+    Noted.gone.clear()
+    monkeypatch.setattr(_explain, "OBJECTS_TOLD_MAX", 20)
+    monkeypatch.setattr(_local_actors, "LOOK_SECONDS", 0)
+    objects = [sundog.put(number) for number in range(30)]
+    made = make.remote()
+    for _ in range(20):
+        sundog.get(nothing.remote())
+    assert sundog.get(sundog.get(made).ready.remote()) == 5
+    del made, objects
+    until(
+        lambda: sundog.get(nothing.remote()) is None and Noted.gone == [5],
+        "the actor ends when all can be told",
+    )
+
+
+def test_as_many_objects_are_told_as_the_daemon_tells() -> None:
+    objects = [sundog.put(number) for number in range(_explain.OBJECTS_TOLD_MAX + 1)]
+    session = _core.current_session()
+    assert session is not None
+    assert len(json.loads(session.query(_explain.MEMORY))) == _explain.OBJECTS_TOLD_MAX
+    del objects
 
 
 def test_a_handle_pickled_by_the_program_keeps_its_actor() -> None:
