@@ -33,47 +33,99 @@ size_t bytes_of_character(std::string_view text) {
   return bytes;
 }
 
-// Whether `rest` of the pattern fits `path`, or what is behind some of its characters.
-bool fits_further_on(std::string_view rest, std::string_view path, bool over_slashes) {
-  while (true) {
-    if (fits_pattern(rest, path)) return true;
-    if (path.empty() || (path[0] == '/' && !over_slashes)) return false;
-    path.remove_prefix(1);
+// Where in a path a part of its pattern can end: ascending, none twice.
+using Ends = std::vector<size_t>;
+
+// Behind any characters, slashes too.
+Ends after_anything(const Ends& ends, std::string_view path) {
+  Ends result;
+  for (size_t at = ends[0]; at <= path.size(); ++at) result.push_back(at);
+  return result;
+}
+
+// Behind any number of folders, none too.
+Ends after_folders(const Ends& ends, std::string_view path) {
+  Ends result;
+  auto none = ends.begin();
+  for (size_t at = ends[0]; at <= path.size(); ++at) {
+    const bool is_end = none != ends.end() && *none == at;
+    if (is_end) ++none;
+    if (is_end || path[at - 1] == '/') result.push_back(at);
   }
+  return result;
+}
+
+// Behind any characters of one name.
+Ends after_star(const Ends& ends, std::string_view path) {
+  Ends result;
+  for (size_t at : ends) {
+    if (!result.empty() && at <= result.back()) continue;  // of the same name
+    result.push_back(at);
+    for (; at < path.size() && path[at] != '/'; ++at) result.push_back(at + 1);
+  }
+  return result;
+}
+
+// The part of a pattern that is one character of a path.
+struct OneCharacter {
+  explicit OneCharacter(std::string_view pattern) {
+    const size_t end = pattern[0] == '[' ? end_of_class(pattern.substr(1)) : pattern.npos;
+    is_any = pattern[0] == '?';
+    is_class = end != pattern.npos;
+    if (is_class) {
+      size = end + 2;
+      text = pattern.substr(1, end);
+    } else {
+      size = pattern[0] == '\\' && pattern.size() > 1 ? 2 : 1;
+      text = pattern.substr(size - 1, 1);
+    }
+  }
+  // How many bytes of the path fit; 0: none.
+  size_t fits(std::string_view path) const {
+    if (path.empty()) return 0;
+    if (is_any) return path[0] == '/' ? 0 : bytes_of_character(path);
+    if (is_class) return path[0] != '/' && is_in_class(text, path[0]) ? 1 : 0;
+    return path[0] == text[0] ? 1 : 0;
+  }
+
+  bool is_any, is_class;
+  std::string_view text;
+  size_t size;  // in the pattern
+};
+
+Ends after_character(const OneCharacter& part, const Ends& ends, std::string_view path) {
+  Ends result;
+  for (size_t at : ends) {
+    const size_t bytes = part.fits(path.substr(at));
+    const bool is_known = !result.empty() && result.back() == at + bytes;
+    if (bytes > 0 && !is_known) result.push_back(at + bytes);
+  }
+  return result;
 }
 
 }  // namespace
 
+// All ends of one part, then all of the next: no more steps than characters of both, multiplied.
 bool fits_pattern(std::string_view pattern, std::string_view path) {
-  while (!pattern.empty()) {
-    if (pattern.starts_with("**/")) {  // any number of folders, none too
-      pattern.remove_prefix(3);
-      while (true) {
-        if (fits_pattern(pattern, path)) return true;
-        const size_t slash = path.find('/');
-        if (slash == path.npos) return false;
-        path.remove_prefix(slash + 1);
-      }
-    }
-    if (pattern.starts_with("**")) return fits_further_on(pattern.substr(2), path, true);
-    if (pattern[0] == '*') return fits_further_on(pattern.substr(1), path, false);
-    if (path.empty()) return false;
-    size_t taken = 1, of_path = 1;
-    if (pattern[0] == '?') {
-      if (path[0] == '/') return false;
-      of_path = bytes_of_character(path);
-    } else if (const size_t end = pattern[0] == '[' ? end_of_class(pattern.substr(1)) : 0;
-               pattern[0] == '[' && end != pattern.npos) {
-      if (path[0] == '/' || !is_in_class(pattern.substr(1, end), path[0])) return false;
-      taken = end + 2;
+  Ends ends{0};
+  while (!pattern.empty() && !ends.empty()) {
+    size_t taken = 1;
+    if (pattern.starts_with("**/")) {
+      ends = after_folders(ends, path);
+      taken = 3;
+    } else if (pattern.starts_with("**")) {
+      ends = after_anything(ends, path);
+      taken = 2;
+    } else if (pattern[0] == '*') {
+      ends = after_star(ends, path);
     } else {
-      if (pattern[0] == '\\' && pattern.size() > 1) pattern.remove_prefix(1);
-      if (pattern[0] != path[0]) return false;
+      const OneCharacter part(pattern);
+      ends = after_character(part, ends, path);
+      taken = part.size;
     }
     pattern.remove_prefix(taken);
-    path.remove_prefix(of_path);
   }
-  return path.empty();
+  return !ends.empty() && ends.back() == path.size();
 }
 
 void IgnoreRules::add(std::string_view line) {

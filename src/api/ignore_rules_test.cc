@@ -43,6 +43,34 @@ TEST(IgnoreRules, brackets_are_one_character) {
   EXPECT_FALSE(leaves_out("\\*", "a"));
 }
 
+TEST(IgnoreRules, a_part_may_fit_behind_any_of_the_ends_before_it) {
+  EXPECT_TRUE(fits_pattern("*a**/b", "xaab"));
+  EXPECT_TRUE(fits_pattern("a**/b", "ax/y/b"));
+  EXPECT_TRUE(fits_pattern("*/*b*c", "ab/abbc"));
+  EXPECT_FALSE(fits_pattern("*/*b*c", "ab/ab/bc"));
+  EXPECT_TRUE(fits_pattern("**b*/c", "a/b/bb/c"));
+  EXPECT_TRUE(fits_pattern("?*?", "\xc3\xa9\xc3\xa9"));
+  EXPECT_FALSE(fits_pattern("?*?", "\xc3\xa9"));
+  EXPECT_TRUE(fits_pattern("a/**", "a/"));
+  EXPECT_FALSE(fits_pattern("a", ""));
+  EXPECT_TRUE(fits_pattern("***", "a/b"));
+}
+
+// Seconds, unless a mismatch at the end is looked for behind each star anew.
+TEST(IgnoreRules, many_stars_take_no_time) {
+  std::string stars, folders;
+  for (int i = 0; i < 20; ++i) stars += "*a";
+  for (int i = 0; i < 20; ++i) folders += "**/a*/";
+  const std::string name(200, 'a');
+  std::string path = name;
+  for (int i = 0; i < 60; ++i) path += "/aa";
+  EXPECT_FALSE(leaves_out(stars + "b", name));
+  EXPECT_TRUE(leaves_out(stars, name));
+  EXPECT_FALSE(leaves_out(folders + "b", path));
+  EXPECT_TRUE(leaves_out(folders + "aa", path));
+  EXPECT_FALSE(leaves_out(std::string(200, '*') + "b", path));
+}
+
 TEST(IgnoreRules, the_last_one_that_fits_decides) {
   EXPECT_FALSE(leaves_out("*.log\n!kept.log", "kept.log"));
   EXPECT_TRUE(leaves_out("!kept.log\n*.log", "kept.log"));
