@@ -42,6 +42,10 @@ struct ActorKind {
   bool python = false;
   ActorOptions options = {};
 };
+// Options of a class in Python or C++: checked, the same wherever this process goes to, and its
+// folder copied. Throws TypeError.
+ActorOptions checked_options(SessionCore* core, const std::string& class_name, bool python,
+                             ActorOptions options);
 std::shared_ptr<const Handle> make_actor(SessionCore* core, const ActorKind& kind,
                                          const Arguments& arguments);
 std::shared_ptr<const Handle> find_actor(SessionCore* core, const std::string& name,
@@ -214,7 +218,10 @@ class ActorClass {
   ActorClass(std::shared_ptr<detail::SessionCore> core, detail::ActorKind kind)
       : core_(std::move(core)), kind_(std::move(kind)) {}
   ActorClass options(ActorOptions options) const {
-    return {core_, {kind_.class_name, kind_.python, std::move(options)}};
+    detail::ActorKind kind{kind_.class_name, kind_.python, {}};
+    kind.options =
+        detail::checked_options(core_.get(), kind.class_name, kind.python, std::move(options));
+    return {core_, std::move(kind)};
   }
   // Arguments are the constructor's. Returns at once: a constructor that throws ends the actor,
   // and what it threw is in the ActorDiedError of every call. Throws ActorNameError if the name is

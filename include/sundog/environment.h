@@ -15,11 +15,13 @@
 namespace sundog {
 
 // What is asked for; a part that is empty is not. Whatever is wrong with one throws TypeError where
-// it is given; what cannot be set up is the RuntimeEnvSetupError of the calls that wait for it.
+// it is given, by init() or options(); what cannot be set up is the RuntimeEnvSetupError of the
+// calls that wait for it. A path that is not absolute is one from the folder that the program is in
+// then; "~" is the user's.
 struct RuntimeEnv {
   // Names to values; ${NAME} in a value is what the program's environment has.
   std::map<std::string, std::string> env_vars = {};
-  // A folder. Workers begin in a copy, made when it is asked for first: at most 500 MB, without
+  // A folder. Workers begin in a copy, made when it is asked for first: at most 524 MB, without
   // what its .gitignore files and `excludes` name.
   std::string working_dir = {};
   // Of what is copied: patterns as in .gitignore.

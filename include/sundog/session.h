@@ -11,11 +11,13 @@
 //   }
 #pragma once
 
+#include <compare>
 #include <functional>
 #include <map>
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -79,12 +81,25 @@ struct Waitable {
 struct TaskKind {
   std::string function;
   bool python = false;
-  TaskOptions options = {};
-  bool streams = false;  // it is a generator
-  bool parts = false;    // its one result is a part of what it returns
-  auto operator<=>(const TaskKind&) const = default;
+  std::shared_ptr<const TaskOptions> options = {};  // null: the defaults
+  bool streams = false;                             // it is a generator
+  bool parts = false;                               // its one result is a part of what it returns
+
+  // By what the options are, not where they lie.
+  std::partial_ordering operator<=>(const TaskKind& other) const {
+    const auto order = std::tie(function, python, streams, parts) <=>
+                       std::tie(other.function, other.python, other.streams, other.parts);
+    if (order != 0 || options == other.options) return order;
+    if (options == nullptr) return std::partial_ordering::less;
+    if (other.options == nullptr) return std::partial_ordering::greater;
+    return *options <=> *other.options;
+  }
 };
 
+// Options of a function in Python or C++ as a TaskKind has them: checked, and the same wherever
+// this process goes to. Throws TypeError.
+std::shared_ptr<const TaskOptions> checked_options(const std::string& function, bool python,
+                                                   TaskOptions options);
 uint32_t template_of(SessionCore* core, const TaskKind& kind);
 // The same for a registered function with its defaults; `name` is the registration's own.
 uint32_t template_of(SessionCore* core, const char* name, bool streams);
@@ -210,9 +225,9 @@ class Task {
         number_(detail::template_of(core_.get(), kind_)),
         count_(count) {}
   Task options(TaskOptions options) const {
-    return {core_,
-            {kind_.function, kind_.python, std::move(options), kind_.streams, kind_.parts},
-            count_};
+    detail::TaskKind kind = kind_;
+    kind.options = detail::checked_options(kind.function, kind.python, std::move(options));
+    return {core_, std::move(kind), count_};
   }
   // Its result's parts as results of their own, of a function that returns a tuple, pair or array
   // of so many: remote() gives a tuple, pair or array of references.
@@ -265,8 +280,9 @@ class TypedTask {
   TypedTask options(TaskOptions options) const {
     TypedTask other = *this;
     const bool parts = detail::kIsParts<Result> && count_ == 1;
+    auto checked = detail::checked_options(name_, false, std::move(options));
     other.number_ =
-        detail::template_of(core_.get(), {name_, false, std::move(options), kStreams, parts});
+        detail::template_of(core_.get(), {name_, false, std::move(checked), kStreams, parts});
     return other;
   }
   // Its result's parts as results of their own, of a function that returns a tuple, pair or array

@@ -42,8 +42,7 @@ uint32_t define_creation(SessionCore* core, const ActorKind& kind) {
   } else {
     options.method = kind.class_name;
   }
-  options.runtime_env =
-      core->environments().number(kind.class_name, given.runtime_env, options.language);
+  options.runtime_env = core->environments().number(given.runtime_env, options.language);
   return value_or_throw(core->runtime().define_template(options, function));
 }
 
@@ -97,8 +96,17 @@ uint32_t SessionCore::template_of_method(MethodKey key) {
   if (key.parts) options.returns = model::Returns::kParts;
   options.stream_items = key.stream_items;
   uint32_t number = value_or_throw(runtime_->define_template(options, {}));
-  methods_.emplace(std::move(key), number);
+  keys_.emplace(number, &methods_.emplace(std::move(key), number).first->first);
   return number;
+}
+
+ActorOptions checked_options(SessionCore* core, const std::string& class_name, bool python,
+                             ActorOptions options) {
+  RuntimeEnv& runtime_env = options.runtime_env;
+  runtime_env = checked(class_name, python, std::move(runtime_env));
+  core->environments().number(runtime_env,
+                              python ? model::Language::kPython : model::Language::kCpp);
+  return options;
 }
 
 std::shared_ptr<const Handle> make_actor(SessionCore* core, const ActorKind& kind,

@@ -440,5 +440,30 @@ TEST_F(CallsTest, streams_and_single_results_are_not_taken_for_each_other) {
   static_assert(std::is_same_v<decltype(session().task(counts_here).remote(1)), Stream<int64_t>>);
 }
 
+TEST_F(CallsTest, equal_options_are_one_template) {
+  detail::SessionCore* core = session().core().get();
+  auto number = [&](TaskOptions options) {
+    auto checked = detail::checked_options("add", false, std::move(options));
+    return detail::template_of(core, {"add", false, std::move(checked)});
+  };
+  EXPECT_EQ(number({.num_cpus = 2}), number({.num_cpus = 2}));
+  EXPECT_NE(number({.num_cpus = 2}), number({.num_cpus = 1}));
+  EXPECT_EQ(number({}), detail::template_of(core, {"add"}));
+  const RuntimeEnv red{.env_vars = {{"COLOUR", "red"}}}, blue{.env_vars = {{"COLOUR", "blue"}}};
+  EXPECT_EQ(number({.runtime_env = red}), number({.runtime_env = red}));
+  EXPECT_NE(number({.runtime_env = red}), number({.runtime_env = blue}));
+}
+
+TEST_F(CallsTest, a_part_is_a_template_beside_that_of_the_whole) {
+  detail::SessionCore* core = session().core().get();
+  const uint32_t whole = detail::template_of(core, {"rows"});
+  const uint32_t part = detail::template_of_parts(core, whole, 1);
+  EXPECT_NE(part, whole);
+  EXPECT_EQ(detail::template_of_parts(core, whole, 1), part);
+  EXPECT_EQ(detail::template_of_parts(core, part, 1), part);
+  EXPECT_EQ(detail::template_of_parts(core, whole, 2), whole);
+  EXPECT_THROW(detail::template_of_parts(core, 1'000'000, 1), TypeError);
+}
+
 }  // namespace
 }  // namespace sundog

@@ -58,7 +58,7 @@ std::string local_path(const std::string& part, const std::string& given, const 
   if (path.extension() == ".zip" || path.extension() == ".whl") {
     refuse_path("a program in C++ unpacks nothing; unpack it first");
   }
-  refuse_path(path.native() + " is neither");
+  refuse_path(path.native() + (*ending == '\0' ? " is no folder" : " is neither"));
   return {};
 }
 
@@ -92,6 +92,40 @@ void check_variables(const std::string& what, const RuntimeEnv& asked) {
   }
 }
 
+void check_hook(const std::string& what, const std::string& hook) {
+  const size_t first = hook.find_first_not_of('.'), last = hook.find_last_not_of('.');
+  const size_t dot = hook.find('.', std::min(first, hook.size()));
+  if (hook.empty() || (dot != hook.npos && dot < last)) return;
+  refuse(what, "['worker_process_setup_hook'] is 'module.function' of Python, got '" + hook + "'");
+}
+
+// Why a shell makes no words of it; empty if it does. As shlex.split of Python.
+std::string why_no_command(std::string_view text) {
+  if (text.find_first_not_of(" \t\r\n") == text.npos) return "nothing is named";
+  char quote = '\0';
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && quote != '\'') {
+      if (++i == text.size()) return "nothing is behind its last backslash";
+    } else if (quote != '\0') {
+      if (text[i] == quote) quote = '\0';
+    } else if (text[i] == '\'' || text[i] == '"') {
+      quote = text[i];
+    }
+  }
+  return quote == '\0' ? "" : "a quotation mark is not closed";
+}
+
+void check_command(const std::string& what, const std::string& command) {
+  if (command.empty()) return;
+  const std::string why = why_no_command(command);
+  if (why.empty()) return;
+  refuse(what, "['py_executable'] is a command as a shell reads it, got '" + command + "': " + why);
+}
+
+bool has_timeout(const RuntimeEnv& asked) {
+  return asked.setup_timeout_seconds != 0 && asked.setup_timeout_seconds != kTimeoutSeconds;
+}
+
 }  // namespace
 
 std::string part_of_python(const RuntimeEnv& asked) {
@@ -100,7 +134,7 @@ std::string part_of_python(const RuntimeEnv& asked) {
   }
   if (!asked.py_executable.empty()) return "py_executable";
   if (!asked.worker_process_setup_hook.empty()) return "worker_process_setup_hook";
-  return "";
+  return has_timeout(asked) ? "setup_timeout_seconds" : "";
 }
 
 void check_environment(const std::string& what, const RuntimeEnv& asked) {
@@ -115,11 +149,8 @@ void check_environment(const std::string& what, const RuntimeEnv& asked) {
   if (!asked.excludes.empty() && asked.working_dir.empty() && asked.py_modules.empty()) {
     refuse(what, "['excludes'] is for what is copied: give 'working_dir' or 'py_modules' too");
   }
-  const std::string& hook = asked.worker_process_setup_hook;
-  if (!hook.empty() && hook.find('.') == hook.npos) {
-    refuse(what,
-           "['worker_process_setup_hook'] is 'module.function' of Python, got '" + hook + "'");
-  }
+  check_command(what, asked.py_executable);
+  check_hook(what, asked.worker_process_setup_hook);
   const int seconds = asked.setup_timeout_seconds;
   if (seconds < -1 || seconds > kTimeoutSecondsMax) {
     refuse(what, ": setup_timeout_seconds is from 1 second on, or -1 for any time, got " +
@@ -131,20 +162,35 @@ void check_environment_of_cpp(const std::string& what, const RuntimeEnv& asked) 
   const std::string part = part_of_python(asked);
   if (part.empty()) return;
   refuse(what, " of what is in C++ is 'env_vars' and 'working_dir', got '" + part +
-                   "', which makes an interpreter ready: a C++ worker has none. Give it to "
+                   "', which is for making an interpreter ready: a C++ worker has none. Give it to "
                    "python_task or python_actor, or to init for all that is in Python");
+}
+
+RuntimeEnv with_absolute_paths(RuntimeEnv asked) {
+  if (!asked.working_dir.empty()) {
+    asked.working_dir = local_path("working_dir", asked.working_dir, "");
+  }
+  for (std::string& path : asked.py_modules) path = local_path("py_modules", path, ".py");
+  for (auto* packages : {&asked.pip, &asked.uv}) {
+    for (std::string& package : *packages) package = placed(package);
+  }
+  return asked;
+}
+
+RuntimeEnv checked(const std::string& what, bool python, RuntimeEnv asked) {
+  check_environment(what, asked);
+  if (!python) check_environment_of_cpp(what, asked);
+  return with_absolute_paths(std::move(asked));
 }
 
 Environment resolved(const RuntimeEnv& asked, const std::string& folder) {
   Environment result;
   result.variables = asked.env_vars;
   if (!asked.working_dir.empty()) {
-    const std::string path = local_path("working_dir", asked.working_dir, "");
-    result.folder = copy_of_folder(path, asked.excludes, folder);
+    result.folder = copy_of_folder(asked.working_dir, asked.excludes, folder);
   }
   std::vector<std::string> modules;
-  for (const std::string& given : asked.py_modules) {
-    const std::string path = local_path("py_modules", given, ".py");
+  for (const std::string& path : asked.py_modules) {
     const std::string name = fs::path(path).filename();
     modules.push_back(fs::is_directory(path) ? copy_of_folder(path, asked.excludes, folder, name)
                                              : copy_of_file(path, folder));
@@ -152,9 +198,7 @@ Environment resolved(const RuntimeEnv& asked, const std::string& folder) {
   if (!modules.empty()) result.others["py_modules"] = json_list(modules);
   for (const auto& [tool, packages] : {std::pair{"pip", &asked.pip}, {"uv", &asked.uv}}) {
     if (packages->empty()) continue;
-    std::vector<std::string> named;
-    for (const std::string& package : *packages) named.push_back(placed(package));
-    result.others[tool] = "{\"packages\":" + json_list(named) + "}";
+    result.others[tool] = "{\"packages\":" + json_list(*packages) + "}";
   }
   if (!asked.preload.empty()) result.others["preload"] = json_list(asked.preload);
   for (const auto& [name, text] :
@@ -162,8 +206,9 @@ Environment resolved(const RuntimeEnv& asked, const std::string& folder) {
         {"worker_process_setup_hook", &asked.worker_process_setup_hook}}) {
     if (!text->empty()) result.others[name] = JsonWriter().value(*text).take();
   }
-  if (const int seconds = asked.setup_timeout_seconds; seconds != 0 && seconds != kTimeoutSeconds) {
-    result.others["config"] = "{\"setup_timeout_seconds\":" + std::to_string(seconds) + "}";
+  if (has_timeout(asked)) {
+    const std::string seconds = std::to_string(asked.setup_timeout_seconds);
+    result.others["config"] = "{\"setup_timeout_seconds\":" + seconds + "}";
   }
   return result;
 }

@@ -6,6 +6,7 @@
 
 #include "api/values.h"
 #include "base/hash.h"
+#include "base/ids.h"
 #include "base/json.h"
 #include "core/environment_text.h"
 
@@ -23,6 +24,25 @@ DurationNs patience_of(const Environment& environment) {
   if (at == std::string::npos) return kPatience;
   const long seconds = std::strtol(config->second.c_str() + at + kTimeout.size(), nullptr, 10);
   return std::max(seconds, 0l) * kSecond;
+}
+
+// JSON is UTF-8. Any other byte becomes half of a surrogate pair, of which Python makes the byte
+// again ("surrogateescape").
+std::string with_escaped_bytes(std::string json) {
+  if (is_utf8(json)) return json;
+  std::string result;
+  for (std::string_view rest = json; !rest.empty();) {
+    size_t bytes = 1;
+    while (bytes <= 4 && !is_utf8(rest.substr(0, bytes))) ++bytes;
+    if (bytes <= 4) {
+      result += rest.substr(0, bytes);
+    } else {
+      bytes = 1;
+      result += "\\udc" + to_hex(rest.data(), 1);
+    }
+    rest.remove_prefix(bytes);
+  }
+  return result;
 }
 
 }  // namespace
@@ -60,7 +80,7 @@ std::string Environment::text_for_python() const {
   JsonWriter writer;
   writer.begin_object();
   for (const auto& [name, json] : parts) writer.key(name).raw(json);
-  return writer.end_object().take();
+  return with_escaped_bytes(writer.end_object().take());
 }
 
 Environment Environment::of_cpp_text(std::string_view text) {
@@ -98,13 +118,10 @@ Environment Environments::environment_of(const RuntimeEnv& asked) {
   return resolved_.try_emplace(asked, std::move(made)).first->second;
 }
 
-uint64_t Environments::number(const std::string& function, const RuntimeEnv& asked,
-                              model::Language language) {
+uint64_t Environments::number(const RuntimeEnv& asked, model::Language language) {
   const bool is_cpp = language == model::Language::kCpp;
   const bool is_own = asked == RuntimeEnv{};
   if (is_own && current_.is_empty()) return 0;
-  check_environment(function, asked);
-  if (is_cpp) check_environment_of_cpp(function, asked);
   const Environment environment = is_own ? current_ : current_.merged(environment_of(asked));
   if (environment.is_empty()) return 0;
   const std::string text = is_cpp ? environment.text_for_cpp() : environment.text_for_python();

@@ -22,7 +22,8 @@ struct Environment {
   bool is_empty() const { return variables.empty() && folder.empty() && others.empty(); }
   // Of what `child` asks for in a process that has this one.
   Environment merged(const Environment& child) const;
-  // What daemons read: for workers in C++ (core/environment_text.h), and in Python.
+  // What daemons read: for workers in C++ (core/environment_text.h), and in Python: JSON, in which
+  // a byte that is no UTF-8 is what os.environ of Python has in its place.
   std::string text_for_cpp() const;
   std::string text_for_python() const;
   static Environment of_cpp_text(std::string_view text);
@@ -35,7 +36,11 @@ void check_environment(const std::string& what, const RuntimeEnv& asked);
 void check_environment_of_cpp(const std::string& what, const RuntimeEnv& asked);
 // The first part that Python alone has; empty if there is none.
 std::string part_of_python(const RuntimeEnv& asked);
-// With copies in `folder`. Throws TypeError.
+// The same from every folder that this process may go to. Throws TypeError for what is not there.
+RuntimeEnv with_absolute_paths(RuntimeEnv asked);
+// All three, of what is in Python or not.
+RuntimeEnv checked(const std::string& what, bool python, RuntimeEnv asked);
+// Of one with absolute paths, with copies in `folder`. Throws TypeError.
 Environment resolved(const RuntimeEnv& asked, const std::string& folder);
 
 class Environments {
@@ -43,13 +48,13 @@ class Environments {
   static constexpr size_t kDefinedMax = 5'000;  // a daemon keeps twice as many, and serves several
 
   explicit Environments(client::Runtime* runtime) : runtime_(runtime) {}
-  // Before any other call. A driver has what it asks for, checked; a worker what it was started
-  // with.
+  // What is asked for here is checked(). Before any other call: a driver has what it asks for, a
+  // worker what it was started with.
   void begin_driver(const RuntimeEnv& asked);
   void begin_worker(Environment current, uint64_t hash);
   // What the template of a call names: this process's environment with what the call asks for.
-  // Throws TypeError.
-  uint64_t number(const std::string& function, const RuntimeEnv& asked, model::Language language);
+  // Throws TypeError for a folder that cannot be copied.
+  uint64_t number(const RuntimeEnv& asked, model::Language language);
 
  private:
   Environment environment_of(const RuntimeEnv& asked);

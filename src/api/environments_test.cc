@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <thread>
 
 #include "api/folder_copies.h"
 #include "sundog/sundog.h"
@@ -23,6 +24,18 @@ void write(const fs::path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
   std::ofstream(path) << text;
 }
+
+// While it lives, this process is there.
+class InFolder {
+ public:
+  explicit InFolder(const fs::path& folder) : before_(fs::current_path()) {
+    fs::current_path(folder);
+  }
+  ~InFolder() { fs::current_path(before_); }
+
+ private:
+  const fs::path before_;
+};
 
 class FolderTest : public ::testing::Test {
  protected:
@@ -80,6 +93,14 @@ TEST(Environment, is_json_for_python) {
                                      R"("working_dir":"/copies/a"})");
 }
 
+// As the literal '\\udcff' of Python, which os.environ has for the byte 0xff.
+TEST(Environment, is_json_for_python_with_bytes_that_are_no_utf8) {
+  const Environment asked{{{"A", "\xff\xc3\xa9\xed\xa0\x80\xc3"}}, "", {{"pip", "[\"\xe2\x82\"]"}}};
+  EXPECT_EQ(asked.text_for_python(),
+            "{\"env_vars\":{\"A\":\"\\udcff\xc3\xa9\\udced\\udca0\\udc80\\udcc3\"},"
+            "\"pip\":[\"\\udce2\\udc82\"]}");
+}
+
 TEST(RuntimeEnv, says_which_part_is_wrong_and_what_it_is_to_be) {
   EXPECT_EQ(
       refused({.env_vars = {{"A=B", "1"}}}),
@@ -93,22 +114,51 @@ TEST(RuntimeEnv, says_which_part_is_wrong_and_what_it_is_to_be) {
       refused({.excludes = {"*.o"}}),
       "add: runtime_env['excludes'] is for what is copied: give 'working_dir' or 'py_modules' "
       "too");
-  EXPECT_EQ(refused({.worker_process_setup_hook = "begin"}),
-            "add: runtime_env['worker_process_setup_hook'] is 'module.function' of Python, got "
-            "'begin'");
+  for (const std::string hook : {"begin", ".begin", "begin.", "..", "..begin."}) {
+    EXPECT_EQ(
+        refused({.worker_process_setup_hook = hook}),
+        "add: runtime_env['worker_process_setup_hook'] is 'module.function' of Python, got '" +
+            hook + "'");
+  }
+  const std::string begin =
+      "add: runtime_env['py_executable'] is a command as a shell reads it, got ";
+  EXPECT_EQ(refused({.py_executable = "python 'a b"}),
+            begin + "'python 'a b': a quotation mark is not closed");
+  EXPECT_EQ(refused({.py_executable = "python \"a\\\""}),
+            begin + "'python \"a\\\"': a quotation mark is not closed");
+  EXPECT_EQ(refused({.py_executable = "python\\"}),
+            begin + "'python\\': nothing is behind its last backslash");
+  EXPECT_EQ(refused({.py_executable = " "}), begin + "' ': nothing is named");
   EXPECT_EQ(refused({.setup_timeout_seconds = -2}),
             "add: runtime_env: setup_timeout_seconds is from 1 second on, or -1 for any time, got "
             "-2");
-  EXPECT_EQ(refused([] { detail::check_environment_of_cpp("add", {.preload = {"json"}}); }),
-            "add: runtime_env of what is in C++ is 'env_vars' and 'working_dir', got 'preload', "
-            "which makes an interpreter ready: a C++ worker has none. Give it to python_task or "
-            "python_actor, or to init for all that is in Python");
+  EXPECT_EQ(
+      refused([] { detail::check_environment_of_cpp("add", {.preload = {"json"}}); }),
+      "add: runtime_env of what is in C++ is 'env_vars' and 'working_dir', got 'preload', "
+      "which is for making an interpreter ready: a C++ worker has none. Give it to python_task "
+      "or python_actor, or to init for all that is in Python");
+  EXPECT_NE(refused([] {
+              detail::check_environment_of_cpp("add", {.setup_timeout_seconds = 5});
+            }).find("got 'setup_timeout_seconds', which"),
+            std::string::npos);
+}
+
+TEST(RuntimeEnv, has_what_python_takes) {
+  for (const std::string hook : {"module.begin", ".a.b.", "a.b.c"}) {
+    EXPECT_NO_THROW(detail::check_environment("add", {.worker_process_setup_hook = hook}));
+  }
+  for (const std::string command : {"python", "'a b/python' \"it's\"", "python '\\'", "a\\'b"}) {
+    EXPECT_NO_THROW(detail::check_environment("add", {.py_executable = command}));
+  }
+  for (const int seconds : {0, 600}) {  // as without
+    EXPECT_NO_THROW(detail::check_environment_of_cpp("add", {.setup_timeout_seconds = seconds}));
+  }
 }
 
 TEST_F(FolderTest, only_folders_that_are_there_can_be_asked_for) {
   write(at("data.zip"), "zipped");
   auto refused_path = [&](const RuntimeEnv& asked) {
-    return refused([&] { detail::resolved(asked, at("copies")); });
+    return refused([&] { detail::with_absolute_paths(asked); });
   };
   const std::string here = at("");
   EXPECT_EQ(refused_path({.working_dir = "s3://bucket/data"}),
@@ -120,6 +170,26 @@ TEST_F(FolderTest, only_folders_that_are_there_can_be_asked_for) {
   EXPECT_EQ(refused_path({.py_modules = {here + "data.zip"}}),
             "runtime_env['py_modules'] is a folder or a .py file, got '" + here +
                 "data.zip': a program in C++ unpacks nothing; unpack it first");
+  write(at("words"), "two words");
+  EXPECT_EQ(refused_path({.working_dir = here + "words"}),
+            "runtime_env['working_dir'] is a folder, got '" + here + "words': " + here +
+                "words is no folder");
+  EXPECT_EQ(refused_path({.py_modules = {here + "words"}}),
+            "runtime_env['py_modules'] is a folder or a .py file, got '" + here +
+                "words': " + here + "words is neither");
+}
+
+TEST_F(FolderTest, paths_are_those_from_the_folder_that_the_program_is_in) {
+  write(at("data/words"), "");
+  write(at("single.py"), "");
+  const InFolder in_folder(at(""));
+  const RuntimeEnv asked = detail::with_absolute_paths(
+      {.working_dir = "data", .uv = {"six", "../mine"}, .py_modules = {"./single.py", "data/"}});
+  EXPECT_EQ(asked.working_dir, at("data"));
+  EXPECT_EQ(asked.uv,
+            (std::vector<std::string>{"six", at("").parent_path().parent_path() / "mine"}));
+  EXPECT_EQ(asked.py_modules, (std::vector<std::string>{at("single.py"), at("data")}));
+  EXPECT_EQ(detail::with_absolute_paths({.working_dir = "~"}).working_dir, std::getenv("HOME"));
 }
 
 TEST_F(FolderTest, what_python_alone_has_is_written_as_python_writes_it) {
@@ -130,7 +200,7 @@ TEST_F(FolderTest, what_python_alone_has_is_written_as_python_writes_it) {
                          .py_executable = "/usr/bin/env python3",
                          .preload = {"json"},
                          .setup_timeout_seconds = 5};
-  auto others = detail::resolved(asked, at("copies")).others;
+  auto others = detail::resolved(detail::with_absolute_paths(asked), at("copies")).others;
   EXPECT_EQ(others["pip"], "{\"packages\":[\"six==1.16\",\"-e " +
                                (fs::current_path() / "mine").native() + "[fast]\"]}");
   EXPECT_EQ(others["py_executable"], "\"/usr/bin/env python3\"");
@@ -173,6 +243,16 @@ TEST_F(FolderTest, a_copy_has_what_is_not_ignored_and_is_there_once) {
   write(at("data/words"), "other words");
   EXPECT_NE(detail::copy_of_folder(at("data"), {"secret"}, at("copies")), copy);
   EXPECT_EQ(std::distance(fs::directory_iterator(at("copies/dirs")), {}), 2);
+}
+
+TEST_F(FolderTest, a_pipe_has_no_patterns) {
+  write(at("data/words"), "two words");
+  ASSERT_EQ(mkfifo(at("data/.gitignore").c_str(), 0600), 0);
+  fs::create_directories(at("data/deep/.gitignore"));
+  const fs::path copy = detail::copy_of_folder(at("data"), {}, at("copies"));
+  EXPECT_TRUE(fs::exists(copy / "words"));
+  EXPECT_FALSE(fs::exists(copy / ".gitignore"));
+  EXPECT_TRUE(fs::exists(copy / "deep/.gitignore"));
 }
 
 TEST_F(FolderTest, a_folder_that_is_too_large_is_not_copied) {
@@ -268,8 +348,50 @@ TEST_F(EnvironmentsTest, what_is_python_s_is_refused_where_there_is_none) {
   };
   EXPECT_NE(refused(asks).find("'env_vars' and 'working_dir', got 'py_modules'"),
             std::string::npos);
-  auto actor = session.actor("Patient").options({.runtime_env = {.uv = {"six"}}});
-  EXPECT_NE(refused([&] { actor.remote(); }).find("got 'uv'"), std::string::npos);
+  auto refused_actor = [&](const RuntimeEnv& asked) {
+    return refused([&] { session.actor("Patient").options({.runtime_env = asked}); });
+  };
+  EXPECT_NE(refused_actor({.uv = {"six"}}).find("got 'uv'"), std::string::npos);
+  EXPECT_NE(refused_actor({.working_dir = at("no")}).find("does not exist"), std::string::npos);
+  write(at("data/large"), "");
+  fs::resize_file(at("data/large"), detail::kCopiedBytesMax + 1);  // sparse
+  EXPECT_NE(refused_actor({.working_dir = at("data")}).find("too large"), std::string::npos);
+}
+
+TEST_F(EnvironmentsTest, a_relative_path_is_another_folder_in_another_folder) {
+  write(at("a/data/words"), "first");
+  write(at("b/data/words"), "second");
+  Session& session = begin();
+  auto word_of_data = [&](const char* folder) {
+    const InFolder in_folder(at(folder));
+    const RuntimeEnv asked{.working_dir = "data"};
+    return session.task<std::string>("first_word_of").options({.runtime_env = asked});
+  };
+  auto first = word_of_data("a"), second = word_of_data("b");
+  EXPECT_EQ(session.get(first.remote("words")), "first");
+  EXPECT_EQ(session.get(second.remote("words")), "second");
+  EXPECT_EQ(session.get(word_of_data("a").remote("words")), "first");
+}
+
+// Whose folder is copied meanwhile.
+TEST_F(EnvironmentsTest, a_task_that_threads_ask_for_at_once_is_defined_once) {
+  Session& session = begin();
+  uint32_t last = detail::template_of(session.core().get(), {"first"});
+  for (int round = 0; round < 20; ++round) {
+    write(at("data" + std::to_string(round)) / "words", std::to_string(round));
+    const RuntimeEnv asked{.working_dir = at("data" + std::to_string(round))};
+    std::vector<uint32_t> numbers(4);
+    std::vector<std::jthread> threads;
+    for (uint32_t& number : numbers) {
+      threads.emplace_back([&] {
+        auto options = detail::checked_options("variable", false, {.runtime_env = asked});
+        number = detail::template_of(session.core().get(), {"variable", false, options});
+      });
+    }
+    threads.clear();
+    EXPECT_EQ(numbers, std::vector<uint32_t>(4, last + 1));
+    last = numbers[0];
+  }
 }
 
 TEST_F(EnvironmentsTest, a_copy_that_is_gone_fails_its_calls_with_that) {

@@ -82,6 +82,8 @@ class Walk {
     if (S_ISDIR(kind)) look_into(path);
   }
   bool read_rules(const fs::path& here, const std::string& folder) {
+    std::error_code ignored;
+    if (!fs::is_regular_file(here / ".gitignore", ignored)) return false;  // a pipe would block us
     std::ifstream file(here / ".gitignore");
     if (!file) return false;
     OfFolder& made = rules_.emplace_back(OfFolder{folder, {}});

@@ -127,14 +127,14 @@ std::string amount_text(double amount) {
 std::string own_program() { return fs::read_symlink("/proc/self/exe"); }
 
 LaunchPlan plan_session(const InitOptions& options) {
-  check_environment("InitOptions", options.runtime_env);
+  LaunchPlan plan;
+  plan.runtime_env = checked("InitOptions", true, options.runtime_env);
   const std::string part = part_of_python(options.runtime_env);
   if (!part.empty() && options.python.empty() && options.address.empty()) {
     throw TypeError("InitOptions: runtime_env has '" + part +
                     "', which is for tasks and actors in Python, and this session has none: set "
                     "InitOptions::python");
   }
-  LaunchPlan plan;
   plan.config.name_space = options.name_space;
   plan.config.entry_point = fs::path(own_program()).filename();
   const std::string worker = checked_worker(options.worker);

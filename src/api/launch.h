@@ -12,10 +12,12 @@ struct LaunchPlan {
   client::DriverConfig config;
   std::string socket;
   std::vector<std::string> joining_workers;  // to be started by us: the session is another's
+  RuntimeEnv runtime_env;                    // checked
 };
 // The program that this process runs.
 std::string own_program();
-// Makes the session's folders. Throws NotConnectedError with what is missing.
+// Makes the session's folders. Throws NotConnectedError with what is missing, and TypeError for a
+// runtime_env that is wrong.
 LaunchPlan plan_session(const InitOptions& options);
 
 // A worker program that this process started; ends when the session does.

@@ -4,11 +4,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <optional>
 
 #include "api/session_core.h"
 #include "api/waiting.h"
-#include "base/check.h"
 #include "model/resources.h"
 #include "os/clock.h"
 
@@ -80,9 +78,17 @@ ObjectId python_callable(client::Runtime* runtime, const std::string& name) {
   return value_or_throw(runtime->put_function(as_bytes(pickled), {}, nullptr));
 }
 
-uint32_t SessionCore::define(const TaskKind& kind) {
+std::shared_ptr<const TaskOptions> checked_options(const std::string& function, bool python,
+                                                   TaskOptions options) {
+  options.runtime_env = checked(function, python, std::move(options.runtime_env));
+  if (options == TaskOptions{}) return nullptr;
+  return std::make_shared<const TaskOptions>(std::move(options));
+}
+
+client::TaskOptions SessionCore::described(const TaskKind& kind) {
+  static const TaskOptions kDefaults;
   client::TaskOptions options;
-  const TaskOptions& given = kind.options;
+  const TaskOptions& given = kind.options == nullptr ? kDefaults : *kind.options;
   options.name = given.name.empty() ? kind.function : given.name;
   options.method = kind.python ? "" : kind.function;
   options.max_retries = given.max_retries;
@@ -93,10 +99,8 @@ uint32_t SessionCore::define(const TaskKind& kind) {
   if (given.stream_items > 0 && !kind.streams) throw_stream_items(kind.function);
   options.stream_items = given.stream_items;
   options.language = kind.python ? model::Language::kPython : model::Language::kCpp;
-  ObjectId function;
-  if (kind.python) function = python_callable(runtime_.get(), kind.function);
-  options.runtime_env = environments_.number(kind.function, given.runtime_env, options.language);
-  return value_or_throw(runtime_->define_template(options, function));
+  options.runtime_env = environments_.number(given.runtime_env, options.language);
+  return options;
 }
 
 uint32_t SessionCore::template_of(const TaskKind& kind) {
@@ -105,9 +109,16 @@ uint32_t SessionCore::template_of(const TaskKind& kind) {
     auto known = templates_.find(kind);
     if (known != templates_.end()) return known->second;
   }
-  const uint32_t number = define(kind);  // without the lock: an environment may copy a folder
+  // Without the lock: an environment may copy a folder.
+  const client::TaskOptions options = described(kind);
   std::lock_guard lock(mutex_);
-  return templates_.try_emplace(kind, number).first->second;
+  auto known = templates_.find(kind);
+  if (known != templates_.end()) return known->second;  // another thread was quicker
+  ObjectId function;
+  if (kind.python) function = python_callable(runtime_.get(), kind.function);
+  const uint32_t number = value_or_throw(runtime_->define_template(options, function));
+  keys_.emplace(number, &templates_.emplace(kind, number).first->first);
+  return number;
 }
 
 uint32_t SessionCore::template_of(const char* registered, bool streams) {
@@ -127,30 +138,31 @@ uint32_t SessionCore::template_of(const char* registered, bool streams) {
   return number;
 }
 
-namespace {
-
-template <typename Key>
-std::optional<Key> key_of(const std::map<Key, uint32_t>& templates, uint32_t number) {
-  for (const auto& [key, each] : templates) {
-    if (each == number) return key;
-  }
-  return std::nullopt;
+uint32_t SessionCore::define_part(const TaskKind* whole) {
+  TaskKind part = *whole;
+  part.parts = true;
+  return template_of(part);
 }
-
-}  // namespace
+uint32_t SessionCore::define_part(const MethodKey* whole) {
+  MethodKey part = *whole;
+  part.parts = true;
+  return template_of_method(std::move(part));
+}
 
 uint32_t SessionCore::template_of_part(uint32_t number) {
   std::unique_lock lock(mutex_);
-  auto task = key_of(templates_, number);
-  auto method = key_of(methods_, number);
-  lock.unlock();
-  if (task) {
-    task->parts = true;
-    return template_of(*task);
+  if (auto known = parts_.find(number); known != parts_.end()) return known->second;
+  const auto key = keys_.find(number);
+  if (key == keys_.end()) {
+    throw TypeError("no function or method is called by the number " + std::to_string(number) +
+                    " in this session: num_returns() is for a task or method that came from it");
   }
-  SUNDOG_CHECK(method.has_value());
-  method->parts = true;
-  return template_of_method(*std::move(method));
+  const TemplateKey whole = key->second;
+  lock.unlock();
+  const uint32_t part = std::visit([this](auto* each) { return define_part(each); }, whole);
+  lock.lock();
+  parts_.emplace(number, part);
+  return part;
 }
 
 void SessionCore::shutdown() {
@@ -361,7 +373,7 @@ Session init(const InitOptions& options) {
   auto core =
       std::make_shared<detail::SessionCore>(std::move(runtime), plan.socket, std::move(workers));
   core->print_output();
-  core->environments().begin_driver(options.runtime_env);
+  core->environments().begin_driver(plan.runtime_env);
   return Session(std::move(core));
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <unordered_map>
+#include <variant>
 
 #include "api/current_call.h"
 #include "api/environments.h"
@@ -40,6 +41,7 @@ class SessionCore {
   uint32_t template_of(const TaskKind& kind);
   uint32_t template_of(const char* registered, bool streams);
   // The same function or method with the same options, its one result a part of what it returns.
+  // Throws TypeError for a number that is none of these.
   uint32_t template_of_part(uint32_t number);
   // What the daemon tells methods apart by.
   struct MethodKey {
@@ -56,7 +58,10 @@ class SessionCore {
   void shutdown();
 
  private:
-  uint32_t define(const TaskKind& kind);
+  // What a template is defined by. May copy a folder.
+  client::TaskOptions described(const TaskKind& kind);
+  uint32_t define_part(const TaskKind* whole);
+  uint32_t define_part(const MethodKey* whole);
 
   std::unique_ptr<CurrentCall> current_call_;  // outlives the Runtime, which calls it
   std::unique_ptr<client::Runtime> runtime_;
@@ -70,6 +75,9 @@ class SessionCore {
   // What was looked up last, of registered_, whose elements stay: a loop of calls takes no lock.
   std::atomic<const RegisteredTemplate*> last_registered_{nullptr};
   std::map<MethodKey, uint32_t> methods_;
+  using TemplateKey = std::variant<const TaskKind*, const MethodKey*>;  // of these two maps
+  std::unordered_map<uint32_t, TemplateKey> keys_;
+  std::unordered_map<uint32_t, uint32_t> parts_;  // those of a part, by those of the whole
   std::vector<WorkerProcess> workers_;
   bool prints_output_ = false;
 };

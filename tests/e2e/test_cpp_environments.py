@@ -22,6 +22,9 @@ def told():
     words = open("words").read() if os.path.exists("words") else "nothing"
     return " ".join([os.environ.get("COLOUR", "none"), os.environ.get("SIZE", "none"), words])
 
+def told_bytes():
+    return os.environb[b"BYTES"].hex()
+
 class Teller:
     def told(self):
         return told()
@@ -137,14 +140,16 @@ def test_a_program_in_cpp_has_environments_for_its_python(tmp_path: Path) -> Non
     )
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()
-    assert lines[:5] == [
+    assert lines[:7] == [
         'green small "xs" nothing',
         'red small "xs" in a folder',
         'green small "xs" nothing',
         'red small "xs" in a folder',
         'red small "xs" in a folder',
+        "ffc3a9",
+        "ffc3a9",
     ]
-    assert "runtime environment could not be set up: py_executable='/no/python' cannot" in lines[5]
+    assert "runtime environment could not be set up: py_executable='/no/python' cannot" in lines[7]
 
 
 def test_workers_of_a_program_that_joined_are_started_in_environments(session: None) -> None:

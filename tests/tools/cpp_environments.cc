@@ -20,7 +20,8 @@ int main(int argc, char** argv) {
   options.num_cpus = 2;
   if (argc > 2) {
     options.python = argv[1];
-    options.runtime_env.env_vars = {{"COLOUR", "green"}, {"SIZE", "small \"xs\""}};
+    options.runtime_env.env_vars = {
+        {"COLOUR", "green"}, {"SIZE", "small \"xs\""}, {"BYTES", "\xff\xc3\xa9"}};
     options.runtime_env.py_modules = {std::string(argv[2]) + "/says.py"};
   }
   auto session = sundog::init(argc, argv, options);
@@ -35,6 +36,8 @@ int main(int argc, char** argv) {
             << "\n";
   auto teller = session.python_actor("says:Teller").options({.runtime_env = red}).remote();
   std::cout << session.get(teller.call<std::string>("told").remote()) << "\n";
+  std::cout << session.get(session.python_task<std::string>("says:told_bytes").remote()) << "\n"
+            << session.get(session.task(in_python).remote("says:told_bytes")) << "\n";
   auto broken = told.options({.runtime_env = {.py_executable = "/no/python"}});
   try {
     session.get(broken.remote());
