@@ -32,7 +32,7 @@ else:
 
 
 LOOK_SECONDS = 0.5  # at least, between two looks into the store at calls
-LOOKS_APART = 5  # times as long as a look took, between it and one at the end of a last handle
+FEW_OBJECTS = 1_000  # in the store: looking costs little, also at the end of each last handle
 
 
 class LocalActor:
@@ -205,23 +205,22 @@ class LocalHandle(Handle):
         return method
 
 
-def held_in_store() -> set[bytes] | None:
-    """The objects that others in the store hold, or other processes; None if nobody can say so,
-    as of a store with more objects than are told."""
+def objects_told() -> list[dict[str, Any]] | None:
+    """What the daemon tells of the objects in the store; None if it does not answer."""
     session = _core.current_session()
     if session is None:
         return None
     try:
-        told = json.loads(session.query(_explain.MEMORY))
+        told: list[dict[str, Any]] = json.loads(session.query(_explain.MEMORY))
     except Exception:  # the session is ending
         return None
-    if len(told) >= _explain.OBJECTS_TOLD_MAX:
-        return None
-    return {
-        bytes.fromhex(entry["object"])
-        for entry in told
-        if entry["internal_refs"] or any(ref["pid"] != os.getpid() for ref in entry["refs"])
-    }
+    return told
+
+
+def is_held(entry: Mapping[str, Any]) -> bool:
+    """Whether others in the store hold the object, or other processes."""
+    mine = os.getpid()
+    return bool(entry["internal_refs"]) or any(ref["pid"] != mine for ref in entry["refs"])
 
 
 LocalHandle.__doc__ = vars(_actor.ActorHandle)["__doc__"]
@@ -238,7 +237,7 @@ class LocalActors:
         self._detached: list[LocalActor] = []
         self._stored: dict[bytes, LocalActor] = {}  # whose handles were pickled
         self._looked = 0.0
-        self._look_took = 0.0
+        self._told = 0
         self._names: weakref.WeakValueDictionary[Name, LocalActor] = weakref.WeakValueDictionary()
 
     def make(
@@ -283,8 +282,12 @@ class LocalActors:
         """The last handle in this process is gone; what is in the store may have others."""
         if self._holds.get(key) is gone:
             del self._holds[key]
-        if key in self._stored and time.monotonic() >= self._looked + LOOKS_APART * self._look_took:
+        if key not in self._stored:
+            return
+        if self._told <= FEW_OBJECTS:
             self.look()
+        else:
+            self.look_again()
 
     def handle_of(self, ref: _core.ObjectRef[Any]) -> LocalHandle | None:
         """A handle of the actor that the reference means; None if it is of no actor here."""
@@ -311,12 +314,16 @@ class LocalActors:
         unheld = [key for key in list(self._stored) if key not in self._holds]
         if not unheld:
             return
-        begun = time.monotonic()
-        held = held_in_store()
+        told = objects_told()
         self._looked = time.monotonic()
-        self._look_took = self._looked - begun
+        if told is None:
+            return
+        self._told = len(told)
+        if self._told >= _explain.OBJECTS_TOLD_MAX:
+            return  # these are not all: any of the others may have a handle
+        held = {bytes.fromhex(entry["object"]) for entry in told if is_held(entry)}
         for key in unheld:
-            if held is not None and key not in held and key not in self._holds:
+            if key not in held and key not in self._holds:
                 self._stored.pop(key, None)
 
     def find(self, namespace: str | None, name: str) -> LocalActor | None:

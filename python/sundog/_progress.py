@@ -21,14 +21,14 @@ REFRESH_SECONDS = 0.5
 JOIN_SECONDS_MAX = 1.0
 COUNTED_MAX = 20_000  # more references are not counted twice a second
 COLUMNS = 100
-WARN_SECONDS = 10.0  # and after twice as long, four times …
+WARN_SECONDS = 10.0  # and again and again
 GOES_ON_SECONDS = 5.0  # a wait for the same this soon after another one is its continuation
 HELD = " held by "  # core/held_resources.h: of what does not come back by itself, as from tasks
 
 _line: Line | None = None
 _writing = threading.Lock()
 _warned_in = 0  # the number of the session that was warned
-_before: tuple[bytes, float, float] = b"", 0.0, 0.0  # the last wait: for what, since when, until
+_before: tuple[object, float, float] = None, 0.0, 0.0  # the last wait: for what, since when, until
 
 
 class Terminal:
@@ -110,7 +110,8 @@ class Line:
         here = ""
         try:
             if 1 < count <= self.counted_max():
-                ready, rest = _core.wait(self.refs, num_returns=count, timeout=0)
+                refs = list(dict.fromkeys(self.refs))
+                ready, rest = _core.wait(refs, num_returns=len(refs), timeout=0)
                 if not rest:
                     return ""
                 missing, here = rest[0], f", {len(ready):,} are here"
@@ -142,7 +143,8 @@ class Warner(Line):
 
     def __init__(self, refs: Sequence[_core.ObjectRef[Any]], waited_seconds: float) -> None:
         """Starts its thread; programs wait in turns, too, with a timeout."""
-        self.key = refs[0].binary()
+        session = _core.current_session()
+        self.key = session and session.number, refs[0].binary()
         key, since, until = _before
         now = time.monotonic()
         begun = now - waited_seconds
@@ -171,7 +173,7 @@ class Warner(Line):
                 _warned_in = session.number
                 _log.warning(text.removeprefix("sundog: "))
                 return
-            looks *= 2
+            looks += WARN_SECONDS
 
     def end(self) -> None:
         """The thread ends when it comes to it: nothing is shown that would be taken away."""

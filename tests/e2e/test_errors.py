@@ -460,7 +460,7 @@ def test_who_asks_again_and_again_or_is_overtaken_by_an_actor_is_warned_too(tmp_
         sundog.wait([missing], timeout=2.4)
     sundog.shutdown()
 
-    _progress.WARN_SECONDS = 2.2  # it looks at 2.2, 4.4 and 8.8 s
+    _progress.WARN_SECONDS = 2.2
     sundog.init(num_cpus=3, resources={"x": 2}, log_to_driver=False)
 
     @sundog.remote
@@ -472,6 +472,8 @@ def test_who_asks_again_and_again_or_is_overtaken_by_an_actor_is_warned_too(tmp_
         return server
 
     taken, other = take_later.remote(), sleep.options(resources={"x": 1}).remote(20)
+    while sundog.available_resources()["x"] == 2:
+        pass
     try:
         sundog.get(sleep.options(resources={"x": 2}).remote(0), timeout=8)
     except sundog.exceptions.GetTimeoutError:
