@@ -64,6 +64,7 @@ class FunctionCode:
     called with."""
 
     __slots__ = (
+        "ahead",
         "cpp_name",
         "description",
         "function",
@@ -85,6 +86,7 @@ class FunctionCode:
         self.cpp_name = cpp_name
         self.description: ClassDescription | None = None  # of a class; see _actor_class
         self.function_id = function_id
+        self.ahead: tuple[bytes, Any] | None = None  # pickled while the session starts
         self.session = 0  # its number: the code does not keep a session alive
         self.templates: dict[tuple[object, ...], int] = {}
         # The large argument it was last called with, how often in a row, and whether that was told.
@@ -116,7 +118,7 @@ class FunctionCode:
 
     def id_in(self, session: _core.Session, retried_on: _retries.Types) -> bytes:
         """Stores the function in the session unless the job has it; its id."""
-        from sundog import _logs, _pickling
+        from sundog import _pickling
 
         try:
             known = _pickling.known_functions.get(self.function) or self.function_id
@@ -129,23 +131,48 @@ class FunctionCode:
             and known[:4] == job_prefix(session)
         ):
             return known
-        is_class = isinstance(self.function, type)
-        name = name_of(self.function)
-        name, inside = (f"class {name}", name) if is_class else (f"{name}()", f"{name}()")
+        pickled, contained = self.take_ahead(retried_on) or self.pickled(retried_on)
+        return session.put_function(pickled, contained)
+
+    def pickled(self, retried_on: _retries.Types) -> tuple[bytes, Any]:
+        """What is sent, and the references in it.
+
+        Raises:
+            TypeError: it cannot be pickled.
+        """
+        from sundog import _logs, _pickling
+
         try:
             sent = _logs.with_settings(self.function)
             if retried_on:
                 from sundog import _retries
 
                 sent = _retries.Retried(sent, retried_on)  # type: ignore[arg-type]
-            pickled, contained = _core.pickle_noting_refs(_pickling.dumps, sent)
+            return _core.pickle_noting_refs(_pickling.dumps, sent)
         except Exception as error:
             from sundog import _unpicklable
 
+            is_class = isinstance(self.function, type)
+            name = name_of(self.function)
+            name, inside = (f"class {name}", name) if is_class else (f"{name}()", f"{name}()")
             raise _unpicklable.exception(
                 f"cannot send {name}", inside, self.function, error
             ) from None
-        return session.put_function(pickled, contained)
+
+    def pickle_ahead(self) -> None:
+        """For the call that starts the session, while the daemon starts."""
+        if self.cpp_name is not None:
+            return
+        try:
+            self.ahead = self.pickled(())
+        except Exception:  # the call itself says so
+            return
+        _signature.definition(self.function)  # reads the source, which is cached
+
+    def take_ahead(self, retried_on: _retries.Types) -> tuple[bytes, Any] | None:
+        """What was pickled ahead, once."""
+        ahead, self.ahead = self.ahead, None
+        return None if retried_on else ahead
 
     def id_here(self) -> bytes | None:
         """The id under which the current session has it; None if it does not have it yet."""

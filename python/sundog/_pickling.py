@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import pickle
+import _pickle
 import sys
 
-from sundog import _actor, _core
+from sundog import _cold_loading, _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import pickle
     from collections.abc import Callable
     from typing import Any
 
@@ -23,34 +24,38 @@ known_functions: dict[object, bytes] = {}
 
 def by_value(value: object, buffers: list[pickle.PickleBuffer]) -> bytes:
     """Pickles functions and classes of ``__main__``, closures and lambdas with their code."""
-    import cloudpickle
+    from sundog import _cloudpickle
 
     if "torch" in sys.modules:
         from sundog import _torch
 
         return _torch.by_value(value, buffers)
-    result: bytes = cloudpickle.dumps(value, PROTOCOL, buffer_callback=buffers.append)
-    return result
+    return _cloudpickle.dumps(value, PROTOCOL, buffers.append)
 
 
 def dumps(value: object) -> bytes:
     """One stream, by reference where another process can look the names up."""
     try:
-        pickled = pickle.dumps(value, PROTOCOL)
+        pickled = _pickle.dumps(value, PROTOCOL)
     except Exception:
         pickled = MAIN
     if MAIN not in pickled:
         return pickled
-    import cloudpickle
+    from sundog import _cloudpickle
 
-    result: bytes = cloudpickle.dumps(value, PROTOCOL)
-    return result
+    return _cloudpickle.dumps(value, PROTOCOL)
+
+
+def actor_class() -> tuple[type, ...]:
+    """The type of actor classes, if this process can have one."""
+    module = sys.modules.get("sundog._actor")
+    return () if module is None else (module.ActorClass,)
 
 
 def load_function(pickled: bytes, function_id: bytes) -> Callable[..., Any]:
     """The function of a task, in a worker."""
-    function: object = pickle.loads(pickled)
-    if isinstance(function, (_core.Callee, _actor.ActorClass)):
+    function = _cold_loading.loads(pickled)
+    if isinstance(function, (_core.Callee, *actor_class())):
         # C++ names a function by its module, where the decorated one is.
         function = function.__dict__["__wrapped__"]
     if not callable(function):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sundog._context import Context
+    from sundog._function import FunctionCode
     from sundog._logging_config import LoggingConfig
     from sundog.job_config import JobConfig
 
@@ -266,18 +267,25 @@ def entry_point() -> str:
     return line.encode("utf-8", "replace").decode()  # a word may be no text
 
 
-def import_what_calls_need() -> None:
-    """While the daemon starts: the first call of a remote function would have to import it."""
-    from sundog import _later
-
+def prepare_first_call(code: FunctionCode | None) -> None:
+    """While the daemon starts: what the first call of a remote function would wait for. ``code`` is
+    its, if that call starts the session."""
     try:
-        _later.import_cloudpickle()
+        from sundog import _cloudpickle, _logs, _pickling  # noqa: F401
     except ImportError:  # that call says so
-        pass
+        return
+    if code is not None:
+        code.pickle_ahead()
+    else:
+        import dis  # noqa: F401  # cloudpickle looks through functions with it
+        import linecache  # noqa: F401
 
 
-def start(options: Mapping[str, object], explain: bool) -> _core.Session:
-    """Starts a daemon and a session; ``explain`` says how the defaults came about."""
+def start(
+    options: Mapping[str, object], explain: bool, code: FunctionCode | None = None
+) -> _core.Session:
+    """Starts a daemon and a session; ``explain`` says how the defaults came about; ``code`` is of
+    the function whose call starts it."""
     if starts_refused:
         raise RuntimeError(starts_refused)
     options = {name: _settings.given(name, value) for name, value in options.items()}
@@ -301,7 +309,7 @@ def start(options: Mapping[str, object], explain: bool) -> _core.Session:
             "",
             str(options.get("namespace", "")),
             checked_weight(options.get("job_weight")),
-            meanwhile=import_what_calls_need,
+            meanwhile=lambda: prepare_first_call(code),
         )
     except SundogError as error:
         from sundog import _doctor
@@ -413,15 +421,21 @@ def end() -> None:
         sys.modules["sundog._logging_setup"].end()
 
 
-def start_by_default() -> None:
-    """The first use of a session without ``init``."""
+def start_by_default(callee: object = None) -> None:
+    """The first use of a session without ``init``; ``callee`` is what is called, if it is that."""
     _log.set_level(_log.level_of(_settings.given("logging_level", None) or "info"))
     if os.environ.get("SUNDOG_ADDRESS", "local") not in ("", "local"):
         shown = _settings.given("log_to_driver", None) is not False
         join(os.environ["SUNDOG_ADDRESS"], shown, namespace_of(None), checked_weight(None))
         return
     unsaid = dict.fromkeys(("log_to_driver", "preload", "cpp_worker", "job_weight"))
-    start({**unsaid, "namespace": namespace_of(None)}, explain=False)
+    code: FunctionCode | None = getattr(callee, "_code", None)
+    try:
+        start({**unsaid, "namespace": namespace_of(None)}, explain=False, code=code)
+    except BaseException:
+        if code is not None:
+            code.take_ahead(())  # a later call is of the function as it is then
+        raise
 
 
 def check_options(options: Mapping[str, object]) -> None:

@@ -235,11 +235,11 @@ def by_reference(value: object, buffers: list[pickle.PickleBuffer]) -> bytes:
 
 def by_value(value: object, buffers: list[pickle.PickleBuffer]) -> bytes:
     """The same with the code of what another process cannot import."""
-    import cloudpickle
+    from sundog import _cloudpickle
 
     sender = _Sender(buffers)
     out = io.BytesIO()
-    pickler = cloudpickle.Pickler(out, PROTOCOL, buffer_callback=buffers.append)
+    pickler = _cloudpickle.Pickler(out, PROTOCOL, buffer_callback=buffers.append)
     _set_dispatch_table(pickler, sender.table(dict(pickler.dispatch_table)))
     pickler.dump(value)
     sender.settle_parts()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
-from sundog import _cancel, _core
+from sundog import _cancel, _cold_loading, _core
 
 # Not used here, but by the first task: they are imported before the fork.
-from sundog import _actor, _errors, _function, _pickling, _threads  # noqa: F401  # isort: skip
+from sundog import _pickling, _threads  # noqa: F401  # isort: skip
+
+# What tasks may need next; workers that are forked later have it.
+NEXT = ("sundog._errors", "sundog._function", "sundog._actor", "sundog._cloudpickle")
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from typing import Any
+else:
+    import _signal as signal  # which does not import enum
 
 
 def prepare() -> None:
@@ -21,6 +26,7 @@ def prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(_core.INTERRUPT_SIGNAL, _cancel.on_interrupt)
     sys.breakpointhook = breakpoint_hook
+    _cold_loading.prepare()
 
 
 def main(control_fd: int, job: int, runtime_env: int, token: int) -> None:

@@ -8,14 +8,22 @@ gone it kills the process groups it forked, unlinks the session's socket and exi
 Only modules that cost next to nothing are imported at the top: the first worker waits for them.
 """
 
+from __future__ import annotations
+
 import _socket
 import functools
 import gc
 import os
 import select
-import signal
 import sys
-from collections.abc import Callable
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+else:
+    import _signal as signal  # which does not import enum
 
 CONTROL_FD = 3
 PACKET_BYTES_MAX = 64 * 1024
@@ -24,6 +32,7 @@ OURS = ("sundog", "cloudpickle")
 GPUS = ("CUDA_VISIBLE_DEVICES",)  # of the session, whose GPUs are counted in these names
 # What all workers of a program have: set before the fork, so that it costs no page of theirs.
 SHARED = ("SUNDOG_SESSION", "SUNDOG_ADDRESS", "SUNDOG_DRIVER")
+HEAD_START_MS = 50  # of the first workers, before everything else is imported
 ENTERED = "--entered"  # the interpreter is the environment's own
 
 
@@ -161,17 +170,6 @@ def import_quietly(name: str) -> bool:
     except (Exception, SystemExit) as error:
         complain(f"cannot import {name} ahead of time: {type(error).__name__}: {error}")
         return False
-
-
-def import_ours(instead: list[str]) -> None:
-    """What every worker needs, or modules in place of that."""
-    for name in instead or ["sundog._worker", "sundog._later"]:
-        import_quietly(name)
-    if "sundog._later" in sys.modules:
-        try:
-            sys.modules["sundog._later"].import_cloudpickle()
-        except ImportError as error:  # the worker meets it again
-            complain(f"cannot import cloudpickle: {error}")
 
 
 def import_numpy() -> None:
@@ -325,18 +323,19 @@ class Zygote:
             return None
         return data.decode("utf-8", "surrogateescape").split("\n"), fds
 
-    def pending(self) -> bool:
-        """Whether a packet (or the daemon's end) waits."""
+    def pending(self, patience_ms: int) -> bool:
+        """Whether a packet (or the daemon's end) waits, or comes within so many milliseconds."""
         waiter = select.poll()
         waiter.register(CONTROL_FD, select.POLLIN)
-        return bool(waiter.poll(0))
+        return bool(waiter.poll(patience_ms))
 
     # ---- life
 
     def run(self, preload: bool) -> None:
-        """Stage 1, then requests; stage 2 as soon as the first requests are served."""
+        """Stage 1, then requests; stage 2 as soon as the first workers had time to begin."""
         gc.disable()  # much is made and nothing thrown away: a tenth of the time
-        import_ours(strings(self.config, "modules"))
+        for name in strings(self.config, "modules") or ["sundog._worker"]:
+            import_quietly(name)
         gc.enable()
         if "runtime_env" in self.config:
             import_quietly("sundog._environment")
@@ -345,17 +344,16 @@ class Zygote:
         if preload and strings(self.config, "preload_first") and thread_count() != 1:
             self.start_over("a preloaded module started threads")
         self.settle(1)
-        stage_two = self.warm_up() if preload else []
-        if stage_two:
-            # The daemon asks for the first workers before this process is up: serve them first.
+        # The daemon asks for the first workers before this process is up: serve them first, and
+        # leave the processors to them.
+        self.serve_pending(HEAD_START_MS)
+        for step in [*self.rest_of_ours(), *(self.warm_up() if preload else [])]:
+            self.while_the_daemon_lives(step)
             self.serve_pending()
-            for step in stage_two:
-                self.while_the_daemon_lives(step)
-                self.serve_pending()
-            if thread_count() != 1:
-                self.start_over("a preloaded module started threads")
-            self.warm = True
-            self.settle(2)
+        if preload and thread_count() != 1:
+            self.start_over("a preloaded module started threads")
+        self.warm = True
+        self.settle(2)
         while True:
             self.serve_one()
 
@@ -382,8 +380,13 @@ class Zygote:
         if waiter.poll(0):
             self.guard()
 
+    def rest_of_ours(self) -> list[Callable[[], object]]:
+        """What workers need for all but plain functions; in steps, for requests wait for each."""
+        names = getattr(sys.modules.get("sundog._worker"), "NEXT", ())
+        return [functools.partial(import_quietly, name) for name in names]
+
     def warm_up(self) -> list[Callable[[], object]]:
-        """The steps of stage 2, one import each."""
+        """What else the driver has or asked for, one import each."""
         steps: list[Callable[[], object]] = []
         if self.config.get("numpy"):
             steps.append(import_numpy)
@@ -402,9 +405,10 @@ class Zygote:
         gc.freeze()
         self.send("stage", stage)
 
-    def serve_pending(self) -> None:
-        """Serves what waits, without waiting for more."""
-        while self.pending():
+    def serve_pending(self, patience_ms: int = 0) -> None:
+        """Serves what waits, and what comes within so many milliseconds."""
+        end = time.monotonic() + patience_ms / 1000
+        while self.pending(max(0, round((end - time.monotonic()) * 1000))):
             self.serve_one()
 
     def serve_one(self) -> None:

@@ -282,11 +282,11 @@ def test_limits_of_containers_are_seen(
 
 
 def test_an_interrupt_while_the_daemon_starts_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted() -> None:
+    def interrupted(code: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(_session, "import_what_calls_need", interrupted)
+        patched.setattr(_session, "prepare_first_call", interrupted)
         with pytest.raises(KeyboardInterrupt):
             sundog.init(num_cpus=1)
     assert not sundog.is_initialized()

@@ -194,7 +194,7 @@ PyObject* refs_of_results(Session* session, uint32_t num_returns, CallScratch* s
 // belongs to one that is over.
 Session* session_of_call(PyObject* self) {
   PyObject* actor = callee_of(self)->actor;
-  if (actor == nullptr) return need_session();
+  if (actor == nullptr) return need_session(self);
   Session* current = current_session();
   return belongs_to(as_object_ref(actor), current, self) ? current : nullptr;
 }

@@ -319,10 +319,11 @@ Session* current_session() { return state.current; }
 bool is_inherited(const Session* session) { return session->number <= state.opened_before_fork; }
 uint64_t current_session_number() { return state.current != nullptr ? state.current->number : 0; }
 
-Session* need_session() {
+Session* need_session(PyObject* callee) {
   if (state.current != nullptr) [[likely]]
     return state.current;
-  Object started = call_package("_session", "start_by_default", {});
+  PyObject* called = callee != nullptr ? callee : Py_None;
+  Object started = call_package("_session", "start_by_default", {called});
   if (!started.is_valid()) {
     raise_without_own_frames();
     return nullptr;

@@ -24,8 +24,9 @@ PyTypeObject* session_type();
 Session* open_session(std::unique_ptr<client::Runtime> runtime, bool is_worker);
 // Borrowed; null when there is none.
 Session* current_session();
-// Starts a session by its defaults if there is none. Borrowed; null with an exception set.
-Session* need_session();
+// Starts a session by its defaults if there is none; `callee` is what is called, if it is that.
+// Borrowed; null with an exception set.
+Session* need_session(PyObject* callee = nullptr);
 // A dictionary of names to amounts in 1/10000. False with an exception set.
 bool read_resources(PyObject* dict, client::Resources* out);
 // Whether it was opened before this process was forked: then its Runtime is the parent's.

@@ -84,9 +84,9 @@ class Pickler(pickle.Pickler):
 
 def by_value(value: object, arrays: Arrays) -> bytes:
     """Functions and classes of the main program travel with their code."""
-    import cloudpickle
+    from sundog import _cloudpickle
 
-    class ByValue(cloudpickle.Pickler):  # type: ignore[misc]
+    class ByValue(_cloudpickle.Pickler):
         """With our own way for large arrays."""
 
         def reducer_override(self, part: Any) -> Any:
