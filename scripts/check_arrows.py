@@ -41,10 +41,12 @@ PYTHON_MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "compat/ray": ({"sundog", "ray"}, {"sundog", "ray"}),
 }
-# file -> what it alone may import at the top level: it is imported only where its user did so.
+# file -> what it alone may import at the top level: it is imported only where its user did so, or
+# is about to need it.
 PYTHON_FILE_MAY_IMPORT: dict[str, set[str]] = {
     "compat/ray/ray/cloudpickle.py": {"cloudpickle"},
     "compat/ray/ray/util/joblib.py": {"joblib"},
+    "python/sundog/_cloudpickle.py": {"cloudpickle"},
     "python/sundog/_torch.py": {"torch"},
     "python/sundog/testing.py": {"pytest"},
     "python/sundog/util/joblib.py": {"joblib"},

@@ -237,7 +237,7 @@ bool LocalScheduler::task_done(ClientId client, uint32_t task, TimeNs now) {
   may_widen_ = false;
   // Something moves; but a program that looks again and again must not hold others back for ever.
   if (held_since_ != kNever) {
-    held_since_ = std::min(now, held_from_ + kHeldMax - kWidenAfter);
+    held_since_ = std::min(now, held_from_ + kHeldMax - held_patience_);
   }
   if (!w->gpus.empty()) {
     end_lease(w);

@@ -11,8 +11,8 @@
 //  - A blocked worker gives its CPU back. It resumes at once while at most twice the CPUs run,
 //    else it is the first to get one.
 //  - While as many workers of a job are blocked as there are CPUs and deeper tasks of it are with
-//    workers, no wider one of it gets a CPU unless nothing has ended for a while: blocked workers
-//    follow the depth of a program, not its width.
+//    workers, no wider one of it gets a CPU or waits behind a running one, unless nothing has ended
+//    for a while: blocked workers follow the depth of a program, not its width.
 //  - Of several jobs the one that is furthest behind its share goes first (fair_share.h); the order
 //    above holds among the tasks of one job. Whoever cannot be placed holds nobody up.
 //  - Waking an idle worker costs more than a very short task: such tasks go to an awake one.
@@ -104,7 +104,9 @@ class LocalScheduler {
   static constexpr DurationNs kWakeWorth = 20 * kMicrosecond;
   static constexpr uint32_t kPipelineDepthMax = 32;
   static constexpr DurationNs kOverrunMin = 2 * kMillisecond;
-  static constexpr DurationNs kWidenAfter = 10 * kMillisecond;
+  static constexpr DurationNs kWidenAfter =
+      10 * kMillisecond;  // doubled for each that only blocked
+  static constexpr int64_t kWidenDoublingsMax = 3;
   static constexpr DurationNs kHeldMax = 100 * kMillisecond;  // whatever ends meanwhile
   static constexpr DurationNs kShapeQuantum = 10 * kMillisecond;
   static constexpr DurationNs kIdleWorkerKept = 10 * kSecond;
@@ -283,6 +285,7 @@ class LocalScheduler {
   int64_t how_many_fit(const Shape& shape, int64_t most) const;
   void place_all(TimeNs now, Actions* actions);
   bool place_one(uint32_t shape, TimeNs now, Actions* actions);
+  bool place_it(uint32_t shape_index, uint32_t task, TimeNs now, Actions* actions);
   bool place_behind(uint32_t shape, uint32_t task, DurationNs length, DurationNs limit, TimeNs now,
                     Actions* actions);
   void spawn_for(uint32_t shape, Actions* actions);
@@ -360,10 +363,11 @@ class LocalScheduler {
   FairShare shares_;
   std::vector<Depths> depths_;  // by account
   TimeNs now_ = 0;
-  TimeNs held_since_ = kNever;  // no task ended since then, and a wider one is held back
-  TimeNs held_from_ = kNever;   // when that one was held back first
-  bool may_widen_ = false;      // that lasted long enough: one may start
-  std::vector<ClientId> deep_;  // with a task behind the running one; no actors' workers
+  TimeNs held_since_ = kNever;    // no task ended since then, and a wider one is held back
+  TimeNs held_from_ = kNever;     // when that one was held back first
+  DurationNs held_patience_ = 0;  // how long nothing may end until it starts
+  bool may_widen_ = false;        // that lasted long enough: one may start
+  std::vector<ClientId> deep_;    // with a task behind the running one; no actors' workers
   uint64_t last_token_ = 0;
   TimeNs next_timer_ = kNever;
   bool try_all_ = false;

@@ -348,6 +348,8 @@ TEST(LocalScheduler, a_wider_task_is_not_held_back_for_ever_by_others_that_end) 
 
 TEST(LocalScheduler, a_wider_task_waits_while_deeper_ones_are_with_workers) {
   Bench b(1);
+  // Two are blocked on one CPU: one more than it takes.
+  const DurationNs patience = 2 * LocalScheduler::kWidenAfter;
   uint32_t f = b.make_template("f", 10000);
   for (int i = 0; i < 4; ++i) b.join();
   auto runs = [&](uint32_t task) {
@@ -361,21 +363,48 @@ TEST(LocalScheduler, a_wider_task_waits_while_deeper_ones_are_with_workers) {
   b.sched->block(childs, &b.actions);
   uint32_t wide = b.add_task(f, 1);
   EXPECT_EQ(runs(wide), ClientId{}) << "its CPU is free, but it would likely only block, too";
-  EXPECT_EQ(b.sched->next_timer(), b.now + LocalScheduler::kWidenAfter);
+  EXPECT_EQ(b.sched->next_timer(), b.now + patience);
   uint32_t deep = b.add_task(f, 3);
   b.sched->set_awaited(deep);
   ClientId deeps = runs(deep);
   EXPECT_NE(deeps, ClientId{}) << "what the others wait for comes at once";
-  b.now += LocalScheduler::kWidenAfter / 2;
+  b.now += patience / 2;
   b.done(deeps, deep);
   EXPECT_TRUE(b.take(Action::Kind::kAssign).empty());
-  EXPECT_EQ(b.sched->next_timer(), b.now + LocalScheduler::kWidenAfter) << "something ended";
-  b.now += LocalScheduler::kWidenAfter - 1;
+  EXPECT_EQ(b.sched->next_timer(), b.now + patience) << "something ended";
+  b.now += patience - 1;
   b.sched->tick(b.now, &b.actions);
   EXPECT_EQ(runs(wide), ClientId{});
   b.now += 1;
   b.sched->tick(b.now, &b.actions);
   EXPECT_NE(runs(wide), ClientId{}) << "nothing ended for a while: one more may start";
+}
+
+TEST(LocalScheduler, each_wider_task_that_only_blocks_doubles_the_wait_for_the_next) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  for (int i = 0; i < 12; ++i) b.join();
+  auto run = [&](uint32_t task) {
+    b.decide();
+    auto a = b.take(Action::Kind::kAssign);
+    return a.size() == 1 && a[0].task == task ? a[0].worker : ClientId{};
+  };
+  b.sched->block(run(b.add_task(f, 1)), &b.actions);
+  b.sched->block(run(b.add_task(f, 2)), &b.actions);
+  std::vector<DurationNs> waited;
+  for (int i = 0; i < 5; ++i) {
+    uint32_t wide = b.add_task(f, 1);
+    ASSERT_EQ(run(wide), ClientId{});
+    const TimeNs held = b.now;
+    b.now = b.sched->next_timer();
+    b.sched->tick(b.now, &b.actions);
+    ClientId worker = run(wide);
+    ASSERT_NE(worker, ClientId{});
+    waited.push_back((b.now - held) / LocalScheduler::kWidenAfter);
+    b.sched->block(worker, &b.actions);
+  }
+  EXPECT_EQ(waited, (std::vector<DurationNs>{2, 4, 8, 8, 8}));
+  EXPECT_EQ(b.sched->validate(), "");
 }
 
 TEST(LocalScheduler, a_wider_task_starts_when_fewer_are_blocked_than_there_are_cpus) {
@@ -419,6 +448,21 @@ TEST(LocalScheduler, cold_workers_that_never_ran_anything_are_replaced_one_by_on
   std::set<ClientId> expected = {one, two, three};
   expected.erase(used);
   EXPECT_EQ(stopped, expected);
+  b.sched->replace_cold(&b.actions);
+  EXPECT_TRUE(b.take(Action::Kind::kSpawn).empty());
+}
+
+TEST(LocalScheduler, cold_workers_are_not_replaced_while_tasks_wait) {
+  Bench b(1);
+  uint32_t f = b.make_template("f", 10000);
+  b.join(0, false);
+  ClientId second = b.join(0, false);
+  b.add_task(f);
+  b.add_task(f);
+  b.decide();
+  const auto first = b.take(Action::Kind::kAssign);
+  ASSERT_EQ(first.size(), 1u) << "one CPU";
+  EXPECT_NE(first[0].worker, second);
   b.sched->replace_cold(&b.actions);
   EXPECT_TRUE(b.take(Action::Kind::kSpawn).empty());
 }

@@ -100,7 +100,7 @@ void LocalScheduler::schedule(TimeNs now, Actions* actions) {
     if (ready_.shapes_with_tasks() == 0) {
       held_since_ = kNever;
     } else {
-      next_timer_ = std::min(next_timer_, held_since_ + kWidenAfter);
+      next_timer_ = std::min(next_timer_, held_since_ + held_patience_);
     }
   }
   if (next_timer_ == kNever && live_workers_ > 0) {
@@ -126,12 +126,30 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
     return false;
   }
   if (needs_gpu(shape_index)) return place_on_gpu(shape_index, now, actions);
+  // A group's resources are for its own: its calls are not held back for others.
+  const bool widens = shape.group == kNoIndex && would_only_widen(task, now);
+  if (widens && !may_widen_) {
+    SUNDOG_PROBE("workers.deeper_tasks_first");
+    shape.try_now = false;
+    return false;
+  }
+  const bool placed = place_it(shape_index, task, now, actions);
+  if (placed && widens) {
+    SUNDOG_PROBE("workers.one_more_after_a_while");
+    may_widen_ = false;
+  }
+  if (!placed) shape.try_now = false;
+  return placed;
+}
+
+// As place_one, of a task that may be placed.
+bool LocalScheduler::place_it(uint32_t shape_index, uint32_t task, TimeNs now, Actions* actions) {
+  Shape& shape = shapes_[shape_index];
   DurationNs length = expected(task);
   if (length < kWakeWorth && place_behind(shape_index, task, length, 2 * kWakeWorth, now, actions))
     return true;
-  // A group's resources are for its own: its calls are not held back for others.
   Payer payer;
-  if (choose_payer(shape, &payer) && (shape.group != kNoIndex || !would_only_widen(task, now))) {
+  if (choose_payer(shape, &payer)) {
     auto& idle = pools_[shape.pool].idle;
     if (!idle.empty()) {
       Worker* w = worker(idle.back());
@@ -148,23 +166,21 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
     }
     spawn_for(shape_index, actions);
   }
-  if (place_behind(shape_index, task, length, kPipelineWindow, now, actions)) return true;
-  shape.try_now = false;
-  return false;
+  return place_behind(shape_index, task, length, kPipelineWindow, now, actions);
 }
 
 // Enough workers of its job are blocked, and what they wait for is with workers: this task would
-// likely only block too. If nothing ends for a while, one more may start.
+// likely only block too. If nothing ends for a while, one more may start. If that one blocks, the
+// next one waits twice as long: on a busy machine a while passes without an end too.
 bool LocalScheduler::would_only_widen(uint32_t task, TimeNs now) {
   const Depths& job = depths_[account_of(task)];
+  const int64_t over = job.blocked - node_.total.get(model::kCpu) / model::kResourceUnit;
   if (job.blocked == 0 || job.blocked * model::kResourceUnit < node_.total.get(model::kCpu) ||
       job.offered.rbegin()->first <= (*tasks_)[task].depth)
-    return false;  // another one may be held still: its timer stays
-  if (std::exchange(may_widen_, false)) {
-    SUNDOG_PROBE("workers.one_more_after_a_while");
-    return false;
-  }
-  SUNDOG_PROBE("workers.deeper_tasks_first");
+    return false;               // another one may be held still: its timer stays
+  if (may_widen_) return true;  // this one may
+  const DurationNs patience = kWidenAfter << std::clamp<int64_t>(over, 0, kWidenDoublingsMax);
+  held_patience_ = held_since_ == kNever ? patience : std::min(patience, held_patience_);
   if (held_since_ == kNever) held_since_ = held_from_ = now;
   return true;
 }
@@ -238,7 +254,7 @@ void LocalScheduler::spawn_for(uint32_t shape_index, Actions* actions) {
 }
 
 void LocalScheduler::tick(TimeNs now, Actions* actions) {
-  if (held_since_ != kNever && now - held_since_ >= kWidenAfter) {
+  if (held_since_ != kNever && now - held_since_ >= held_patience_) {
     held_since_ = kNever;
     may_widen_ = true;
     try_all();
