@@ -29,8 +29,11 @@ _reduce_code = cloudpickle.Pickler.dispatch_table[CodeType]
 def reduce_code(code: CodeType) -> tuple[object, ...]:
     """As cloudpickle's, with the file's name."""
     made, arguments, *rest = _reduce_code(code)
-    named = (code.co_filename if argument == DYNAMIC else argument for argument in arguments)
-    return made, tuple(named), *rest
+    named = tuple(
+        code.co_filename if isinstance(argument, str) and argument == DYNAMIC else argument
+        for argument in arguments
+    )
+    return made, named, *rest
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]

@@ -164,9 +164,11 @@ class FunctionCode:
         if self.cpp_name is not None:
             return
         try:
-            self.ahead = self.pickled(())
-        except Exception:  # the call itself says so
+            pickled, contained = self.pickled(())
+        except Exception:  # the call itself says so, or pickles it where there is a session
             return
+        if not contained:  # references are of the session that is to be
+            self.ahead = pickled, contained
         _signature.definition(self.function)  # reads the source, which is cached
 
     def take_ahead(self, retried_on: _retries.Types) -> tuple[bytes, Any] | None:

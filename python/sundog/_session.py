@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
 
@@ -73,6 +74,8 @@ LATER: dict[str, object] = {
 _hooks_installed = False
 starts_refused = ""  # why no session may be started here now
 _forked = False
+_starts = _thread.allocate_lock()  # held by the thread that starts one by default
+_pickles_ahead = 0  # the thread that pickles a function while its session starts
 _cell_options: tuple[object, ...] = ()  # what the running session was asked for
 
 
@@ -249,7 +252,8 @@ def install_hooks() -> None:
 
 def after_fork_in_child() -> None:
     """This process is no client: its parent's session goes on without it."""
-    global _forked
+    global _forked, _starts
+    _starts = _thread.allocate_lock()  # its holder is not here
     if _core.current_session() is not None:
         _forked = True
         _core.after_fork_in_child()
@@ -275,7 +279,12 @@ def prepare_first_call(code: FunctionCode | None) -> None:
     except ImportError:  # that call says so
         return
     if code is not None:
-        code.pickle_ahead()
+        global _pickles_ahead
+        _pickles_ahead = _thread.get_ident()
+        try:
+            code.pickle_ahead()
+        finally:
+            _pickles_ahead = 0
     else:
         import dis  # noqa: F401  # cloudpickle looks through functions with it
         import linecache  # noqa: F401
@@ -423,6 +432,16 @@ def end() -> None:
 
 def start_by_default(callee: object = None) -> None:
     """The first use of a session without ``init``; ``callee`` is what is called, if it is that."""
+    if _pickles_ahead == _thread.get_ident():
+        # The function is pickled again once the session is there.
+        raise RuntimeError("a value uses the session that is being started when it is pickled")
+    with _starts:  # threads may make their first calls at once
+        if _core.current_session() is None:
+            start_session(callee)
+
+
+def start_session(callee: object) -> None:
+    """Starts or joins one as the environment says."""
     _log.set_level(_log.level_of(_settings.given("logging_level", None) or "info"))
     if os.environ.get("SUNDOG_ADDRESS", "local") not in ("", "local"):
         shown = _settings.given("log_to_driver", None) is not False

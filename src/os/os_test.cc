@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -155,37 +154,12 @@ TEST(Process, a_child_gets_exactly_the_descriptors_named_and_a_new_variable) {
   EXPECT_EQ(wait_pidfd_until(pidfd.get(), now() + 20 * kSecond, &info), WaitResult::kEnded);
 }
 
-TEST(Process, a_child_may_run_wherever_we_may) {
-  // It begins on the processor that we are on and is let go once it runs.
-  cpu_set_t before;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
-  SpawnRequest request;
-  request.path = "/bin/sleep";
-  request.arguments = {"60"};
-  pid_t pid = *spawn(request);
-  cpu_set_t after;
-  cpu_set_t of_child;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof after, &after), 0);
-  ASSERT_EQ(::sched_getaffinity(pid, sizeof of_child, &of_child), 0);
-  EXPECT_TRUE(CPU_EQUAL(&before, &after));
-  EXPECT_TRUE(CPU_EQUAL(&before, &of_child));
-  ASSERT_EQ(::kill(pid, SIGKILL), 0);
-  Fd pidfd = *open_pidfd(pid);
-  ExitInfo info;
-  EXPECT_EQ(wait_pidfd_until(pidfd.get(), now() + 20 * kSecond, &info), WaitResult::kEnded);
-}
-
 TEST(Process, a_missing_program_is_named) {
   SpawnRequest request;
   request.path = "/no/such/program";
-  cpu_set_t before;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
   auto pid = spawn(request);
   ASSERT_FALSE(pid.ok());
   EXPECT_NE(pid.error().find("/no/such/program"), std::string::npos);
-  cpu_set_t after;
-  ASSERT_EQ(::sched_getaffinity(0, sizeof after, &after), 0);
-  EXPECT_TRUE(CPU_EQUAL(&before, &after));
 }
 
 TEST(Process, signal_names_are_the_systems) {

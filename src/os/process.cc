@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -73,33 +72,6 @@ std::vector<char*> as_pointers(std::vector<std::string>* strings) {
   return pointers;
 }
 
-// Keeps this thread where it runs until `release`, and with it a child that is started meanwhile.
-// The scheduler may put a new process behind one that computes, although this processor is free at
-// once: we wait for the child's exec. On two processors that cost a start three to seven
-// milliseconds.
-class Here {
- public:
-  Here() {
-    const int cpu = ::sched_getcpu();
-    if (cpu < 0 || ::sched_getaffinity(0, sizeof before_, &before_) != 0) return;
-    cpu_set_t here;
-    CPU_ZERO(&here);
-    if (cpu >= CPU_SETSIZE) return;
-    CPU_SET(static_cast<size_t>(cpu), &here);
-    held_ = ::sched_setaffinity(0, sizeof here, &here) == 0;
-  }
-  // Both go where they could go before; `child` may have ended.
-  void release(pid_t child) {
-    if (!held_) return;
-    ::sched_setaffinity(0, sizeof before_, &before_);
-    if (child > 0) ::sched_setaffinity(child, sizeof before_, &before_);
-  }
-
- private:
-  cpu_set_t before_{};
-  bool held_ = false;
-};
-
 }  // namespace
 
 Result<pid_t> spawn(const SpawnRequest& request) {
@@ -119,10 +91,8 @@ Result<pid_t> spawn(const SpawnRequest& request) {
   pid_t pid = -1;
   int rc = 0;
   if (prepared) {
-    Here here;
     rc = ::posix_spawn(&pid, request.path.c_str(), &actions, &attributes,
                        as_pointers(&arguments).data(), as_pointers(&environment).data());
-    here.release(rc == 0 ? pid : 0);
   }
   ::posix_spawnattr_destroy(&attributes);
   ::posix_spawn_file_actions_destroy(&actions);

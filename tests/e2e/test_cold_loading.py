@@ -149,3 +149,91 @@ def test_code_keeps_the_name_of_its_file() -> None:
     assert again.__code__.co_filename == __file__
     assert again().__code__.co_filename == __file__
     assert again()() == 1
+
+
+def run_program(program: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    """A program of a person's own, without ``init``."""
+    return subprocess.run(
+        [sys.executable, *flags, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "SUNDOG_NUM_CPUS": "1"},
+    )
+
+
+def test_a_value_that_puts_itself_when_it_is_pickled_starts_no_second_session() -> None:
+    done = run_program(
+        """
+        import sundog
+        class Stored:
+            def __reduce__(self):
+                return sundog.get, (sundog.put([1, 2, 3]),)
+        stored = Stored()
+        @sundog.remote
+        def f():
+            return stored
+        print(sundog.get(f.remote()))
+        """
+    )
+    assert done.stdout == "[1, 2, 3]\n", done.stderr
+    assert done.stderr.count("sundog: session") == 1, done.stderr
+
+
+def test_threads_that_make_the_first_calls_at_once_start_one_session() -> None:
+    done = run_program(
+        """
+        import sundog, threading, time
+        class Slow:
+            def __reduce__(self):
+                time.sleep(0.2)
+                return Slow, ()
+        slow = Slow()
+        @sundog.remote
+        def f(i):
+            return i if slow else None
+        found = []
+        threads = [
+            threading.Thread(target=lambda i=i: found.append(sundog.get(f.remote(i))))
+            for i in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(sorted(found))
+        """
+    )
+    assert done.stdout == "[0, 1, 2, 3]\n", done.stderr
+    assert done.stderr.count("sundog: session") == 1, done.stderr
+
+
+def test_a_function_is_pickled_where_comparing_bytes_is_an_error() -> None:
+    done = run_program(
+        """
+        import sundog
+        @sundog.remote
+        def f():
+            return 5
+        print(sundog.get(f.remote()))
+        """,
+        "-bb",
+    )
+    assert done.stdout == "5\n", done.stderr
+
+
+def test_a_start_that_fails_leaves_nothing_pickled_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    factor = 2
+
+    @sundog.remote
+    def f() -> int:
+        return factor
+
+    monkeypatch.setenv("SUNDOG_NUM_CPUS", "many")
+    with pytest.raises(ValueError, match="SUNDOG_NUM_CPUS"):
+        f.remote()
+    factor = 3
+    monkeypatch.setenv("SUNDOG_NUM_CPUS", "1")
+    monkeypatch.setenv("SUNDOG_LOGGING_LEVEL", "error")
+    assert sundog.get(f.remote()) == 3

@@ -9,10 +9,8 @@
 
 namespace sundog::core {
 
-// From now on workers start warm. While tasks wait the cold ones are about to be used: their
-// successors would come on top of them.
+// From now on workers start warm.
 void LocalScheduler::replace_cold(Actions* actions) {
-  if (ready_.shapes_with_tasks() > 0) return;
   for (uint32_t p = 0; p < pools_.size(); ++p) {
     if (pools_[p].key.language != model::Language::kPython) continue;
     auto is_cold = [&](ClientId client) { return is_replaceable(*worker(client)); };

@@ -452,21 +452,6 @@ TEST(LocalScheduler, cold_workers_that_never_ran_anything_are_replaced_one_by_on
   EXPECT_TRUE(b.take(Action::Kind::kSpawn).empty());
 }
 
-TEST(LocalScheduler, cold_workers_are_not_replaced_while_tasks_wait) {
-  Bench b(1);
-  uint32_t f = b.make_template("f", 10000);
-  b.join(0, false);
-  ClientId second = b.join(0, false);
-  b.add_task(f);
-  b.add_task(f);
-  b.decide();
-  const auto first = b.take(Action::Kind::kAssign);
-  ASSERT_EQ(first.size(), 1u) << "one CPU";
-  EXPECT_NE(first[0].worker, second);
-  b.sched->replace_cold(&b.actions);
-  EXPECT_TRUE(b.take(Action::Kind::kSpawn).empty());
-}
-
 TEST(LocalScheduler, a_cold_worker_that_got_a_task_meanwhile_stays) {
   Bench b(1);
   uint32_t f = b.make_template("f", 10000);
