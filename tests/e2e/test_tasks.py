@@ -363,3 +363,29 @@ def test_nested_gets_stay_within_few_workers(session: None) -> None:
     runs = [event for event in sundog.timeline() if event["ph"] == "X"]
     assert len(runs) == 1000
     assert len({event["tid"] for event in runs}) < 12
+
+
+def test_parents_that_wait_again_and_again_let_others_run(session: None, tmp_path: Path) -> None:
+    """As many as CPUs: each looks for its own child next, and something else becomes ready."""
+    over = tmp_path / "over"
+
+    @sundog.remote
+    def child() -> None:
+        time.sleep(0.002)
+
+    @sundog.remote
+    def parent(number: int) -> int:
+        for rounds in range(10_000):
+            if over.exists():
+                return rounds
+            sundog.get(child.remote())
+            (tmp_path / f"began {number}").touch()
+        return -1
+
+    parents = [parent.remote(number) for number in range(4)]
+    until(lambda: all((tmp_path / f"began {number}").exists() for number in range(4)))
+    try:
+        assert sundog.get(square.remote(3), timeout=20) == 9
+    finally:
+        over.touch()
+    assert all(rounds > 0 for rounds in sundog.get(parents)), "they ran until the other had"

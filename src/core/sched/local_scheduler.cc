@@ -401,7 +401,7 @@ bool LocalScheduler::resume(ClientId client, uint64_t token) {
     --w->blocked;
     return true;
   }
-  if (!resumes_.empty() || !may_resume(*w)) {
+  if (!resumes_.empty() || overdue_ || !may_resume(*w)) {
     resumes_.push_back({client, token});
     return false;
   }

@@ -108,6 +108,9 @@ class LocalScheduler {
       10 * kMillisecond;  // doubled for each that only blocked
   static constexpr int64_t kWidenDoublingsMax = 3;
   static constexpr DurationNs kHeldMax = 100 * kMillisecond;  // whatever ends meanwhile
+  // Deeper ones pass a ready task so long at most; doubled for each blocked worker beyond the CPUs.
+  static constexpr DurationNs kPassedMax = 100 * kMillisecond;
+  static constexpr int64_t kPassedDoublingsMax = 6;
   static constexpr DurationNs kShapeQuantum = 10 * kMillisecond;
   static constexpr DurationNs kIdleWorkerKept = 10 * kSecond;
   static constexpr DurationNs kUnknownDuration = kSecond;
@@ -286,6 +289,9 @@ class LocalScheduler {
   void place_all(TimeNs now, Actions* actions);
   bool place_one(uint32_t shape, TimeNs now, Actions* actions);
   bool place_it(uint32_t shape_index, uint32_t task, TimeNs now, Actions* actions);
+  void note_passed(uint32_t placed, TimeNs now);
+  void begin_passing(TimeNs now);
+  void place_oldest(TimeNs now, Actions* actions);
   bool place_behind(uint32_t shape, uint32_t task, DurationNs length, DurationNs limit, TimeNs now,
                     Actions* actions);
   void spawn_for(uint32_t shape, Actions* actions);
@@ -367,7 +373,10 @@ class LocalScheduler {
   TimeNs held_from_ = kNever;     // when that one was held back first
   DurationNs held_patience_ = 0;  // how long nothing may end until it starts
   bool may_widen_ = false;        // that lasted long enough: one may start
-  std::vector<ClientId> deep_;    // with a task behind the running one; no actors' workers
+  TimeNs passed_since_ = kNever;  // since then deeper tasks went before others that are ready
+  DurationNs passed_patience_ = kPassedMax;
+  bool overdue_ = false;        // that lasted too long: the oldest gets the next CPU
+  std::vector<ClientId> deep_;  // with a task behind the running one; no actors' workers
   uint64_t last_token_ = 0;
   TimeNs next_timer_ = kNever;
   bool try_all_ = false;

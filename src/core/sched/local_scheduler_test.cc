@@ -346,6 +346,85 @@ TEST(LocalScheduler, a_wider_task_is_not_held_back_for_ever_by_others_that_end) 
   EXPECT_EQ(b.sched->validate(), "");
 }
 
+// Parents, as many as CPUs, that wait for a child of a few milliseconds again and again: a child's
+// CPU goes to its parent in the same turn, the parent's to the next child.
+class LoopingParents : public Bench {
+ public:
+  explicit LoopingParents(int cpus) : Bench(cpus) {
+    f = make_template("f", 10000);
+    for (int i = 0; i < 2 * cpus + 4; ++i) join();
+    for (int i = 0; i < cpus; ++i) {
+      add_task(f, 1);
+      parents.push_back({assigned().at(0).worker});
+    }
+    for (Parent& p : parents) EXPECT_EQ(ask(&p), kNoIndex);
+  }
+  // Each parent's child ends and its next one begins, until another task is placed: that one.
+  uint32_t placed_in_a_round() {
+    for (Parent& p : parents) {
+      now += 2 * kMillisecond;
+      EXPECT_TRUE(sched->task_done(p.childs, p.child, now));
+      tasks.release(p.child);
+      bool goes_on = sched->resume(p.client, ++token);
+      const auto others = assigned();
+      for (const Action& a : take(Action::Kind::kResume)) goes_on |= a.worker == p.client;
+      EXPECT_TRUE(goes_on) << "beside whatever was placed";
+      if (!others.empty()) return others[0].task;
+      const uint32_t other = ask(&p);
+      if (other != kNoIndex) return other;
+    }
+    return kNoIndex;
+  }
+
+  uint32_t f = 0;
+
+ private:
+  struct Parent {
+    ClientId client, childs = {};
+    uint32_t child = kNoIndex;
+  };
+  std::vector<Action> assigned() {
+    decide();
+    return take(Action::Kind::kAssign);
+  }
+  // The task that got the parent's CPU, if it is not the child that is asked for.
+  uint32_t ask(Parent* p) {
+    p->child = add_task(f, 2);
+    sched->set_awaited(p->child);
+    sched->block(p->client, &actions);
+    const Action a = assigned().at(0);
+    p->childs = a.worker;
+    return a.task == p->child ? kNoIndex : a.task;
+  }
+  std::vector<Parent> parents;
+  uint64_t token = 0;
+};
+
+TEST(LocalScheduler, parents_that_wait_again_and_again_do_not_keep_all_cpus) {
+  for (int cpus : {1, 2, 4}) {
+    LoopingParents b(cpus);
+    const uint32_t other = b.add_task(b.f, 1);
+    const TimeNs came = b.now;
+    uint32_t placed = kNoIndex;
+    while (placed == kNoIndex && b.now < came + 10 * LocalScheduler::kPassedMax)
+      placed = b.placed_in_a_round();
+    EXPECT_EQ(placed, other) << cpus;
+    EXPECT_GE(b.now, came + LocalScheduler::kPassedMax) << "deeper ones come first for a while";
+    EXPECT_LE(b.now, came + LocalScheduler::kPassedMax + 4 * cpus * kMillisecond) << cpus;
+    EXPECT_EQ(b.sched->validate(), "");
+  }
+}
+
+TEST(LocalScheduler, a_task_of_higher_priority_is_the_first_of_those_that_were_passed) {
+  LoopingParents b(2);
+  b.add_task(b.f, 1);
+  b.now += kMillisecond;
+  const uint32_t higher = b.add_task(b.make_template("g", 10000, 0, 5), 1);
+  uint32_t placed = kNoIndex;
+  for (int i = 0; i < 100 && placed == kNoIndex; ++i) placed = b.placed_in_a_round();
+  EXPECT_EQ(placed, higher);
+}
+
 TEST(LocalScheduler, a_wider_task_waits_while_deeper_ones_are_with_workers) {
   Bench b(1);
   // Two are blocked on one CPU: one more than it takes.

@@ -81,6 +81,7 @@ void LocalScheduler::place_all(TimeNs now, Actions* actions) {
 
 void LocalScheduler::schedule(TimeNs now, Actions* actions) {
   at(now);
+  if (passed_since_ != kNever) place_oldest(now, actions);
   if (!resumes_.empty()) serve_resumes(actions);
   if (ready_.total() == 0) {
     try_all_ = false;
@@ -139,7 +140,57 @@ bool LocalScheduler::place_one(uint32_t shape_index, TimeNs now, Actions* action
     may_widen_ = false;
   }
   if (!placed) shape.try_now = false;
+  if (placed) note_passed(task, now);
   return placed;
+}
+
+// Deepest first knows no share: parents that wait for tasks of their own again and again would keep
+// all CPUs between themselves and these while they live.
+void LocalScheduler::note_passed(uint32_t placed, TimeNs now) {
+  if ((*tasks_)[placed].depth < 2 || ready_.total() == 0) {
+    passed_since_ = kNever;
+    overdue_ = false;
+  } else if (passed_since_ == kNever) {
+    begin_passing(now);
+  }
+}
+
+void LocalScheduler::begin_passing(TimeNs now) {
+  int64_t over = -node_.total.get(model::kCpu) / model::kResourceUnit;
+  for (const Depths& job : depths_) over += job.blocked;
+  passed_since_ = now;
+  passed_patience_ = kPassedMax << std::clamp<int64_t>(over, 0, kPassedDoublingsMax);
+  overdue_ = false;
+}
+
+// Once others were passed for too long, the oldest ready task of the highest priority comes before
+// deeper ones and before workers that would go on, as soon as there is room for it.
+void LocalScheduler::place_oldest(TimeNs now, Actions* actions) {
+  overdue_ = ready_.total() > 0 && now - passed_since_ >= passed_patience_;
+  if (!overdue_ || revoking_ > 0) return;
+  uint32_t oldest = kNoIndex;
+  uint32_t its_shape = kNoIndex;
+  auto order = [&](uint32_t task) {
+    const TaskRecord& t = (*tasks_)[task];
+    return std::tuple(-int64_t{tasks_->tmpl_of(t).priority}, t.became_ready);
+  };
+  Payer payer;
+  for (uint32_t s = 0; s < shapes_.size(); ++s) {
+    const uint32_t task = ready_.oldest(s);
+    if (task == kNoIndex || !is_prepared(pools_[shapes_[s].pool])) continue;
+    if (oldest != kNoIndex && order(oldest) <= order(task)) continue;
+    if (!choose_payer(shapes_[s], &payer)) continue;
+    oldest = task;
+    its_shape = s;
+  }
+  if (oldest == kNoIndex) return;
+  if (needs_gpu(its_shape)) {
+    place_on_gpu(its_shape, now, actions);  // its process may have to be started
+  } else if (!place_it(its_shape, oldest, now, actions)) {
+    return;
+  }
+  SUNDOG_PROBE("workers.oldest_before_deeper");
+  begin_passing(now);
 }
 
 // As place_one, of a task that may be placed.

@@ -1,5 +1,7 @@
 #include "core/sched/ready_queues.h"
 
+#include <tuple>
+
 namespace sundog::core {
 
 void ReadyQueues::add_shape(uint32_t account) {
@@ -72,6 +74,18 @@ void ReadyQueues::set_awaited(uint32_t task) {
   if (was_queued) remove(task);
   t.awaited = true;
   if (was_queued) push_back(task);
+}
+
+uint32_t ReadyQueues::oldest(uint32_t shape) const {
+  uint32_t best = kNoIndex;
+  auto order = [&](ReadyKey key, uint32_t task) {
+    return std::tuple(-int64_t{key.priority()}, (*tasks_)[task].became_ready);
+  };
+  for (const auto& [key, list] : shapes_[shape].lists) {
+    if (list.head == kNoIndex) continue;
+    if (best == kNoIndex || order(key, list.head) < order(key_of(best), best)) best = list.head;
+  }
+  return best;
 }
 
 std::string ReadyQueues::validate() const {

@@ -29,6 +29,10 @@ class ReadyKey {
               uint64_t{static_cast<uint32_t>(INT32_MAX) - static_cast<uint32_t>(priority)} << 16 |
               (awaited ? UINT16_MAX - depth : 0)) {}
   bool awaited() const { return word_ >> 48 == 0; }
+  int32_t priority() const {
+    return static_cast<int32_t>(static_cast<uint32_t>(INT32_MAX) -
+                                static_cast<uint32_t>(word_ >> 16));
+  }
   auto operator<=>(const ReadyKey&) const = default;
 
  private:
@@ -50,6 +54,8 @@ class ReadyQueues {
   uint32_t front(uint32_t shape) const {
     return shapes_[shape].count == 0 ? kNoIndex : first(shape);
   }
+  // Of its tasks of the highest priority the one that is ready longest; kNoIndex if it has none.
+  uint32_t oldest(uint32_t shape) const;
   ReadyKey key_of(uint32_t task) const { return key_of((*tasks_)[task]); }
   uint64_t count(uint32_t shape) const { return shapes_[shape].count; }
   uint64_t total() const { return total_; }
