@@ -166,7 +166,12 @@ void LocalScheduler::begin_passing(TimeNs now) {
 // Once others were passed for too long, the oldest ready task of the highest priority comes before
 // deeper ones and before workers that would go on, as soon as there is room for it.
 void LocalScheduler::place_oldest(TimeNs now, Actions* actions) {
-  overdue_ = ready_.total() > 0 && now - passed_since_ >= passed_patience_;
+  if (ready_.total() == 0) {
+    passed_since_ = kNever;
+    overdue_ = false;
+    return;
+  }
+  overdue_ = now - passed_since_ >= passed_patience_;
   if (!overdue_ || revoking_ > 0) return;
   uint32_t oldest = kNoIndex;
   uint32_t its_shape = kNoIndex;
@@ -184,6 +189,8 @@ void LocalScheduler::place_oldest(TimeNs now, Actions* actions) {
     its_shape = s;
   }
   if (oldest == kNoIndex) return;
+  const TimeNs since = (*tasks_)[oldest].became_ready;
+  if (now - since < passed_patience_) return begin_passing(since);  // others were, and ran
   if (needs_gpu(its_shape)) {
     place_on_gpu(its_shape, now, actions);  // its process may have to be started
   } else if (!place_it(its_shape, oldest, now, actions)) {
