@@ -69,6 +69,12 @@ class Bench {
     });
     return found;
   }
+  // The worker that gets the task, if that is all that is placed now.
+  ClientId run(uint32_t task) {
+    decide();
+    const auto a = take(Action::Kind::kAssign);
+    return a.size() == 1 && a[0].task == task ? a[0].worker : ClientId{};
+  }
   void done(ClientId w, uint32_t task) {
     tasks.learn_duration(tasks[task].tmpl, length);
     ASSERT_TRUE(sched->task_done(w, task, now));

@@ -50,22 +50,17 @@ TEST(BlockedWorkers, a_wider_task_is_not_held_back_for_ever_by_others_that_end) 
   Bench b(1);
   uint32_t f = b.make_template("f", 10000);
   for (int i = 0; i < 4; ++i) b.join();
-  auto run = [&](uint32_t task) {
-    b.decide();
-    auto a = b.take(Action::Kind::kAssign);
-    return a.size() == 1 && a[0].task == task ? a[0].worker : ClientId{};
-  };
-  b.sched->block(run(b.add_task(f, 1)), &b.actions);
-  b.sched->block(run(b.add_task(f, 2)), &b.actions);
+  b.sched->block(b.run(b.add_task(f, 1)), &b.actions);
+  b.sched->block(b.run(b.add_task(f, 2)), &b.actions);
   uint32_t wide = b.add_task(f, 1);
-  ASSERT_EQ(run(wide), ClientId{});
+  ASSERT_EQ(b.run(wide), ClientId{});
   const TimeNs held = b.now;
   bool placed = false;
   // Deeper ones come and end more often than kWidenAfter.
   while (!placed && b.now < held + 10 * LocalScheduler::kHeldMax) {
     uint32_t deep = b.add_task(f, 3);
     b.sched->set_awaited(deep);
-    ClientId worker = run(deep);
+    ClientId worker = b.run(deep);
     ASSERT_NE(worker, ClientId{});
     b.now += LocalScheduler::kWidenAfter / 2;
     b.done(worker, deep);
@@ -163,21 +158,16 @@ TEST(BlockedWorkers, a_wider_task_waits_while_deeper_ones_are_with_workers) {
   const DurationNs patience = 2 * LocalScheduler::kWidenAfter;
   uint32_t f = b.make_template("f", 10000);
   for (int i = 0; i < 4; ++i) b.join();
-  auto runs = [&](uint32_t task) {
-    b.decide();
-    auto a = b.take(Action::Kind::kAssign);
-    return a.size() == 1 && a[0].task == task ? a[0].worker : ClientId{};
-  };
-  ClientId parents = runs(b.add_task(f, 1));
+  ClientId parents = b.run(b.add_task(f, 1));
   b.sched->block(parents, &b.actions);
-  ClientId childs = runs(b.add_task(f, 2));
+  ClientId childs = b.run(b.add_task(f, 2));
   b.sched->block(childs, &b.actions);
   uint32_t wide = b.add_task(f, 1);
-  EXPECT_EQ(runs(wide), ClientId{}) << "its CPU is free, but it would likely only block, too";
+  EXPECT_EQ(b.run(wide), ClientId{}) << "its CPU is free, but it would likely only block, too";
   EXPECT_EQ(b.sched->next_timer(), b.now + patience);
   uint32_t deep = b.add_task(f, 3);
   b.sched->set_awaited(deep);
-  ClientId deeps = runs(deep);
+  ClientId deeps = b.run(deep);
   EXPECT_NE(deeps, ClientId{}) << "what the others wait for comes at once";
   b.now += patience / 2;
   b.done(deeps, deep);
@@ -185,31 +175,26 @@ TEST(BlockedWorkers, a_wider_task_waits_while_deeper_ones_are_with_workers) {
   EXPECT_EQ(b.sched->next_timer(), b.now + patience) << "something ended";
   b.now += patience - 1;
   b.sched->tick(b.now, &b.actions);
-  EXPECT_EQ(runs(wide), ClientId{});
+  EXPECT_EQ(b.run(wide), ClientId{});
   b.now += 1;
   b.sched->tick(b.now, &b.actions);
-  EXPECT_NE(runs(wide), ClientId{}) << "nothing ended for a while: one more may start";
+  EXPECT_NE(b.run(wide), ClientId{}) << "nothing ended for a while: one more may start";
 }
 
 TEST(BlockedWorkers, each_wider_task_that_only_blocks_doubles_the_wait_for_the_next) {
   Bench b(1);
   uint32_t f = b.make_template("f", 10000);
   for (int i = 0; i < 12; ++i) b.join();
-  auto run = [&](uint32_t task) {
-    b.decide();
-    auto a = b.take(Action::Kind::kAssign);
-    return a.size() == 1 && a[0].task == task ? a[0].worker : ClientId{};
-  };
-  b.sched->block(run(b.add_task(f, 1)), &b.actions);
-  b.sched->block(run(b.add_task(f, 2)), &b.actions);
+  b.sched->block(b.run(b.add_task(f, 1)), &b.actions);
+  b.sched->block(b.run(b.add_task(f, 2)), &b.actions);
   std::vector<DurationNs> waited;
   for (int i = 0; i < 5; ++i) {
     uint32_t wide = b.add_task(f, 1);
-    ASSERT_EQ(run(wide), ClientId{});
+    ASSERT_EQ(b.run(wide), ClientId{});
     const TimeNs held = b.now;
     b.now = b.sched->next_timer();
     b.sched->tick(b.now, &b.actions);
-    ClientId worker = run(wide);
+    ClientId worker = b.run(wide);
     ASSERT_NE(worker, ClientId{});
     waited.push_back((b.now - held) / LocalScheduler::kWidenAfter);
     b.sched->block(worker, &b.actions);
